@@ -1,0 +1,82 @@
+# One word per task; CI runs the same words (.ci/run). `make demo` or `make test` may be the first command on a
+# fresh clone: each builds what it needs, and builds again only when the sources of the build changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= configs/b2bua.yaml
+PYTEST_ARGS ?=
+
+# What the installed package is made from. Python files are not: the install is editable.
+BUILD_INPUTS := pyproject.toml Cargo.toml $(wildcard Cargo.lock) \
+	$(shell find media/core \( -name '*.rs' -o -name '*.toml' \) -not -path '*/target/*')
+
+# rustup's folder counts even when the login shell has not put it on PATH yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo run test lint type bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## build and install into .venv, with everything a developer needs (PYTHON= names the Python)
+
+demo: $(VENV)/.runtime ## play five calls on this machine: what works, what fails, and how it is reported
+	@$(BIN)/b2bua demo
+
+run: $(VENV)/.runtime ## run the B2BUA (CONFIG= names the configuration)
+	@$(BIN)/b2bua run --config $(CONFIG)
+
+test: $(VENV)/.dev ## install the peers that the tests call and run every test (PYTEST_ARGS= for pytest)
+	@scripts/install_peers
+	@cargo test --quiet --workspace --no-default-features
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## formatting, lint rules, import arrows, generated docs
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "not formatted; run: $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@$(BIN)/python scripts/generate_docs.py --check
+	@echo "lint: clean"
+
+type: $(VENV)/.dev ## mypy --strict, and the native core against its typed stub
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m mypy.stubtest --concise media._native
+	@echo "type: clean"
+
+bench: $(VENV)/.dev ## measure the relay and the signalling on this machine (see benchmarks/README.md)
+	@scripts/install_peers
+	@$(BIN)/python benchmarks/relay.py
+	@$(BIN)/python benchmarks/signalling.py
+
+clean: ## remove what was built, the virtualenv included
+	@rm -rf $(VENV) target build dist demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+		.hypothesis media/_native*.so
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: `.runtime` says that b2bua runs, `.dev` that its developers' tools are there as well.
+$(VENV)/.runtime: $(BUILD_INPUTS) | $(BIN)/pip
+	$(call install,.,)
+
+$(VENV)/.dev: $(BUILD_INPUTS) | $(BIN)/pip
+	$(call install,.[dev], and the development tools)
+	@touch $(VENV)/.runtime $@
+
+$(BIN)/pip:
+	@python=$$(PYTHON="$(PYTHON)" scripts/find_python) || exit 1; \
+	echo "making $(VENV) with $$python"; \
+	"$$python" -m venv --clear $(VENV)
+
+# $1 what pip installs, $2 what else to announce
+define install
+	@command -v cargo >/dev/null || { echo "b2bua needs a Rust toolchain (cargo) to build its media core;" \
+		"https://rustup.rs or your distribution has one" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "b2bua needs a linker (cc) to build its media core; Debian: gcc" >&2; exit 1; }
+	@echo "installing b2bua$(2) into $(VENV) (the first build takes a few minutes)"
+	@$(BIN)/pip install --quiet --editable '$(1)'
+	@touch $@
+endef

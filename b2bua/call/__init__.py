@@ -1,0 +1,1 @@
+"""The call: its legs, its story, its record."""

@@ -1,0 +1,144 @@
+"""A leg to a destination: an INVITE of ours, from the offer to its answer or failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause, events
+from b2bua.call.leg import Leg, describe, leg_record
+from b2bua.headers import Header
+from b2bua.identity import Caller, asserted_identity, outgoing_from
+from sip_stack import events as sip
+from sip_stack.auth import Credentials
+from sip_stack.errors import RemoteError
+from sip_stack.message import NameAddr, Response
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.config import Destination
+    from media.engine import MediaLeg
+    from sip_stack.dialog.uac import ClientSession
+    from sip_stack.transport import Target
+
+
+class AgentLeg(Leg):
+    """The leg to a human, or whatever answers at a destination."""
+
+    def __init__(
+        self,
+        call: Call,
+        media: MediaLeg,
+        destination: Destination,
+        uri: str,
+        target: Target,
+        caller: Caller,
+        headers: Sequence[Header],
+    ) -> None:
+        """Send the INVITE to `target`, on behalf of `caller`. `headers` are the custom headers."""
+        stack = call.services.stack
+        flow = stack.flow_to(target)
+        super().__init__(call, "agent", media, describe(call, media, flow))
+        services = call.services
+        configuration = call.configuration
+        host = flow.advertised[0]
+        from_user = destination.from_user
+        self.timers = configuration.timers_for(destination)
+        self._challenged = False
+        self._session = stack.endpoint.invite(
+            services.now(),
+            flow=flow,
+            uri=uri,
+            from_=outgoing_from(caller, from_user, host),
+            to=NameAddr("", uri),
+            headers=[*headers, *asserted_identity(caller, from_user, host)],
+            body=self.description.make_offer(),
+            credentials=_credentials(destination),
+            max_forwards=caller.max_forwards,
+            owner=self,
+        )
+        self.record = leg_record("agent", self._session, self.now())
+        self._answered = False
+        stack.flush()
+
+    @property
+    def session(self) -> ClientSession:
+        return self._session
+
+    def hang_up(self, outcome: cause.Outcome) -> None:
+        if self.over:
+            return
+        self.over = True
+        self.record.end(outcome.source if self._answered else "b2bua", self.now())
+        if self._answered:
+            self._session.bye(self.now(), headers=outcome.reason_headers())
+        else:
+            self._session.cancel(self.now())
+        self.flush()
+
+    def deliver_first(self, event: sip.SessionEvent) -> None:
+        if self.over:
+            return
+        match event:
+            case sip.Progress(_, response):
+                self._progress(response)
+            case sip.Challenged():
+                self._challenged = True
+                self.tell(events.Challenged(self))
+            case sip.Answered(_, response):
+                self._answer(response)
+            case sip.Rejected(_, response, auth):
+                self._fail(_rejection(response, auth))
+            case sip.Failed(_, reason):
+                event_name = "auth_timeout" if self._challenged and reason == "timeout" else "network_error"
+                self._fail(cause.local(event_name, detail=reason))
+
+    def _progress(self, response: Response) -> None:
+        status = response.status
+        early_media = self._take_answer(response) is None and self.description.parameters is not None
+        if early_media or status in (180, 183):
+            self.tell(events.Progress(self, status, early_media))
+        else:
+            self.tell(events.Responded(self, status))
+
+    def _answer(self, response: Response) -> None:
+        now = self.now()
+        self._answered = True
+        self.record.answered = now
+        self.record.remote_tag = self._session.remote_tag or ""
+        problem = self._take_answer(response)
+        if problem is None and self.description.parameters is None:
+            problem = "no session description in the answer"
+        if problem is None:
+            self.tell(events.Answered(self))
+            return
+        outcome = cause.local("media_not_acceptable", detail=problem)
+        self.tell(events.Failed(self, outcome))
+        self.hang_up(outcome)
+
+    def _take_answer(self, response: Response) -> str | None:
+        """Put the response's session description in force, if it has one; what is wrong with it, or None."""
+        try:
+            body = response.body_of_type("application/sdp")
+            if body:
+                self.media.set_remote(self.description.receive_answer(body))
+        except RemoteError as error:
+            return error.reason
+        return None
+
+    def _fail(self, outcome: cause.Outcome) -> None:
+        self.record.end("agent" if outcome.sip_status else "network", self.now())
+        self.tell(events.Failed(self, outcome))
+        self.over = True
+
+
+def _credentials(destination: Destination) -> Credentials | None:
+    auth = destination.auth
+    if auth is None:
+        return None
+    return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
+
+
+def _rejection(response: Response, auth: str | None) -> cause.Outcome:
+    detail = "; ".join([*response.headers.get_all("Warning"), *response.headers.get_all("Reason")])
+    return cause.from_response(response.status, response.reason, auth=auth, detail=detail)

@@ -1,0 +1,139 @@
+"""What is kept of a call: the values of its record (docs/design.md "Records") and the line they become.
+
+Field names are a contract. Times are loop times (seconds) until `as_json` stamps them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from b2bua.call.clock import CallClock
+
+if TYPE_CHECKING:
+    from b2bua.call.cause import Outcome
+
+JsonObject = dict[str, object]
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One try at one URI of a destination."""
+
+    destination: str
+    method: str
+    target: str
+    encryption: str
+    started: float
+    challenged: float | None = None
+    ringing: float | None = None
+    answered: float | None = None
+    ended: float | None = None
+    outcome: Outcome | None = None
+
+    def close(self, now: float, outcome: Outcome) -> None:
+        """Note the end; the first to say so stands."""
+        if self.ended is None:
+            self.ended, self.outcome = now, outcome
+
+    def as_json(self, clock: CallClock) -> JsonObject:
+        """The attempt as it stands in `attempts`."""
+        return {
+            "destination": self.destination,
+            "method": self.method,
+            "target": self.target,
+            "encryption": self.encryption,
+            "started": clock.stamp(self.started),
+            "challenged": clock.stamp(self.challenged),
+            "ringing": clock.stamp(self.ringing),
+            "answered": clock.stamp(self.answered),
+            "ended": clock.stamp(self.ended),
+            "outcome": self.outcome.as_record() if self.outcome else {},
+        }
+
+
+@dataclass(slots=True)
+class LegRecord:
+    """One SIP dialog of the call."""
+
+    role: str
+    sip_call_id: str
+    local_tag: str
+    remote_tag: str
+    remote_address: str
+    transport: str
+    encryption: str
+    started: float
+    answered: float | None = None
+    ended: float | None = None
+    ended_by: str | None = None
+
+    def end(self, by: str, now: float) -> None:
+        """Note who ended the leg; the first to say so stands."""
+        if self.ended is None:
+            self.ended, self.ended_by = now, by
+
+    def as_json(self, clock: CallClock) -> JsonObject:
+        """The leg as it stands in `legs`."""
+        return {
+            "role": self.role,
+            "sip_call_id": self.sip_call_id,
+            "local_tag": self.local_tag,
+            "remote_tag": self.remote_tag,
+            "remote_address": self.remote_address,
+            "transport": self.transport,
+            "encryption": self.encryption,
+            "started": clock.stamp(self.started),
+            "answered": clock.stamp(self.answered),
+            "ended": clock.stamp(self.ended),
+            "ended_by": self.ended_by,
+        }
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """Everything about one call, filled while it lives, written once when it ended."""
+
+    call_id: str
+    session_id: str
+    node: str
+    trunk: str
+    caller: str
+    called: str
+    started: float
+    clock: CallClock
+    answered: float | None = None
+    ended: float | None = None
+    outcome: Outcome | None = None
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    handoffs: list[JsonObject] = field(default_factory=list)
+    legs: list[LegRecord] = field(default_factory=list)
+    media: dict[str, JsonObject] = field(default_factory=dict)
+
+    @property
+    def duration_ms(self) -> int:
+        """Answered time in ms, 0 for a call that was never answered."""
+        if self.answered is None or self.ended is None:
+            return 0
+        return round((self.ended - self.answered) * 1000)
+
+    def as_json(self) -> JsonObject:
+        """The record as one JSON object."""
+        clock = self.clock
+        return {
+            "call_id": self.call_id,
+            "session_id": self.session_id,
+            "node": self.node,
+            "trunk": self.trunk,
+            "caller": self.caller,
+            "called": self.called,
+            "started": clock.stamp(self.started),
+            "answered": clock.stamp(self.answered),
+            "ended": clock.stamp(self.ended),
+            "duration_ms": self.duration_ms,
+            "outcome": self.outcome.as_record() if self.outcome else {},
+            "attempts": [attempt.as_json(clock) for attempt in self.attempts],
+            "handoffs": self.handoffs,
+            "legs": [leg.as_json(clock) for leg in self.legs],
+            "media": {role: self.media.get(role, {}) for role in ("caller", "assistant", "agent")},
+        }

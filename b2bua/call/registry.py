@@ -1,0 +1,186 @@
+"""The running calls: where a SIP event finds its leg, and where a new call is let in or refused."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause
+from b2bua.call.call import Call
+from b2bua.call.caller_leg import CallerLeg
+from b2bua.call.clock import CallClock
+from b2bua.call.events import CallEvent, ShutDown
+from b2bua.call.inbox import Inbox
+from b2bua.call.leg import deliver_to_leg
+from b2bua.call.limits import Limits
+from b2bua.call.record import CallRecord
+from b2bua.telemetry.logs import OncePerInterval, get_logger
+from media.engine import PortsExhausted
+from sip_stack.errors import RemoteError
+from sip_stack.events import Event, InviteReceived
+from sip_stack.message import SipUri
+
+if TYPE_CHECKING:
+    from b2bua.call.services import Services
+    from b2bua.config import Configuration, Destination, Trunk
+    from sip_stack.dialog.uas import ServerSession
+    from sip_stack.message import Request
+
+RETRY_AFTER = "5"
+"""Seconds a refused peer is asked to wait (RFC 3261 section 20.33)."""
+
+
+class Refused(Exception):
+    """A new call is not let in; `headers` go into the refusal."""
+
+    def __init__(self, outcome: cause.Outcome, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(outcome.name)
+        self.outcome = outcome
+        self.headers = headers
+
+
+class CallRegistry:
+    """Owns every running call and its task.
+
+    `configuration` may be replaced at any time: it is what the next call starts with.
+    """
+
+    def __init__(self, services: Services, configuration: Configuration) -> None:
+        self.services = services
+        self.configuration = configuration
+        self.calls: dict[str, Call] = {}
+        self.draining = False
+        self.failures = 0
+        self._limits = Limits()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._log = get_logger()
+        self._once = OncePerInterval(60.0, services.now)
+
+    def deliver(self, event: Event) -> None:
+        """Take one event of the SIP stack: a new call, or something a leg has to hear."""
+        if isinstance(event, InviteReceived):
+            self._admit(event)
+        else:
+            deliver_to_leg(event)
+
+    def accepts_source(self, address: str) -> bool:
+        """Whether a packet from this address gets an answer at all (`sip.unknown_source: silent`)."""
+        return self.configuration.sip.unknown_source == "reject" or self._trunk(address) is not None
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls, give the running ones `seconds` to end, then end them."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            self._log.warning("drain_deadline", calls=len(self.calls))
+            self.end_all()
+            await self._idle.wait()
+
+    def end_all(self) -> None:
+        """Tell every running call to end now."""
+        for call in self.calls.values():
+            call.inbox.put(ShutDown())
+
+    # -- letting a call in ---------------------------------------------------------------------------------------
+
+    def _trunk(self, address: str) -> Trunk | None:
+        return self.configuration.trunk_for(address)
+
+    def _admit(self, event: InviteReceived) -> None:
+        session, request = event.session, event.request
+        source = session.flow.remote[0]
+        trunk = self._trunk(source)
+        if trunk is None:
+            session.reject(self.services.now(), 403)
+            if (held := self._once.allow(source)) is not None:
+                self._log.warning(
+                    "unknown_source", source=source, user_agent=request.headers.get("User-Agent"), held=held
+                )
+            return
+        record = self._record(trunk, session, request)
+        log = self._log.bind(call_id=record.call_id)
+        log.info("received", trunk=trunk.name, source=source, caller=record.caller, called=record.called)
+        try:
+            destination = self._destination(trunk, record.called)
+            call = self._open(record, session, request)
+        except Refused as refused:
+            self._refuse(record, session, refused)
+            return
+        self._limits.enter(trunk.name)
+        self.calls[call.id] = call
+        self._idle.clear()
+        task = asyncio.get_running_loop().create_task(
+            self._supervise(call, destination), name=f"call {call.id}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _record(self, trunk: Trunk, session: ServerSession, request: Request) -> CallRecord:
+        now = self.services.now()
+        uri = request.request_uri
+        return CallRecord(
+            call_id=uuid.uuid4().hex,
+            session_id=uuid.uuid4().hex,
+            node=self.services.node,
+            trunk=trunk.name,
+            caller=request.from_.uri,
+            called=uri.user or "" if isinstance(uri, SipUri) else str(uri),
+            started=now,
+            clock=CallClock(now),
+        )
+
+    def _destination(self, trunk: Trunk, called: str) -> Destination:
+        if self.draining:
+            raise Refused(cause.local("draining"), (("Retry-After", RETRY_AFTER),))
+        limits = self.configuration.limits
+        if not self._limits.admits(trunk.name, trunk_limit=trunk.max_calls, total_limit=limits.max_calls):
+            raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
+        route = self.configuration.route_for(trunk.name, called)
+        if route is None:
+            raise Refused(cause.local("no_route"))
+        return self.configuration.destinations[route.destination]
+
+    def _open(self, record: CallRecord, session: ServerSession, request: Request) -> Call:
+        """The call with its caller leg: the offer is understood and has a port. Raises `Refused`."""
+        inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
+        call = Call(self.services, self.configuration, record, inbox, self._log.bind(call_id=record.call_id))
+        try:
+            caller = CallerLeg(call, session, request)
+        except PortsExhausted:
+            raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
+        except RemoteError as error:
+            call.media.close()
+            event = "bad_request" if error.status_hint == 400 else "media_not_acceptable"
+            raise Refused(cause.local(event, source="caller", detail=error.reason), error.headers) from None
+        call.add_leg(caller)
+        call.caller = caller
+        return call
+
+    def _refuse(self, record: CallRecord, session: ServerSession, refused: Refused) -> None:
+        outcome = refused.outcome
+        now = self.services.now()
+        session.reject(
+            now, outcome.caller_status or 500, headers=(*refused.headers, *outcome.reason_headers())
+        )
+        record.outcome, record.ended = outcome, now
+        self._log.info("refused", call_id=record.call_id, cause=outcome.name, code=outcome.code)
+        self.services.records.write(record)
+
+    async def _supervise(self, call: Call, destination: Destination) -> None:
+        """Run a call; whatever goes wrong in it ends that call and no other."""
+        try:
+            await call.connect(destination)
+        except Exception:
+            self.failures += 1
+            call.log.exception("internal_error")
+            call.end(cause.local("internal_error"))
+        finally:
+            self._limits.leave(call.record.trunk)
+            del self.calls[call.id]
+            if not self.calls:
+                self._idle.set()

@@ -1,0 +1,150 @@
+"""The `b2bua` command. Exit status: 0 done, 2 configuration error, 1 anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from b2bua import __version__
+from b2bua.config import (
+    Configuration,
+    ConfigurationError,
+    capacity,
+    configuration_schema,
+    destinations_schema,
+    load_configuration,
+)
+from b2bua.telemetry import logs
+
+app = typer.Typer(
+    name="b2bua",
+    help="SIP back-to-back user agent: takes calls, bridges them, hands them to people, and says how they ended.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+output = Console(highlight=False, soft_wrap=True)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", metavar="FILE", show_default=True)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Override one value, e.g. timers.ring_timeout=10s. Repeatable."
+    ),
+]
+LogLevelOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+DEFAULT_CONFIG = Path("configs/b2bua.yaml")
+
+
+def load(path: Path, overrides: list[str] | None) -> Configuration:
+    """The configuration, or every problem in it on stderr and exit status 2."""
+    try:
+        configuration = load_configuration(path, os.environ, overrides or [])
+    except ConfigurationError as error:
+        for problem in error.problems:
+            errors.print(f"[bold red]error[/] {problem}", markup=True)
+        raise typer.Exit(2) from None
+    for warning in configuration.warnings:
+        errors.print(f"[bold yellow]warning[/] {warning}")
+    return configuration
+
+
+@app.command()
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    set_: SetOption = None,
+    log_level: LogLevelOption = "info",
+    drain: Annotated[float, typer.Option(help="Seconds that running calls get after SIGTERM.", min=0)] = 30.0,
+) -> None:
+    """Run the B2BUA until SIGTERM, then drain.
+
+    SIGHUP, or an edit of the files, reloads the configuration; SIGHUP also reopens the record file.
+    """
+    from b2bua.app import Application, StartError
+
+    configuration = load(config, set_)
+    logs.configure(log_level)
+    application = Application(configuration, drain_seconds=drain)
+    try:
+        asyncio.run(application.run())
+    except StartError as error:
+        errors.print(f"[bold red]error[/] {error}")
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def check(config: ConfigOption = DEFAULT_CONFIG, set_: SetOption = None) -> None:
+    """Check the configuration and say what it allows. Exit status 2 when it has errors."""
+    configuration = load(config, set_)
+    limit = capacity(configuration)
+    output.print(f"[bold green]ok[/] {config}")
+    output.print(
+        f"   {len(configuration.trunks)} trunks, {len(configuration.routes)} routes, "
+        f"{len(configuration.destinations)} destinations"
+    )
+    output.print(f"   {limit}")
+
+
+@app.command()
+def schema(
+    destinations: Annotated[
+        bool, typer.Option("--destinations", help="The schema of the destinations file.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    sys.stdout.write(
+        json.dumps(destinations_schema() if destinations else configuration_schema(), indent=2) + "\n"
+    )
+
+
+@app.command()
+def demo(
+    output_folder: Annotated[
+        Path, typer.Option("--output", help="Where the WAV files and records go.")
+    ] = Path("demo-output"),
+) -> None:
+    """Play five calls on loopback: a good one, and four that fail in their own way."""
+    from b2bua.demo import play
+
+    raise typer.Exit(play(output_folder))
+
+
+@app.command()
+def call(
+    destination: Annotated[str, typer.Argument(help="The name of a destination of the configuration.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    set_: SetOption = None,
+    seconds: Annotated[float, typer.Option(help="How long to stay on an answered call.", min=0)] = 3.0,
+    log_level: LogLevelOption = "warning",
+) -> None:
+    """Place a test call to a destination and say how it ended. Exit status 0 when it was answered."""
+    from b2bua.probe import place_probe_call
+
+    configuration = load(config, set_)
+    if destination not in configuration.destinations:
+        known = ", ".join(sorted(configuration.destinations))
+        errors.print(f"[bold red]error[/] no destination {destination!r}; there are: {known}")
+        raise typer.Exit(2)
+    logs.configure(log_level)
+    raise typer.Exit(asyncio.run(place_probe_call(configuration, destination, seconds)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    output.print(__version__)
+
+
+def main() -> None:
+    """Entry point of the `b2bua` command."""
+    app()

@@ -1,0 +1,34 @@
+"""`auth:` as whom we answer a digest challenge."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, SecretStr
+from pydantic.config import JsonDict
+
+from b2bua.config.section import Section, matching
+
+Word = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,256}", "up to 256 characters on one line")]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+
+
+def _either_password(schema: JsonDict) -> None:
+    """`password_file` is read before the model is made: only editors see it here."""
+    properties = schema["properties"]
+    assert isinstance(properties, dict), "a model has properties"
+    properties["password_file"] = {"type": "string", "description": "A file that holds the password."}
+    schema["required"] = ["username"]
+    schema["oneOf"] = [{"required": ["password"]}, {"required": ["password_file"]}]
+
+
+class Auth(Section):
+    """A user name and its password; the password is never printed, logged or returned."""
+
+    model_config = ConfigDict(json_schema_extra=_either_password)
+
+    username: Word
+    password: Password
+    """Best `${NAME}` from the environment. `password_file: PATH` in its place reads it from a file."""
+    realm: Word | None = None
+    """When set, challenges of other realms are not answered."""

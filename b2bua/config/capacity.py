@@ -1,0 +1,60 @@
+"""How many calls the configuration and the system allow at once."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+
+from b2bua.config.configuration import Configuration
+
+PAIRS_PER_CALL = 2
+"""RTP/RTCP port pairs: one for each leg of an answered call."""
+SOCKETS_PER_PAIR = 2
+RESERVED_FILES = 64
+"""Open files that are no audio sockets: listeners, records, logs, event descriptors, name look-ups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The bounds of calls at once."""
+
+    by_ports: int
+    """What `media.ports` allows."""
+    by_open_files: int | None
+    """What the open-file limit allows; None when there is no limit."""
+    by_limit: int | None
+    """`limits.max_calls`, when set."""
+    open_files: int | None
+    ports: str
+
+    @property
+    def calls(self) -> int:
+        """The smallest of them."""
+        bounds = (self.by_ports, self.by_open_files, self.by_limit)
+        return min(bound for bound in bounds if bound is not None)
+
+    def __str__(self) -> str:
+        reasons = [f"media.ports {self.ports}: {self.by_ports}"]
+        if self.by_open_files is not None:
+            reasons.append(f"{self.open_files} open files: {self.by_open_files}")
+        if self.by_limit is not None:
+            reasons.append(f"limits.max_calls: {self.by_limit}")
+        return f"{self.calls} calls at once ({'; '.join(reasons)})"
+
+
+def capacity(configuration: Configuration, open_files: int | None = None) -> Capacity:
+    """How many calls are possible at once. `open_files` is the limit of this process unless given."""
+    limit = _open_file_limit() if open_files is None else open_files
+    sockets = PAIRS_PER_CALL * SOCKETS_PER_PAIR
+    return Capacity(
+        by_ports=configuration.media.ports.pairs // PAIRS_PER_CALL,
+        by_open_files=None if limit is None else max(limit - RESERVED_FILES, 0) // sockets,
+        by_limit=configuration.limits.max_calls,
+        open_files=limit,
+        ports=str(configuration.media.ports),
+    )
+
+
+def _open_file_limit() -> int | None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,117 @@
+"""What one part of the configuration says about another: names that must exist, cycles, overlaps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from b2bua.config.addresses import Network
+from b2bua.config.destination import Destination
+from b2bua.config.dial_uri import number_of
+from b2bua.config.judge import Judge
+from b2bua.config.parts import Parts
+from b2bua.config.problems import KeyPath, closest, listing
+
+
+def check_parts(parts: Parts) -> None:
+    """Note what does not fit together."""
+    _check_routes(parts)
+    _check_default(parts.people)
+    _check_fallbacks(parts)
+    for name, destination in parts.destinations.items():
+        _check_trunk(parts, name, destination)
+    _check_networks(parts)
+
+
+def _check_routes(parts: Parts) -> None:
+    for index, route in parts.routes.items():
+        if route.trunk is not None:
+            _check_name(parts.main, ("routes", index, "trunk"), "trunk", route.trunk, parts.trunk_names)
+        _check_name(
+            parts.main,
+            ("routes", index, "destination"),
+            "destination",
+            route.destination,
+            parts.destination_names,
+        )
+
+
+def _check_name(judge: Judge, path: KeyPath, kind: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        allowed = listing(known) or f"nothing; there is no {kind}"
+        judge.note(path, f"no such {kind}", allowed=allowed, suggestion=closest(name, known), show=True)
+
+
+def _check_default(judge: Judge) -> None:
+    """Exactly one default. Looks at the tree, so that a destination faulty elsewhere still counts."""
+    first: str | None = None
+    for name in judge.root.keys_at(()):
+        node = judge.root.at((name, "default"))
+        if node is None or node.value is not True:
+            continue
+        if first is None:
+            first = name
+        else:
+            where = judge.root.position_of((first, "default"))
+            judge.note(
+                (name, "default"),
+                f"a second default; {first} is the first, at {where}",
+                allowed="exactly one",
+            )
+    if first is None:
+        judge.note((), "no destination is the default", allowed="`default: true` on exactly one")
+
+
+def _check_fallbacks(parts: Parts) -> None:
+    in_a_reported_cycle: set[str] = set()
+    for name, destination in parts.destinations.items():
+        if destination.fallback is None:
+            continue
+        path = (name, "fallback")
+        _check_name(parts.people, path, "destination", destination.fallback, parts.destination_names)
+        cycle = _cycle_through(name, parts.destinations)
+        if cycle and name not in in_a_reported_cycle:
+            in_a_reported_cycle.update(cycle)
+            parts.people.note(path, f"a cycle of fallbacks: {' → '.join([*cycle, name])}")
+
+
+def _cycle_through(name: str, destinations: Mapping[str, Destination]) -> list[str]:
+    """The names of the fallback cycle that `name` is part of; [] when it is part of none."""
+    seen = [name]
+    visited = {name}
+    following = destinations[name].fallback
+    while following is not None and following in destinations:
+        if following == name:
+            return seen
+        if following in visited:
+            return []
+        seen.append(following)
+        visited.add(following)
+        following = destinations[following].fallback
+    return []
+
+
+def _check_trunk(parts: Parts, name: str, destination: Destination) -> None:
+    if destination.trunk is None:
+        for index, text in enumerate(destination.route):
+            if number_of(text) is not None:
+                message = "a bare number says not where to dial it"
+                allowed = "sip:user@host, or `trunk: <name of a trunk with outbound>` beside it"
+                parts.people.note((name, "route", index), message, allowed=allowed, show=True)
+        return
+    path = (name, "trunk")
+    _check_name(parts.people, path, "trunk", destination.trunk, parts.trunk_names)
+    trunk = parts.trunks.get(destination.trunk)
+    if trunk is not None and trunk.outbound is None:
+        able = [name for name, trunk in parts.trunks.items() if trunk.outbound is not None]
+        allowed = listing(able) or "a trunk with outbound"
+        parts.people.note(path, "a trunk without outbound", allowed=allowed, show=True)
+
+
+def _check_networks(parts: Parts) -> None:
+    owners: dict[Network, str] = {}
+    for name, trunk in parts.trunks.items():
+        for index, network in enumerate(trunk.accept.addresses if trunk.accept is not None else ()):
+            owner = owners.setdefault(network, name)
+            if owner != name:
+                path = ("trunks", name, "accept", "addresses", index)
+                parts.main.note(path, f"also an address of trunk {owner}", show=True)

@@ -1,0 +1,85 @@
+"""The configuration in force: one immutable snapshot, with the look-ups that calls make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from b2bua.config.destination import Destination
+from b2bua.config.media import Media
+from b2bua.config.policy import Policy
+from b2bua.config.prefix_table import PrefixTable
+from b2bua.config.problems import Problem
+from b2bua.config.route import Route
+from b2bua.config.services import Api, Limits, Records, Store
+from b2bua.config.sip import Sip
+from b2bua.config.timers import Timers
+from b2bua.config.trunk import Trunk
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a configuration was loaded from, so that it can be loaded again."""
+
+    path: Path
+    environ: Mapping[str, str] = field(repr=False)
+    overrides: tuple[str, ...] = field(repr=False)
+    files: Mapping[Path, str]
+    """Every file read, password files included, with a digest of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that is configured. Reloading makes a new one; a call keeps the one it started with."""
+
+    sip: Sip
+    media: Media
+    trunks: Mapping[str, Trunk]
+    routes: tuple[Route, ...]
+    destinations: Mapping[str, Destination]
+    """Ready to dial: numbers are URIs at their trunk, whose `outbound` identity fills in for their own."""
+    policy: Policy
+    timers: Timers
+    limits: Limits
+    records: Records
+    origin: Origin
+    api: Api | None = None
+    store: Store | None = None
+    warnings: tuple[Problem, ...] = ()
+    _trunk_table: PrefixTable[Trunk] = field(init=False, repr=False, compare=False)
+    _advertised: PrefixTable[str] = field(init=False, repr=False, compare=False)
+    _timers_of: Mapping[str, Timers] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        networks = [
+            (network, trunk)
+            for trunk in self.trunks.values()
+            if trunk.accept is not None
+            for network in trunk.accept.addresses
+        ]
+        timers = {name: destination.over(self.timers) for name, destination in self.destinations.items()}
+        object.__setattr__(self, "_trunk_table", PrefixTable(networks))
+        object.__setattr__(self, "_advertised", PrefixTable(self.sip.advertised_networks()))
+        object.__setattr__(self, "_timers_of", timers)
+
+    @property
+    def default_destination(self) -> Destination:
+        """The one with `default: true`."""
+        return next(destination for destination in self.destinations.values() if destination.default)
+
+    def trunk_for(self, address: str) -> Trunk | None:
+        """The trunk that sends from this IP address, by the longest prefix; None for a stranger."""
+        return self._trunk_table.find(address)
+
+    def route_for(self, trunk: str, user: str) -> Route | None:
+        """The first route for a call of the trunk named `trunk` to `user`, the unescaped Request-URI user."""
+        return next((route for route in self.routes if route.matches(trunk, user)), None)
+
+    def timers_for(self, destination: Destination) -> Timers:
+        """The timers of a destination: its own where it has them, else the defaults."""
+        return self._timers_of.get(destination.name) or destination.over(self.timers)
+
+    def advertised_address(self, peer: str) -> str | None:
+        """The address a peer at this IP address is told; None for the local address that faces it."""
+        return self._advertised.find(peer)

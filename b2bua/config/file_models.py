@@ -1,0 +1,41 @@
+"""The configuration file as a whole: what is in it and what editors are told about it."""
+
+from __future__ import annotations
+
+from pydantic import Field, RootModel
+
+from b2bua.config.destination import Destination
+from b2bua.config.media import Media
+from b2bua.config.policy import Policy
+from b2bua.config.route import Route
+from b2bua.config.section import Name, Section, Text
+from b2bua.config.services import Api, Limits, Records, StoreUrl
+from b2bua.config.sip import Sip
+from b2bua.config.timers import Timers
+from b2bua.config.trunk import Trunk
+
+
+class Names(Section):
+    """What stands in the main file in one value each."""
+
+    destinations: Text
+    """The file of the destinations, relative to this one."""
+    store: StoreUrl | None = None
+
+
+class ConfigurationFile(Names):
+    """The main file."""
+
+    sip: Sip
+    media: Media = Field(default_factory=Media)
+    trunks: dict[Name, Trunk] = Field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    policy: Policy = Policy()
+    timers: Timers = Timers()
+    limits: Limits = Limits()
+    api: Api | None = None
+    records: Records = Records()
+
+
+class DestinationsFile(RootModel[dict[Name, Destination]]):
+    """The file of the destinations."""

@@ -1,0 +1,211 @@
+"""From pydantic's errors to problems with file, line, column, key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from b2bua.config.not_yet import is_later_key
+from b2bua.config.problems import KeyPath, Problem, closest, key_text, listing
+from b2bua.config.secrets import is_secret
+from b2bua.config.yaml_tree import Node
+
+S = TypeVar("S", bound=BaseModel)
+
+MAX_SHOWN = 60
+"""Characters of a value that are shown."""
+
+_QUOTED = re.compile(r"'([^']*)'")
+_URI_PASSWORD = re.compile(r"(:[^:@]*):[^@]*@")
+_WRONG_KIND = {
+    "string_type": "text, in quotes where YAML would read something else",
+    "int_type": "a number without a fraction",
+    "bool_type": "true or false",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "mapping_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "path_type": "the name of a file",
+}
+
+
+class Judge:
+    """Judges parts of one file's tree and collects what is wrong with them.
+
+    `silent` are values already reported. `prefix` is what the names in this file are known as elsewhere:
+    the destinations' file is a mapping that `--set` calls `destinations`.
+    """
+
+    def __init__(
+        self, root: Node, problems: list[Problem], silent: Iterable[KeyPath] = (), prefix: KeyPath = ()
+    ) -> None:
+        self.root = root
+        self._problems = problems
+        self._silent = frozenset(silent)
+        self._prefix = prefix
+
+    def section(self, model: type[S], path: KeyPath) -> S | None:
+        """The part at `path` as a model; None after its problems have been noted.
+
+        At the root other parts stand beside those of `model`; `unknown_keys` looks for those of nobody.
+        """
+        node = self.root.at(path)
+        plain = node.plain() if node is not None and node.value is not None else {}
+        if not path and isinstance(plain, dict):
+            plain = {key: value for key, value in plain.items() if key in model.model_fields}
+        try:
+            return model.model_validate(plain)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+        self._note(details, model, path)
+        return None
+
+    def is_silent(self, path: KeyPath) -> bool:
+        """True when the value at `path`, or what it is part of, has been reported already."""
+        return any(path[: len(silent)] == silent for silent in self._silent)
+
+    def unknown_keys(self, model: type[BaseModel], path: KeyPath = ()) -> None:
+        """Note the keys at `path` that `model` does not have."""
+        node = self.root.at(path)
+        if node is not None and isinstance(node.value, dict):
+            for key in node.value:
+                if key not in model.model_fields:
+                    self._unknown_key((*path, key), model.model_fields)
+
+    def note(
+        self,
+        path: KeyPath,
+        message: str,
+        *,
+        allowed: str | None = None,
+        suggestion: str | None = None,
+        show: bool = False,
+        at_key: bool = False,
+    ) -> None:
+        """Note a problem with the value at `path`; `show` quotes the value unless it is secret."""
+        if not self.is_silent(path):
+            self._problems.append(
+                self.problem(path, message, allowed=allowed, suggestion=suggestion, show=show, at_key=at_key)
+            )
+
+    def problem(
+        self,
+        path: KeyPath,
+        message: str,
+        *,
+        allowed: str | None = None,
+        suggestion: str | None = None,
+        show: bool = False,
+        at_key: bool = False,
+    ) -> Problem:
+        """A problem with the value at `path`, or with its key."""
+        position = self.root.position_of_key(path) if at_key else self.root.position_of(path)
+        found = self._found(path) if show else None
+        return Problem(position, key_text(path), message, found, allowed, suggestion)
+
+    def _note(self, details: list[ErrorDetails], model: type[object], path: KeyPath) -> None:
+        for detail in details:
+            # A bad key is reported by pydantic below the key, as "[key]".
+            location = tuple(step for step in detail["loc"] if step != "[key]")
+            where = (*path, *location)
+            kind, context = detail["type"], detail.get("ctx", {})
+            at_key = len(location) < len(detail["loc"])
+            if kind == "extra_forbidden":
+                self._unknown_key(where, _keys_at(model, location[:-1]))
+            elif kind == "missing":
+                self.note(where[:-1], f"the key {where[-1]!r} is missing")
+            elif kind == "refused":
+                self._note_refusal(context, where, at_key)
+            else:
+                self._note_builtin(kind, context, detail["msg"], where)
+
+    def _note_refusal(self, context: Mapping[str, str | None], where: KeyPath, at_key: bool) -> None:
+        """The errors of our own types (`section.refusal`)."""
+        node = self.root.at(where)
+        # A suggestion is made from the value: none where that is secret or came from the environment.
+        open_value = node is not None and "${" not in node.text and not is_secret(where)
+        self.note(
+            where,
+            context["message"] or "refused",
+            allowed=context["allowed"],
+            suggestion=context["suggestion"] if open_value or at_key else None,
+            show=not at_key and node is not None and not isinstance(node.value, dict),
+            at_key=at_key,
+        )
+
+    def _note_builtin(self, kind: str, context: Mapping[str, object], text: str, where: KeyPath) -> None:
+        """The errors of pydantic's own types."""
+        if kind in _WRONG_KIND:
+            self.note(where, "of the wrong kind", allowed=_WRONG_KIND[kind], show=True)
+        elif kind in ("literal_error", "enum"):
+            words = _QUOTED.findall(str(context["expected"]))
+            node = self.root.at(where)
+            suggestion = closest(node.text, words) if node is not None else None
+            self.note(where, "not a known value", allowed=", ".join(words), suggestion=suggestion, show=True)
+        elif kind in ("too_short", "string_too_short"):
+            self.note(
+                where, "empty" if context["min_length"] == 1 else f"shorter than {context['min_length']}"
+            )
+        elif kind in ("too_long", "string_too_long"):
+            self.note(where, f"longer than {context['max_length']}")
+        elif kind == "greater_than_equal":
+            self.note(where, "too small", allowed=f"{context['ge']} or more", show=True)
+        elif kind == "less_than_equal":
+            self.note(where, "too large", allowed=f"{context['le']} or less", show=True)
+        else:
+            self.note(where, text[:1].lower() + text[1:], show=True)
+
+    def _unknown_key(self, path: KeyPath, known: Iterable[str]) -> None:
+        known = list(known)
+        key = str(path[-1])
+        if is_later_key((*self._prefix, *path)):
+            self.note(path, f"{key}: not available yet", at_key=True)
+        else:
+            suggestion = closest(key, known)
+            self.note(path, "unknown key", allowed=listing(known), suggestion=suggestion, at_key=True)
+
+    def _found(self, path: KeyPath) -> str | None:
+        """What stands at `path`, as written: references to secrets are shown, never what they stand for."""
+        node = self.root.at(path)
+        if node is None:
+            return None
+        if isinstance(node.value, list | dict):
+            return "a list" if isinstance(node.value, list) else "a mapping"
+        if node.value is None:
+            return "nothing"
+        if is_secret(path):
+            return "a value that is not shown"
+        text = _URI_PASSWORD.sub(r"\1:…@", node.text)
+        shown = text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+        return repr(shown) if isinstance(node.value, str) else f"the {_kind(node.value)} {shown}"
+
+
+def _kind(value: object) -> str:
+    return "boolean" if isinstance(value, bool) else "number"
+
+
+def _keys_at(annotation: object, location: KeyPath) -> list[str]:
+    """The keys of the model that stands at `location` inside `annotation`; [] when none does."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        if not location:
+            # What stands in for `password` and is gone before pydantic looks.
+            return [*fields, "password_file"] if "password" in fields else list(fields)
+        field = fields.get(str(location[0]))
+        return _keys_at(field.annotation, location[1:]) if field is not None else []
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        return []
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _keys_at(arguments[0], location)
+    if origin in (typing.Union, types.UnionType):
+        return [key for argument in arguments for key in _keys_at(argument, location)]
+    return _keys_at(arguments[0] if origin is tuple else arguments[-1], location[1:])

@@ -1,0 +1,158 @@
+"""Loading: files, overrides and environment in; one `Configuration` out, or every problem there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from b2bua.config.checks import check_parts
+from b2bua.config.configuration import Configuration, Origin
+from b2bua.config.file_models import ConfigurationFile, Names
+from b2bua.config.judge import Judge
+from b2bua.config.media import Media
+from b2bua.config.overrides import Override, apply_override, parse_overrides
+from b2bua.config.parts import Parts, read_destinations, read_routes, read_trunks, ready_to_dial
+from b2bua.config.policy import Policy
+from b2bua.config.problems import ConfigurationError, KeyPath, Problem
+from b2bua.config.secrets import SecretResolver, beside
+from b2bua.config.services import Api, Limits, Records, Store
+from b2bua.config.sip import Sip
+from b2bua.config.sources import Sources
+from b2bua.config.timers import Timers
+from b2bua.config.warning_checks import warnings_of
+from b2bua.config.yaml_tree import YamlError
+
+
+def load_configuration(
+    path: Path | str, environ: Mapping[str, str], overrides: Iterable[str] = ()
+) -> Configuration:
+    """Load a configuration file and what it names.
+
+    `environ` is where `${NAME}` is looked up. `overrides` are `path=YAML value` texts (`--set`); relative
+    paths in them are relative to the working folder. Raises `ConfigurationError` with every problem.
+    """
+    return _Load(Path(path), environ, tuple(overrides)).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sections:
+    """The parts of the main file that are judged as wholes."""
+
+    names: Names
+    sip: Sip
+    media: Media
+    policy: Policy
+    timers: Timers
+    limits: Limits
+    records: Records
+    api: Api | None
+
+
+class _Load:
+    """One load."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str], overrides: tuple[str, ...]) -> None:
+        self._path = path
+        self._environ = environ
+        self._overrides = overrides
+        self._sources = Sources()
+        self._problems: list[Problem] = []
+
+    def run(self) -> Configuration:
+        overrides = parse_overrides(self._overrides, self._problems)
+        of_people = [
+            (path[1:], node) for path, node in overrides if path[0] == "destinations" and len(path) > 1
+        ]
+        of_main = [(path, node) for path, node in overrides if path[0] != "destinations" or len(path) == 1]
+        main = self._judge(self._path, of_main)
+        if main is None:
+            raise self._error()
+        sections = self._read_sections(main)
+        parts = self._read_parts(main, of_people)
+        if parts is not None:
+            check_parts(parts)
+        if self._problems or parts is None or sections is None:
+            raise self._error()
+        return self._build(main, sections, parts)
+
+    def _error(self) -> ConfigurationError:
+        return ConfigurationError(self._problems, self._sources.digests)
+
+    def _judge(self, path: Path, overrides: list[Override], prefix: KeyPath = ()) -> Judge | None:
+        """Read a file, put overrides and secrets in; None after its problems have been noted."""
+        try:
+            root = self._sources.read_yaml(path)
+        except YamlError as error:
+            self._problems += error.problems
+            return None
+        if root.value is not None and not isinstance(root.value, dict):
+            self._problems.append(Problem(root.position, "", "not a mapping of keys to values"))
+            return None
+        for where, node in overrides:
+            root = apply_override(root, where, node)
+        resolver = SecretResolver(self._environ, self._sources, self._problems)
+        root = resolver.resolve(root)
+        return Judge(root, self._problems, resolver.unresolved, prefix)
+
+    def _read_sections(self, main: Judge) -> _Sections | None:
+        """None after the problems of at least one have been noted."""
+        main.unknown_keys(ConfigurationFile)
+        names = main.section(Names, ())
+        sip = main.section(Sip, ("sip",))
+        media = main.section(Media, ("media",))
+        policy = main.section(Policy, ("policy",))
+        timers = main.section(Timers, ("timers",))
+        limits = main.section(Limits, ("limits",))
+        records = main.section(Records, ("records",))
+        api = main.section(Api, ("api",)) if main.root.at(("api",)) is not None else None
+        if names is None or sip is None or media is None or policy is None:
+            return None
+        if timers is None or limits is None or records is None:
+            return None
+        return _Sections(names, sip, media, policy, timers, limits, records, api)
+
+    def _read_parts(self, main: Judge, overrides: list[Override]) -> Parts | None:
+        """None when there are no destinations to look at."""
+        trunks = read_trunks(main)
+        routes = read_routes(main)
+        file = main.root.at(("destinations",))
+        if file is None or not isinstance(file.value, str) or main.is_silent(("destinations",)):
+            return None
+        people = self._judge(beside(file), overrides, prefix=("destinations",))
+        if people is None:
+            return None
+        return Parts(main, people, trunks, routes, read_destinations(people))
+
+    def _build(self, main: Judge, sections: _Sections, parts: Parts) -> Configuration:
+        destinations = {
+            name: ready_to_dial(place, parts.trunks) for name, place in parts.destinations.items()
+        }
+        return Configuration(
+            sip=sections.sip,
+            media=sections.media,
+            trunks=MappingProxyType(dict(parts.trunks)),
+            routes=tuple(parts.routes.values()),
+            destinations=MappingProxyType(destinations),
+            policy=sections.policy,
+            timers=sections.timers,
+            limits=sections.limits,
+            records=Records(cdr=self._file(main, ("records", "cdr"), sections.records.cdr)),
+            api=sections.api,
+            store=self._store(main, sections.names.store),
+            origin=Origin(
+                self._path, self._environ, self._overrides, MappingProxyType(self._sources.digests)
+            ),
+            warnings=tuple(warnings_of(parts, sections.timers)),
+        )
+
+    def _file(self, main: Judge, path: KeyPath, file: Path) -> Path:
+        """A file relative to what names it; a default is relative to the main file."""
+        node = main.root.at(path)
+        return (self._path.parent if node is None else node.position.folder) / file
+
+    def _store(self, main: Judge, store: Store | None) -> Store | None:
+        if store is None or store.path is None:
+            return store
+        return Store(store.kind, path=self._file(main, ("store",), store.path))

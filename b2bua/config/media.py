@@ -1,0 +1,36 @@
+"""`media:` where audio flows and in which codecs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from b2bua.config.addresses import IpAddress, PortRange, Ports
+from b2bua.config.not_yet import later
+from b2bua.config.section import Section, refusal
+from media.engine import Codec
+
+
+def _engine(value: object) -> object:
+    if value == "rtpengine":
+        raise later("the rtpengine engine", use="native")
+    return value
+
+
+def _distinct(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    if len(set(codecs)) < len(codecs):
+        raise refusal("a codec named twice")
+    return codecs
+
+
+class Media(Section):
+    """The audio side of this machine."""
+
+    engine: Annotated[Literal["native"], BeforeValidator(_engine)] = "native"
+    address: IpAddress = "0.0.0.0"
+    """The local address audio ports are opened on. What peers are told follows `sip.advertise`."""
+    ports: Ports = PortRange(16384, 32767)
+    """UDP ports for audio; a call takes four of them (RTP and RTCP of two legs)."""
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1), AfterValidator(_distinct)] = tuple(Codec)
+    """Offered in this order; a call whose sides share none is transcoded between them."""

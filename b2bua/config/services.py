@@ -1,0 +1,76 @@
+"""`api:`, `store:`, `records:` and `limits:`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+
+from b2bua.config.addresses import ApiListener
+from b2bua.config.section import Section, refusal, text_schema
+from b2bua.config.trunk import CallLimit
+
+ApiKey = Annotated[SecretStr, Field(min_length=8, max_length=1024)]
+
+_REDIS = re.compile(
+    r"rediss?://(?:[^@/\s]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[0-9]{1,4})?"
+)
+
+
+class Api(Section):
+    """The HTTP API. Checked; nothing listens yet."""
+
+    listen: ApiListener
+    keys: tuple[ApiKey, ...] = ()
+    """Bearer keys; at least one when others than this machine can reach `listen`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.keys and not self.listen.is_loopback:
+            raise refusal("an API that others can reach needs keys", allowed="keys, or listen on 127.0.0.1")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where state is kept."""
+
+    kind: Literal["sqlite", "redis"]
+    path: Path | None = None
+    """The file of sqlite."""
+    url: SecretStr | None = field(default=None)
+    """The URL of redis; it may hold a password."""
+
+
+def parse_store(value: object) -> Store:
+    """`sqlite:PATH` or `redis://host:port/db`. Raises a refusal that never quotes the value."""
+    text = value if isinstance(value, str) else ""
+    if text.startswith("sqlite:") and len(text) > len("sqlite:") and "\0" not in text:
+        return Store("sqlite", path=Path(text.removeprefix("sqlite:")))
+    if _REDIS.fullmatch(text):
+        return Store("redis", url=SecretStr(text))
+    raise refusal("not a store", allowed="sqlite:PATH or redis://host:6379/0")
+
+
+StoreUrl = Annotated[
+    Store,
+    BeforeValidator(parse_store),
+    text_schema("^(sqlite:.+|rediss?://.+)$", "sqlite:state/b2bua.db"),
+]
+
+
+class Records(Section):
+    """Where ended calls are written down."""
+
+    cdr: Path = Path("state/cdr.jsonl")
+    """One JSON object per line per ended call; the folder is created."""
+
+
+class Limits(Section):
+    """Bounds of the whole process."""
+
+    max_calls: CallLimit | None = None
+    """Calls at once; more are answered 503. Without it, what ports and open files allow."""

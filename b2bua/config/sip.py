@@ -1,0 +1,58 @@
+"""`sip:` where we listen, what we call ourselves, and how strangers are treated."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from b2bua.config.addresses import IpAddress, Network, SipListener, parse_network
+from b2bua.config.section import FrozenMapping, Section, refusal
+
+DEFAULT = "default"
+
+
+def _advertise(value: object) -> object:
+    """A plain address is short for `{default: address}`."""
+    return {DEFAULT: value} if isinstance(value, str) else value
+
+
+def _peers(value: object) -> str:
+    return DEFAULT if value == DEFAULT else str(parse_network(value))
+
+
+class Sip(Section):
+    """The SIP side of this machine."""
+
+    listen: tuple[SipListener, ...] = Field(min_length=1)
+    """Where calls arrive: `udp:0.0.0.0:5060`; port 0 lets the system choose."""
+    advertise: Annotated[
+        FrozenMapping[Annotated[str, BeforeValidator(_peers)], IpAddress],
+        BeforeValidator(_advertise, json_schema_input_type=str | dict[str, str]),
+    ] = Field(default={}, validate_default=True)
+    """The address peers are told, by their network; `default` for the others. A plain address is the default.
+    Without it: the local address that faces the peer."""
+    unknown_source: Literal["reject", "silent"] = "reject"
+    """What a source that is no trunk gets: 403, or no answer at all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fixed = [listener for listener in self.listen if listener.port]
+        if len(set(fixed)) < len(fixed):
+            raise refusal("listen names an address and port twice")
+        for peers, address in self.advertise.items():
+            if (
+                peers != DEFAULT
+                and ipaddress.ip_network(peers).version != ipaddress.ip_address(address).version
+            ):
+                raise refusal(f"advertise: peers in {peers} cannot use the address given for them")
+        return self
+
+    def advertised_networks(self) -> list[tuple[Network, str]]:
+        """The advertised address per network of peers; the default is for every peer of its family."""
+        networks: list[tuple[Network, str]] = []
+        for peers, address in self.advertise.items():
+            everybody = "::/0" if ":" in address else "0.0.0.0/0"
+            networks.append((ipaddress.ip_network(everybody if peers == DEFAULT else peers), address))
+        return networks

@@ -1,0 +1,38 @@
+"""`timers:` how long things may take. docs/design.md, "Timers of an attempt"."""
+
+from __future__ import annotations
+
+from b2bua.config.durations import LongDuration, OptionalDuration, WaitDuration
+from b2bua.config.section import Section
+
+
+class Timers(Section):
+    """The defaults; a destination may set its own. Seconds."""
+
+    connect_timeout: WaitDuration = 4.0
+    """No response of any kind to an INVITE without credentials: the next address is tried."""
+    ring_timeout: WaitDuration = 30.0
+    """From an attempt's first INVITE to its final response, challenges included."""
+    auth_timeout: WaitDuration = 5.0
+    """From the INVITE with credentials to any response."""
+    media_timeout: OptionalDuration = 60.0
+    """No audio from one side of an answered call for this long ends it; 0 never does."""
+    time_limit: LongDuration = 14_400.0
+    """The longest an answered call may last."""
+
+
+class TimerOverrides(Section):
+    """The same keys where a destination sets its own; None keeps the default."""
+
+    connect_timeout: WaitDuration | None = None
+    ring_timeout: WaitDuration | None = None
+    auth_timeout: WaitDuration | None = None
+    media_timeout: OptionalDuration | None = None
+    time_limit: LongDuration | None = None
+
+    def over(self, defaults: Timers) -> Timers:
+        """The defaults with what is set here in their place."""
+        own = {
+            name: value for name in TimerOverrides.model_fields if (value := getattr(self, name)) is not None
+        }
+        return defaults.model_copy(update=own) if own else defaults

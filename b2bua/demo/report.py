@@ -1,0 +1,132 @@
+"""What people see of the demonstration: progress, then the timeline and the table of outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from b2bua.demo.journal import CallerResult, Entry
+from b2bua.demo.story import CALLER_TONE, Scenario
+
+COLUMNS = ("caller", "b2bua", "contact centre")
+
+
+@dataclass(slots=True)
+class PlayedCall:
+    """One call as it was seen by everybody: the caller, the contact centre, and our own record."""
+
+    scenario: Scenario
+    wav: Path
+    entries: list[Entry] = field(default_factory=list)
+    result: CallerResult | None = None
+    agent_heard: int | None = None
+    record: dict[str, object] | None = None
+
+    @property
+    def outcome(self) -> dict[str, object]:
+        """`outcome` of the record: name, code, status, source."""
+        found = self.record.get("outcome") if self.record else None
+        return found if isinstance(found, dict) else {}
+
+    def problems(self) -> list[str]:
+        """What did not end as it should, in words; empty when all is well."""
+        wanted = self.scenario
+        if self.result is None:
+            return ["the caller process gave no result"]
+        found = []
+        if self.result.status != wanted.status:
+            found.append(f"the caller got {self.result.status} {self.result.reason}, not {wanted.status}")
+        if self.record is None:
+            found.append("there is no record of it")
+        elif (self.outcome.get("name"), self.outcome.get("code")) != (wanted.outcome, wanted.code):
+            found.append(f"recorded as {self.outcome.get('name')} {self.outcome.get('code')}")
+        if self.result.heard != wanted.tone:
+            found.append(f"the caller heard {hertz(self.result.heard)}, not {hertz(wanted.tone)}")
+        if wanted.status == 200 and self.agent_heard != CALLER_TONE:
+            found.append(f"the agent heard {hertz(self.agent_heard)}, not {hertz(CALLER_TONE)}")
+        return found
+
+
+def hertz(tone: int | None) -> str:
+    """A tone in words."""
+    return "nothing" if tone is None else f"{tone} Hz"
+
+
+def record_entries(call: PlayedCall) -> list[Entry]:
+    """What our own record says about the attempts of a call, as entries beside those of the others."""
+    entries = []
+    attempts = call.record.get("attempts") if call.record else None
+    for attempt in attempts if isinstance(attempts, list) else []:
+        outcome = attempt["outcome"] or {}
+        named = f"{outcome.get('name')} {outcome.get('code')}" if outcome else "over"
+        for key, what in (
+            ("started", f"attempt at {attempt['target']}"),
+            ("challenged", "challenged: credentials go out"),
+            ("ringing", "it rings"),
+            ("answered", "answered: bridged"),
+            ("ended", named),
+        ):
+            if attempt[key]:
+                at = datetime.fromisoformat(attempt[key]).timestamp()
+                entries.append(Entry(at, "b2bua", call.scenario.user, what))
+    return entries
+
+
+def timeline(call: PlayedCall) -> Table:
+    """A call from top to bottom, everybody in a column of their own."""
+    scenario = call.scenario
+    table = Table(title=f"\n{scenario.title}: the contact centre {scenario.far_end}", title_justify="left")
+    table.add_column("seconds", justify="right", style="dim")
+    for who in COLUMNS:
+        table.add_column(who, ratio=1, overflow="fold")
+    entries = sorted([*call.entries, *record_entries(call)], key=lambda entry: entry.at)
+    for entry in entries:
+        cells = [entry.what if entry.who == who else "" for who in COLUMNS]
+        table.add_row(f"{entry.at - entries[0].at:.3f}", *cells)
+    return table
+
+
+def outcome_table(calls: Sequence[PlayedCall]) -> Table:
+    """The five ends, side by side with what they should be."""
+    table = Table(title="\nOutcomes", title_justify="left")
+    for heading in ("call", "caller got", "outcome", "code", "status", "caller heard", "as it should"):
+        table.add_column(heading)
+    for call in calls:
+        got = f"{call.result.status} {call.result.reason}" if call.result else "no result"
+        heard = call.result.heard if call.result else None
+        problems = call.problems()
+        table.add_row(
+            call.scenario.title,
+            got,
+            str(call.outcome.get("name", "-")),
+            str(call.outcome.get("code", "-")),
+            str(call.outcome.get("status", "-")),
+            hertz(heard),
+            "[red]" + "; ".join(problems) + "[/]" if problems else "[green]yes[/]",
+        )
+    return table
+
+
+def progress_line(call: PlayedCall) -> str:
+    """One call in one line, when it is over."""
+    if call.result is None:
+        return f"[red]✘[/] {call.scenario.title}"
+    right = call.result.status == call.scenario.status and call.result.heard == call.scenario.tone
+    mark = "[green]✔[/]" if right else "[red]✘[/]"
+    heard = f", heard {hertz(call.result.heard)}" if call.result.heard else ""
+    return f"{mark} {call.scenario.title}: {call.result.status} {call.result.reason}{heard}"
+
+
+def show(console: Console, calls: Sequence[PlayedCall], output: Path) -> None:
+    """The whole report."""
+    for call in calls:
+        console.print(timeline(call))
+    console.print(outcome_table(calls))
+    console.print(
+        f"\nwhat the caller heard: {output}/*.wav, records: {output}/cdr.jsonl, logs: {output}/*.log"
+    )

@@ -1,0 +1,220 @@
+"""What SIP headers cross from one side to the other, and the `$variables` of configured headers.
+
+One place decides: custom headers are `X-*` or `User-to-User` (RFC 7433), the names other platforms keep for
+themselves never cross, and nothing that belongs to a dialog, to routing, to a body or to authentication does.
+A value that could break out of its line is an error, not something to repair.
+
+It adds no header of its own (identity, Reason and session headers are made elsewhere).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sip_stack.message import Headers, Request, is_token
+
+Header = tuple[str, str]
+Scalar = str | int | float | bool | None
+
+MAX_NAME = 64
+MAX_VALUE = 1_024
+"""Octets of one custom header's value."""
+MAX_HEADERS = 32
+"""Custom headers of one request."""
+MAX_OCTETS = 4_096
+"""All custom headers of one request together; they share a UDP datagram with everything else."""
+
+_USER_TO_USER = "user-to-user"
+_RESERVED_PREFIXES = ("ph-", "plivo", "fs-", "sipauth", "zt-", "twilio")
+_RESERVED_NAMES = ("clientregion",)
+
+_VARIABLE = re.compile(r"\$(\$|[A-Za-z_][A-Za-z0-9_]*)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_BUILT_IN = ("reason", "shared_id", "call_id", "handoff_id", "caller_id", "called")
+
+
+class HeaderRefused(Exception):
+    """A custom header that must not be sent and must not be mended: control characters, or no text at all."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"header {name!r}: {why}")
+        self.name = name
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A configured header that was left out, and why; listed in the handoff's `headers_dropped`."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedHeaders:
+    """What goes out, and what does not."""
+
+    sent: list[Header] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What `$name` may stand for in a configured header."""
+
+    reason: str = ""
+    shared_id: str = ""
+    call_id: str = ""
+    handoff_id: str = ""
+    caller_id: str = ""
+    called: str = ""
+    data: Mapping[str, Scalar] = field(default_factory=dict)
+    """What came with the request for a handoff."""
+    received: Mapping[str, str] = field(default_factory=dict)
+    """The caller's X- headers, from `received_variables`."""
+
+    def resolve(self, name: str) -> str:
+        """The text of a variable, "" when there is none.
+
+        A built-in is never looked up elsewhere, even while empty: `data` cannot pose as a call id.
+        """
+        if name in _BUILT_IN:
+            return str(getattr(self, name))
+        value = self.data.get(name)
+        if value is None:
+            return self.received.get(name, "")
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def refusal_of(name: str) -> str | None:
+    """Why a custom header may not be called `name`, None when it may."""
+    lower = name.lower()
+    bare = lower.removeprefix("x-")
+    if not is_token(name) or len(name) > MAX_NAME:
+        return "not a header name"
+    if bare.startswith(_RESERVED_PREFIXES) or bare in _RESERVED_NAMES:
+        return "reserved name"
+    if lower != _USER_TO_USER and (bare == lower or not bare):
+        return "not X-* or User-to-User"
+    return None
+
+
+def render(
+    configured: Mapping[str, str], per_request: Mapping[str, str], variables: Variables
+) -> RenderedHeaders:
+    """The custom headers of one request to a destination.
+
+    `configured` are the destination's, with variables; `per_request` came with the handoff, are taken as they
+    are and win over configured ones of the same name in any case. Raises `HeaderRefused` when a value, after
+    its variables are filled in, has a control character (CR, LF, NUL, ...).
+    """
+    rendered = RenderedHeaders()
+    given = {name.lower() for name in per_request}
+    room = _Room()
+    for name, text in configured.items():
+        if name.lower() not in given:
+            value, why = _fill(text, variables)
+            _take(rendered, room, name, value, why)
+    for name, value in per_request.items():
+        _take(rendered, room, name, value, None)
+    return rendered
+
+
+def pass_through(request: Request) -> list[Header]:
+    """What of the caller's INVITE goes into the destination's: X-* and User-to-User, less the reserved names.
+
+    In the order received, names as written. Headers beyond the limits, or not fit to be sent on, stay behind.
+    """
+    room = _Room()
+    return [
+        (name, value)
+        for name, value in _custom(request.headers)
+        if _fault(value) is None and room.admits(name, value) is None
+    ]
+
+
+def received_variables(headers: Headers) -> dict[str, str]:
+    """`$x_<name>` for the X- headers of a message: lower case, `-` as `_`; the first of a name counts."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        if name[:2].lower() == "x-" and value and len(found) < MAX_HEADERS:
+            found.setdefault(name.lower().replace("-", "_"), value)
+    return found
+
+
+def combine(passed: Iterable[Header], rendered: RenderedHeaders) -> list[Header]:
+    """The caller's headers and the destination's in one request: a rendered header replaces a passed one."""
+    ours = {name.lower() for name, _ in rendered.sent}
+    return [header for header in passed if header[0].lower() not in ours] + rendered.sent
+
+
+class _Room:
+    """How much of the limits of one request is used up."""
+
+    def __init__(self) -> None:
+        self.headers = 0
+        self.octets = 0
+
+    def admits(self, name: str, value: str) -> str | None:
+        """Counts a header in; or why it has no room."""
+        octets = len(value.encode("utf-8", "surrogateescape"))
+        if octets > MAX_VALUE:
+            return f"longer than {MAX_VALUE} octets"
+        total = self.octets + octets + len(name) + 4
+        if self.headers == MAX_HEADERS or total > MAX_OCTETS:
+            return "too many custom headers"
+        self.headers += 1
+        self.octets = total
+        return None
+
+
+def _take(rendered: RenderedHeaders, room: _Room, name: str, value: str, why: str | None) -> None:
+    if fault := _fault(name) or _fault(value):
+        raise HeaderRefused(name, fault)
+    value = value.strip()
+    why = refusal_of(name) or why or (None if value else "empty") or room.admits(name, value)
+    if why is None:
+        rendered.sent.append((name, value))
+    else:
+        rendered.dropped.append(Dropped(name, why))
+
+
+def _fill(text: str, variables: Variables) -> tuple[str, str | None]:
+    """The text with its variables, and why the header must be left out, if it must.
+
+    One pass: what a variable brings is never searched for variables again.
+    """
+    missing: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "$":
+            return "$"
+        value = variables.resolve(name)
+        if not value.strip():
+            missing.append(name)
+        return value
+
+    filled = _VARIABLE.sub(replace, text)
+    return filled, f"${missing[0]} has no value" if missing else None
+
+
+def _fault(text: str) -> str | None:
+    """Why this text cannot stand in a header line, None when it can."""
+    if _CONTROL.search(text):
+        return "control character"
+    if not text.isascii():
+        try:
+            text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return "not valid text"
+    return None
+
+
+def _custom(headers: Headers) -> Iterable[Header]:
+    for name, value in headers.items():
+        # The cheap look first: an INVITE has twenty headers of other kinds for each of these.
+        if name[:2].lower() in ("x-", "us") and value and refusal_of(name) is None:
+            yield name, value

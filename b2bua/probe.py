@@ -1,0 +1,76 @@
+"""`b2bua call DESTINATION`: a call of our own, to see at 3 a.m. whether a destination answers and what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import replace
+
+from rich.console import Console
+from rich.table import Table
+
+from b2bua.app import build_services, listens, say_goodbye
+from b2bua.call.call import Call
+from b2bua.call.clock import CallClock
+from b2bua.call.events import CallEvent
+from b2bua.call.inbox import Inbox
+from b2bua.call.leg import deliver_to_leg
+from b2bua.call.record import CallRecord
+from b2bua.config import Configuration
+from b2bua.identity import Caller
+from b2bua.telemetry.logs import get_logger
+
+
+class _NoRecords:
+    """A probe leaves no trace in the call records."""
+
+    def write(self, record: CallRecord) -> None:
+        """Forget the record."""
+
+
+async def place_probe_call(configuration: Configuration, destination: str, seconds: float) -> int:
+    """Call `destination` and its fallbacks from a port of its own, print each attempt; 0 if answered, else 1."""
+    services = build_services(configuration, _NoRecords())
+    console = Console(highlight=False)
+    await services.engine.start()
+    await services.stack.start([replace(where, port=0) for where in listens(configuration)])
+    services.stack.on_event = deliver_to_leg
+    try:
+        now = services.now()
+        record = CallRecord(
+            call_id=uuid.uuid4().hex,
+            session_id=uuid.uuid4().hex,
+            node=services.node,
+            trunk="",
+            caller="sip:probe",
+            called=destination,
+            started=now,
+            clock=CallClock(now),
+        )
+        inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
+        call = Call(services, configuration, record, inbox, get_logger().bind(call_id=record.call_id))
+        caller = Caller(user="probe", display="b2bua probe", private=False, max_forwards=70)
+        await call.originate(configuration.destinations[destination], caller, seconds)
+        console.print(_table(record))
+        return 0 if record.answered is not None else 1
+    finally:
+        await say_goodbye(services)
+        await services.stack.close()
+        await services.engine.close()
+        await services.resolver.close()
+
+
+def _table(record: CallRecord) -> Table:
+    table = Table("destination", "target", "cause", "code", "SIP", "after ms")
+    for attempt in record.attempts:
+        outcome = attempt.outcome
+        ended = attempt.answered or attempt.ended or attempt.started
+        table.add_row(
+            attempt.destination,
+            attempt.target,
+            "answered" if attempt.answered else outcome.name if outcome else "",
+            str(outcome.code) if outcome else "",
+            f"{outcome.sip_status} {outcome.sip_reason}" if outcome and outcome.sip_status else "",
+            str(round((ended - attempt.started) * 1000)),
+        )
+    return table

@@ -1,0 +1,116 @@
+"""The contract of the Rust core (`media/core`): what `media.native` may ask of it.
+
+Nothing here blocks except `Engine.close`. Errors: `ValueError` for arguments that make no sense, `OSError`
+for what the system refuses, `RuntimeError` when the worker of a leg is gone or overloaded, `Exhausted`
+without ports.
+"""
+
+from typing import Literal, final
+
+__all__ = ["Call", "Engine", "Exhausted", "Leg", "Statistics"]
+
+_Address = tuple[str, int]
+_EventName = Literal["first_packet", "media_timeout", "digit", "worker_lost"]
+
+class Exhausted(Exception): ...
+
+@final
+class Engine:
+    """Worker threads and the port pool. `low` and `high` 0: any port pair the system has.
+
+    `quarantine` is in seconds, `receive_buffer` in octets (SO_RCVBUF).
+    """
+
+    def __new__(
+        cls, address: str, low: int, high: int, quarantine: float, workers: int, receive_buffer: int
+    ) -> Engine: ...
+    def fileno(self) -> int:
+        """Readable while `drain` has something."""
+
+    @property
+    def capacity(self) -> int:
+        """Port pairs in all."""
+
+    @property
+    def free_ports(self) -> int:
+        """Port pairs that can be opened now."""
+
+    def open_call(self) -> Call:
+        """Chooses the worker with the fewest legs; a lost worker is replaced."""
+
+    def open_leg(self, call: Call) -> Leg:
+        """Binds a port pair and hands it to the call's worker."""
+
+    def drain(self) -> list[tuple[_EventName, int, str, int]]:
+        """Takes the waiting events: name, leg id (`worker_lost`: worker number), digit, duration in ms."""
+
+    def close(self) -> None:
+        """Stops and joins the workers; all sockets are closed afterwards."""
+
+@final
+class Call:
+    """Keeps the legs of one call on one worker."""
+
+    @property
+    def worker(self) -> int: ...
+
+@final
+class Leg:
+    """One leg. Dropping the last reference closes it. Commands to a closed leg are ignored."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def ssrc(self) -> int:
+        """The SSRC of everything this leg sends."""
+
+    @property
+    def local_address(self) -> _Address: ...
+    def set_remote(
+        self,
+        remote: _Address | None,
+        remote_rtcp: _Address | None,
+        codec: str,
+        payload_type: int,
+        telephone_event: int | None,
+        receive_telephone_event: int | None,
+        send: bool,
+        receive: bool,
+    ) -> None: ...
+    def set_media_timeout(self, seconds: float | None) -> None: ...
+    def bridge(self, other: Leg) -> None: ...
+    def unbridge(self) -> None: ...
+    def digit_delivered(self) -> None:
+        """Makes room for a digit: at most 32 of a leg wait for the event loop."""
+
+    def statistics(self) -> Statistics: ...
+    def close(self) -> None: ...
+
+@final
+class Statistics:
+    """A copy of a leg's counters; see `media.engine.LegStatistics`."""
+
+    @property
+    def codec(self) -> str | None: ...
+    @property
+    def packets_in(self) -> int: ...
+    @property
+    def packets_out(self) -> int: ...
+    @property
+    def octets_in(self) -> int: ...
+    @property
+    def octets_out(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def jitter_ms(self) -> float: ...
+    @property
+    def longest_gap_ms(self) -> int: ...
+    @property
+    def foreign(self) -> int: ...
+    @property
+    def malformed(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def rtcp_in(self) -> int: ...

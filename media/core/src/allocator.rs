@@ -1,0 +1,192 @@
+//! Opens port pairs from the pool or from the system, and takes them back when their lease ends.
+
+use crate::mailbox::lock;
+use crate::ports::PortPool;
+use crate::socket::SocketPair;
+use rustix::io::Errno;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Pairs the system could give us when no range is set.
+const SYSTEM_PAIRS: usize = (65_536 - 1_024) / 2;
+
+/// Why no pair was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// All pairs are used, in quarantine or held by others, or the process may not open more descriptors.
+    Exhausted,
+    /// The address cannot be bound.
+    System(Errno),
+}
+
+/// The source of port pairs.
+#[derive(Debug)]
+pub struct Allocator {
+    address: IpAddr,
+    receive_buffer: usize,
+    /// None: any port the system has.
+    pool: Option<Mutex<PortPool>>,
+    open: AtomicUsize,
+    started: Instant,
+}
+
+/// The right to a port pair. Dropping it starts the quarantine: drop the sockets first.
+#[derive(Debug)]
+pub struct Lease {
+    allocator: Arc<Allocator>,
+    port: u16,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.allocator.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(pool) = &self.allocator.pool {
+            lock(pool).release(self.port, self.allocator.now());
+        }
+    }
+}
+
+impl Allocator {
+    /// Pairs between `low` and `high`, or any when both are 0. `quarantine` is in milliseconds.
+    pub fn new(address: IpAddr, low: u16, high: u16, quarantine: u64, receive_buffer: usize) -> Self {
+        let pool = (low, high) != (0, 0);
+        Allocator {
+            address,
+            receive_buffer,
+            pool: pool.then(|| Mutex::new(PortPool::new(low, high, quarantine))),
+            open: AtomicUsize::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// Shows early that the address is ours.
+    pub fn probe(&self) -> Result<(), Errno> {
+        SocketPair::bind_any(self.address, self.receive_buffer).map(|_| ())
+    }
+
+    /// Binds a pair.
+    pub fn open(self: &Arc<Self>) -> Result<(SocketPair, Lease), OpenError> {
+        let (sockets, port) = match &self.pool {
+            None => (self.open_any()?, 0),
+            Some(pool) => self.open_pooled(pool)?,
+        };
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ok((sockets, Lease { allocator: Arc::clone(self), port }))
+    }
+
+    fn open_any(&self) -> Result<SocketPair, OpenError> {
+        if self.free() == 0 {
+            return Err(OpenError::Exhausted);
+        }
+        SocketPair::bind_any(self.address, self.receive_buffer).map_err(OpenError::from)
+    }
+
+    fn open_pooled(&self, pool: &Mutex<PortPool>) -> Result<(SocketPair, u16), OpenError> {
+        for _ in 0..self.capacity() {
+            let Some(port) = lock(pool).take(self.now()) else {
+                break;
+            };
+            match SocketPair::bind(self.address, port, self.receive_buffer) {
+                Ok(sockets) => return Ok((sockets, port)),
+                // Another program holds it: it takes its turn again later.
+                Err(Errno::ADDRINUSE | Errno::ACCESS) => lock(pool).release(port, self.now()),
+                Err(error) => {
+                    lock(pool).restore(port);
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(OpenError::Exhausted)
+    }
+
+    /// How many pairs there are in all.
+    pub fn capacity(&self) -> usize {
+        self.pool.as_ref().map_or(SYSTEM_PAIRS, |pool| lock(pool).capacity())
+    }
+
+    /// How many could be opened now.
+    pub fn free(&self) -> usize {
+        match &self.pool {
+            None => SYSTEM_PAIRS.saturating_sub(self.open.load(Ordering::Relaxed)),
+            Some(pool) => lock(pool).free(self.now()),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl From<Errno> for OpenError {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRINUSE => {
+                OpenError::Exhausted
+            }
+            _ => OpenError::System(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::Socket;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// A range of three pairs that nobody uses right now.
+    fn three_pairs() -> u16 {
+        for low in (20_000..30_000).step_by(6) {
+            if (low..low + 6).all(|port| Socket::bind(SocketAddr::new(LOOPBACK, port), 4_096).is_ok()) {
+                return low;
+            }
+        }
+        panic!("no free ports");
+    }
+
+    #[test]
+    fn pairs_run_out_and_come_back() {
+        let low = three_pairs();
+        let allocator = Arc::new(Allocator::new(LOOPBACK, low, low + 5, 0, 65_536));
+        let all: Vec<_> = (0..3).map(|_| allocator.open().unwrap()).collect();
+        assert_eq!(allocator.open().err(), Some(OpenError::Exhausted));
+        assert_eq!((allocator.free(), allocator.capacity()), (0, 3));
+        drop(all);
+        assert_eq!(allocator.free(), 3);
+        allocator.open().unwrap();
+    }
+
+    #[test]
+    fn ports_of_other_programs_are_stepped_over() {
+        let low = three_pairs();
+        let _rtcp_of_the_first = Socket::bind(SocketAddr::new(LOOPBACK, low + 1), 4_096).unwrap();
+        let allocator = Arc::new(Allocator::new(LOOPBACK, low, low + 5, 60_000, 65_536));
+        let (first, _lease) = allocator.open().unwrap();
+        assert_eq!(first.rtp.local_address().unwrap().port(), low + 2);
+        let (_second, _lease) = allocator.open().unwrap();
+        assert_eq!(allocator.open().err(), Some(OpenError::Exhausted));
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_an_error_and_costs_no_port() {
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let allocator = Arc::new(Allocator::new(address, 20_000, 20_005, 60_000, 65_536));
+        assert_eq!(allocator.open().err(), Some(OpenError::System(Errno::ADDRNOTAVAIL)));
+        assert_eq!(allocator.free(), 3);
+        assert!(allocator.probe().is_err());
+    }
+
+    #[test]
+    fn without_a_range_the_system_chooses() {
+        let allocator = Arc::new(Allocator::new(LOOPBACK, 0, 0, 0, 65_536));
+        let free = allocator.free();
+        let pair = allocator.open().unwrap();
+        assert_eq!(allocator.free(), free - 1);
+        drop(pair);
+        assert_eq!(allocator.free(), free);
+    }
+}

@@ -1,0 +1,252 @@
+//! What the event loop holds: the engine with its workers, and handles to legs that live on a worker.
+
+use crate::allocator::{Allocator, OpenError};
+use crate::counters::Counters;
+use crate::leg::{Events, Leg, Parameters};
+use crate::mailbox::{Event, Mailbox, lock};
+use crate::outgoing::Outgoing;
+use crate::worker::{Command, Worker};
+use rustix::io::Errno;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// Commands that may wait for a worker. Opening and closing always fit: the ports bound them.
+const MAX_COMMANDS: usize = 65_536;
+/// Events that fit before the queue allocates. Each leg can have only so many waiting, so none is ever refused.
+const EVENTS: usize = 4_096;
+
+/// Settings of the engine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Address to bind.
+    pub address: IpAddr,
+    /// Lowest port; 0 with `high` 0 means any.
+    pub low: u16,
+    /// Highest port, included.
+    pub high: u16,
+    /// Milliseconds a released pair rests.
+    pub quarantine: u64,
+    /// Threads.
+    pub workers: usize,
+    /// SO_RCVBUF of each socket, in octets.
+    pub receive_buffer: usize,
+}
+
+/// Why a command was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The worker is gone.
+    Lost,
+    /// Too many commands wait.
+    Overloaded,
+}
+
+/// The event loop's side of one worker.
+#[derive(Debug)]
+pub struct Link {
+    /// Names the worker in `Event::WorkerLost`.
+    pub number: u64,
+    mailbox: Arc<Mailbox<Command>>,
+    alive: AtomicBool,
+    legs: AtomicUsize,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Link {
+    fn spawn(number: u64, events: &Arc<Events>) -> Result<Arc<Self>, Errno> {
+        let mailbox = Arc::new(Mailbox::new(1_024)?);
+        let mut worker = Worker::new(Arc::clone(&mailbox), Arc::clone(events))?;
+        let link = Arc::new(Link {
+            number,
+            mailbox,
+            alive: AtomicBool::new(true),
+            legs: AtomicUsize::new(0),
+            thread: Mutex::new(None),
+        });
+        let (shared, events) = (Arc::clone(&link), Arc::clone(events));
+        let body = move || {
+            // Unwinding drops the worker inside the guard: its sockets close and its ports go back.
+            let ended = catch_unwind(AssertUnwindSafe(move || worker.run()));
+            shared.alive.store(false, Ordering::Release);
+            // Legs that were on their way to it give their ports back as well.
+            shared.mailbox.take(&mut Default::default());
+            if !matches!(ended, Ok(Ok(()))) {
+                events.post(Event::WorkerLost { worker: shared.number }, usize::MAX);
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(body);
+        *lock(&link.thread) = Some(thread.map_err(|_| Errno::AGAIN)?);
+        Ok(link)
+    }
+
+    fn post(&self, command: Command, limit: usize) -> Result<(), Refused> {
+        if !self.alive.load(Ordering::Acquire) {
+            return Err(Refused::Lost);
+        }
+        if self.mailbox.post(command, limit) { Ok(()) } else { Err(Refused::Overloaded) }
+    }
+
+    fn stop(&self) {
+        let _ = self.post(Command::Stop, usize::MAX);
+        if let Some(thread) = lock(&self.thread).take() {
+            // A panic was caught inside the thread and reported as an event.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The media engine.
+#[derive(Debug)]
+pub struct Engine {
+    allocator: Arc<Allocator>,
+    events: Arc<Events>,
+    links: Mutex<Vec<Arc<Link>>>,
+    next_worker: AtomicU64,
+    next_leg: AtomicU64,
+}
+
+impl Engine {
+    /// Starts the workers. Fails when the address cannot be bound or a thread cannot be started.
+    pub fn start(settings: &Settings) -> Result<Self, Errno> {
+        let Settings { address, low, high, quarantine, workers, receive_buffer } = *settings;
+        let allocator = Allocator::new(address, low, high, quarantine, receive_buffer);
+        allocator.probe()?;
+        let engine = Engine {
+            allocator: Arc::new(allocator),
+            events: Arc::new(Mailbox::new(EVENTS)?),
+            links: Mutex::new(Vec::new()),
+            next_worker: AtomicU64::new(0),
+            next_leg: AtomicU64::new(0),
+        };
+        for _ in 0..workers.max(1) {
+            let link = engine.spawn()?;
+            lock(&engine.links).push(link);
+        }
+        Ok(engine)
+    }
+
+    fn spawn(&self) -> Result<Arc<Link>, Errno> {
+        Link::spawn(self.next_worker.fetch_add(1, Ordering::Relaxed), &self.events)
+    }
+
+    /// The worker for a new call: the one with the fewest legs. A lost worker is replaced here.
+    pub fn choose_worker(&self) -> Result<Arc<Link>, Errno> {
+        let mut links = lock(&self.links);
+        for link in links.iter_mut() {
+            if !link.alive.load(Ordering::Acquire) {
+                *link = self.spawn()?;
+            }
+        }
+        let chosen = links.iter().min_by_key(|link| link.legs.load(Ordering::Relaxed));
+        chosen.map(Arc::clone).ok_or(Errno::SHUTDOWN)
+    }
+
+    /// Binds a port pair and hands it to a worker.
+    pub fn open_leg(&self, link: &Arc<Link>) -> Result<LegHandle, OpenError> {
+        let (sockets, lease) = self.allocator.open()?;
+        let local = sockets.rtp.local_address()?;
+        let mut random = [0; 10];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let [a, b, c, d, e, f, g, h, i, j] = random;
+        let ssrc = u32::from_ne_bytes([a, b, c, d]);
+        let outgoing = Outgoing::new(ssrc, u16::from_ne_bytes([i, j]), u32::from_ne_bytes([e, f, g, h]));
+        let id = self.next_leg.fetch_add(1, Ordering::Relaxed);
+        let counters = Arc::new(Counters::default());
+        let leg = Leg::new(id, (sockets, lease), local, Arc::clone(&counters), outgoing);
+        link.post(Command::Open(Box::new(leg)), usize::MAX)
+            .map_err(|_| OpenError::System(Errno::SHUTDOWN))?;
+        link.legs.fetch_add(1, Ordering::Relaxed);
+        Ok(LegHandle { id, local, ssrc, counters, link: Arc::clone(link), closed: AtomicBool::new(false) })
+    }
+
+    /// Events for the event loop; its descriptor is readable while some wait.
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    /// The ports.
+    pub fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
+    /// Ends every worker and waits for them; all sockets are closed afterwards.
+    pub fn stop(&self) {
+        let links = std::mem::take(&mut *lock(&self.links));
+        links.iter().for_each(|link| link.stop());
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl From<Refused> for Errno {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Lost => Errno::SHUTDOWN,
+            Refused::Overloaded => Errno::AGAIN,
+        }
+    }
+}
+
+/// A leg as the event loop sees it. Dropping it closes the leg.
+#[derive(Debug)]
+pub struct LegHandle {
+    /// Names the leg in events.
+    pub id: u64,
+    /// Where its RTP socket is bound.
+    pub local: SocketAddr,
+    /// The SSRC of everything it sends.
+    pub ssrc: u32,
+    /// Its counters.
+    pub counters: Arc<Counters>,
+    link: Arc<Link>,
+    closed: AtomicBool,
+}
+
+impl LegHandle {
+    fn post(&self, command: Command) -> Result<(), Refused> {
+        if self.closed.load(Ordering::Relaxed) { Ok(()) } else { self.link.post(command, MAX_COMMANDS) }
+    }
+
+    /// Takes what the peer agreed to.
+    pub fn set_parameters(&self, parameters: Parameters) -> Result<(), Refused> {
+        self.counters.set_codec(parameters.codec);
+        self.post(Command::SetParameters(self.id, parameters))
+    }
+
+    /// Sets the media timeout in microseconds, or ends it.
+    pub fn set_timeout(&self, timeout: Option<u64>) -> Result<(), Refused> {
+        self.post(Command::SetTimeout(self.id, timeout))
+    }
+
+    /// This leg and another hear each other from now on.
+    pub fn bridge(&self, other: &LegHandle) -> Result<(), Refused> {
+        self.post(Command::Bridge(self.id, other.id))
+    }
+
+    /// This leg hears nobody and nobody hears it.
+    pub fn unbridge(&self) -> Result<(), Refused> {
+        self.post(Command::Unbridge(self.id))
+    }
+
+    /// Ends the leg; harmless when repeated.
+    pub fn close(&self) {
+        if !self.closed.swap(true, Ordering::Relaxed) {
+            self.link.legs.fetch_sub(1, Ordering::Relaxed);
+            // A lost worker has dropped the leg already.
+            let _ = self.link.post(Command::Close(self.id), usize::MAX);
+        }
+    }
+}
+
+impl Drop for LegHandle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,271 @@
+//! The native core of `media`: worker threads that own RTP sockets and everything that happens per packet.
+//!
+//! Python decides per call, this acts per packet. Only this file knows Python (feature `python`); `_native.pyi`
+//! beside the package is the contract of what it exports.
+
+pub mod allocator;
+pub mod counters;
+pub mod dtmf;
+pub mod engine;
+pub mod g711;
+pub mod leg;
+pub mod mailbox;
+pub mod outgoing;
+pub mod ports;
+pub mod reception;
+pub mod rtp;
+pub mod socket;
+pub mod worker;
+
+#[cfg(feature = "python")]
+#[pyo3::pymodule(gil_used = false)]
+mod _native {
+    use crate::allocator::OpenError;
+    use crate::engine::{self, Link, Refused, Settings};
+    use crate::g711::Codec;
+    use crate::leg::Parameters;
+    use crate::mailbox::Event;
+    use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+    use pyo3::prelude::*;
+    use rustix::fd::{AsRawFd, RawFd};
+    use rustix::io::Errno;
+    use std::collections::VecDeque;
+    use std::net::{IpAddr, SocketAddr};
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    pyo3::create_exception!(media._native, Exhausted, pyo3::exceptions::PyException);
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("Exhausted", module.py().get_type::<Exhausted>())
+    }
+
+    type Address = (String, u16);
+    type EventTuple = (&'static str, u64, String, u32);
+
+    /// The worker threads and the ports; see `_native.pyi`.
+    #[pyclass(frozen)]
+    struct Engine(engine::Engine);
+
+    #[pymethods]
+    impl Engine {
+        #[new]
+        fn new(
+            address: &str,
+            low: u16,
+            high: u16,
+            quarantine: f64,
+            workers: usize,
+            receive_buffer: usize,
+        ) -> PyResult<Self> {
+            let settings = Settings {
+                address: ip(address)?,
+                low,
+                high,
+                quarantine: scaled(quarantine, 1e3)?,
+                workers,
+                receive_buffer,
+            };
+            engine::Engine::start(&settings).map(Engine).map_err(system)
+        }
+
+        fn fileno(&self) -> RawFd {
+            self.0.events().fd().as_raw_fd()
+        }
+
+        #[getter]
+        fn capacity(&self) -> usize {
+            self.0.allocator().capacity()
+        }
+
+        #[getter]
+        fn free_ports(&self) -> usize {
+            self.0.allocator().free()
+        }
+
+        fn open_call(&self) -> PyResult<Call> {
+            self.0.choose_worker().map(Call).map_err(system)
+        }
+
+        fn open_leg(&self, call: &Call) -> PyResult<Leg> {
+            self.0.open_leg(&call.0).map(Leg).map_err(|error| match error {
+                OpenError::Exhausted => Exhausted::new_err("no RTP/RTCP port pair is free"),
+                OpenError::System(error) => system(error),
+            })
+        }
+
+        fn drain(&self) -> Vec<EventTuple> {
+            let mut events = VecDeque::new();
+            self.0.events().take(&mut events);
+            events.into_iter().map(tuple).collect()
+        }
+
+        fn close(&self, py: Python<'_>) {
+            py.detach(|| self.0.stop());
+        }
+    }
+
+    /// Binds the legs of a call to one worker.
+    #[pyclass(frozen)]
+    struct Call(Arc<Link>);
+
+    #[pymethods]
+    impl Call {
+        #[getter]
+        fn worker(&self) -> u64 {
+            self.0.number
+        }
+    }
+
+    /// One leg; dropping it closes it.
+    #[pyclass(frozen)]
+    struct Leg(engine::LegHandle);
+
+    #[pymethods]
+    impl Leg {
+        #[getter]
+        fn id(&self) -> u64 {
+            self.0.id
+        }
+
+        #[getter]
+        fn ssrc(&self) -> u32 {
+            self.0.ssrc
+        }
+
+        #[getter]
+        fn local_address(&self) -> Address {
+            (self.0.local.ip().to_string(), self.0.local.port())
+        }
+
+        #[expect(clippy::too_many_arguments, reason = "the fields of StreamParameters, in their order")]
+        fn set_remote(
+            &self,
+            remote: Option<Address>,
+            remote_rtcp: Option<Address>,
+            codec: &str,
+            payload_type: u8,
+            telephone_event: Option<u8>,
+            receive_telephone_event: Option<u8>,
+            send: bool,
+            receive: bool,
+        ) -> PyResult<()> {
+            let types = [Some(payload_type), telephone_event, receive_telephone_event];
+            if types.into_iter().flatten().any(|payload_type| payload_type > 127) {
+                return Err(PyValueError::new_err("a payload type is 0..127"));
+            }
+            let parameters = Parameters {
+                remote: remote.map(socket_address).transpose()?.filter(is_reachable),
+                remote_rtcp: remote_rtcp.map(socket_address).transpose()?.filter(is_reachable),
+                codec: Codec::from_name(codec)
+                    .ok_or_else(|| PyValueError::new_err(format!("unknown codec {codec}")))?,
+                payload_type,
+                send_event: telephone_event,
+                receive_event: receive_telephone_event,
+                send,
+                receive,
+            };
+            self.0.set_parameters(parameters).map_err(refused)
+        }
+
+        fn set_media_timeout(&self, seconds: Option<f64>) -> PyResult<()> {
+            let timeout = seconds.map(|seconds| scaled(seconds, 1e6)).transpose()?;
+            self.0.set_timeout(timeout).map_err(refused)
+        }
+
+        fn bridge(&self, other: &Leg) -> PyResult<()> {
+            self.0.bridge(&other.0).map_err(refused)
+        }
+
+        fn unbridge(&self) -> PyResult<()> {
+            self.0.unbridge().map_err(refused)
+        }
+
+        fn digit_delivered(&self) {
+            self.0.counters.pending_digits.fetch_sub(1, Ordering::Relaxed);
+        }
+
+        fn statistics(&self) -> Statistics {
+            let counters = &self.0.counters;
+            Statistics {
+                codec: counters.codec().map(Codec::name),
+                packets_in: counters.packets_in.get(),
+                packets_out: counters.packets_out.get(),
+                octets_in: counters.octets_in.get(),
+                octets_out: counters.octets_out.get(),
+                lost: counters.lost.get(),
+                jitter_ms: counters.jitter_16.get() as f64 / 128.0,
+                longest_gap_ms: counters.longest_gap.get() / 1_000,
+                foreign: counters.foreign.get(),
+                malformed: counters.malformed.get(),
+                dropped: counters.dropped.get(),
+                rtcp_in: counters.rtcp_in.get(),
+            }
+        }
+
+        fn close(&self) {
+            self.0.close();
+        }
+    }
+
+    /// A copy of a leg's counters.
+    #[pyclass(frozen, get_all)]
+    struct Statistics {
+        codec: Option<&'static str>,
+        packets_in: u64,
+        packets_out: u64,
+        octets_in: u64,
+        octets_out: u64,
+        lost: u64,
+        jitter_ms: f64,
+        longest_gap_ms: u64,
+        foreign: u64,
+        malformed: u64,
+        dropped: u64,
+        rtcp_in: u64,
+    }
+
+    fn tuple(event: Event) -> EventTuple {
+        match event {
+            Event::FirstPacket { leg } => ("first_packet", leg, String::new(), 0),
+            Event::MediaTimeout { leg } => ("media_timeout", leg, String::new(), 0),
+            Event::Digit { leg, character, duration } => {
+                ("digit", leg, char::from(character).to_string(), duration)
+            }
+            Event::WorkerLost { worker } => ("worker_lost", worker, String::new(), 0),
+        }
+    }
+
+    fn ip(text: &str) -> PyResult<IpAddr> {
+        text.parse().map_err(|_| PyValueError::new_err(format!("not an IP address: {text}")))
+    }
+
+    fn socket_address((host, port): Address) -> PyResult<SocketAddr> {
+        Ok(SocketAddr::new(ip(&host)?, port))
+    }
+
+    /// An address that means "hold" or is no use is none.
+    fn is_reachable(address: &SocketAddr) -> bool {
+        !address.ip().is_unspecified() && address.port() != 0
+    }
+
+    /// Seconds to whole smaller units.
+    fn scaled(seconds: f64, units: f64) -> PyResult<u64> {
+        if (0.0..=1e9).contains(&seconds) {
+            return Ok((seconds * units) as u64);
+        }
+        Err(PyValueError::new_err("a duration is between 0 and 1e9 seconds"))
+    }
+
+    fn refused(refused: Refused) -> PyErr {
+        PyRuntimeError::new_err(match refused {
+            Refused::Lost => "the media worker is gone",
+            Refused::Overloaded => "too many commands wait for the media worker",
+        })
+    }
+
+    fn system(error: Errno) -> PyErr {
+        PyOSError::new_err((error.raw_os_error(), std::io::Error::from(error).to_string()))
+    }
+}

@@ -1,0 +1,127 @@
+//! Queues between the event loop and the workers: a short lock, and an eventfd that is readable while items wait.
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use rustix::io::{read, write};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Items for one reader. Nothing here happens per packet.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    queue: Mutex<VecDeque<T>>,
+    waiting: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl<T> Mailbox<T> {
+    /// An empty mailbox with room for `capacity` items before it allocates.
+    pub fn new(capacity: usize) -> rustix::io::Result<Self> {
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Mailbox {
+            queue: Mutex::new(VecDeque::with_capacity(capacity)),
+            waiting: AtomicBool::new(false),
+            wake,
+        })
+    }
+
+    /// Adds an item unless `limit` or more are waiting; returns whether it was added.
+    pub fn post(&self, item: T, limit: usize) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.len() >= limit {
+            return false;
+        }
+        queue.push_back(item);
+        if !self.waiting.swap(true, Ordering::Release) {
+            // Cannot block or fail in a way that matters: the counter is at 0 whenever `waiting` was false.
+            let _ = write(&self.wake, &1_u64.to_ne_bytes());
+        }
+        true
+    }
+
+    /// True when there is something to take; costs one load.
+    #[inline]
+    pub fn waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Exchanges all waiting items for an empty queue.
+    pub fn take(&self, into: &mut VecDeque<T>) {
+        let mut queue = lock(&self.queue);
+        std::mem::swap(&mut *queue, into);
+        if self.waiting.swap(false, Ordering::Acquire) {
+            let _ = read(&self.wake, &mut [0; 8]);
+        }
+    }
+
+    /// Readable while items wait.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.wake
+    }
+}
+
+/// Locks, also after a panic elsewhere: the data behind our locks is valid between any two statements.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a worker tells the event loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Latching found the peer of this leg.
+    FirstPacket {
+        /// Id of the leg.
+        leg: u64,
+    },
+    /// No valid RTP on this leg for its timeout.
+    MediaTimeout {
+        /// Id of the leg.
+        leg: u64,
+    },
+    /// A digit ended on this leg.
+    Digit {
+        /// Id of the leg.
+        leg: u64,
+        /// One of `0-9*#ABCD`.
+        character: u8,
+        /// In milliseconds.
+        duration: u32,
+    },
+    /// This worker is gone and its legs with it.
+    WorkerLost {
+        /// Number of the worker.
+        worker: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    fn readable<T>(mailbox: &Mailbox<T>) -> bool {
+        let mut fds = [PollFd::new(mailbox.fd(), PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_exactly_while_items_wait() {
+        let mailbox = Mailbox::new(4).unwrap();
+        assert!(!readable(&mailbox));
+        mailbox.post(1, usize::MAX);
+        mailbox.post(2, usize::MAX);
+        assert!(readable(&mailbox) && mailbox.waiting());
+        let mut items = VecDeque::new();
+        mailbox.take(&mut items);
+        assert_eq!(items, [1, 2]);
+        assert!(!readable(&mailbox) && !mailbox.waiting());
+    }
+
+    #[test]
+    fn a_full_mailbox_refuses() {
+        let mailbox = Mailbox::new(1).unwrap();
+        assert!(mailbox.post(1, 1));
+        assert!(!mailbox.post(2, 1));
+    }
+}

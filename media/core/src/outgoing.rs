@@ -1,0 +1,311 @@
+//! The one RTP stream a leg sends for its whole life, whoever is heard on it.
+//!
+//! Inside one source stream sequence numbers and timestamps are the source's plus an offset, so that loss,
+//! reordering and silence stay visible to the listener. At a switch the sequence continues at the next number and
+//! the timestamp at what the clock says, never before the end of what was sent; the marker bit tells the listener's
+//! jitter buffer. What we leave out on purpose (an event the listener cannot take) closes up.
+//! Times are microseconds of one monotonic clock; 8 ticks are one millisecond.
+
+/// Ticks a packet usually covers: a packet is sent one frame after the audio in it began.
+const FRAME: i64 = 160;
+/// A source whose timestamp runs ahead of the clock by more than this has changed its clock.
+const LEAP: i64 = 16_000;
+/// The most we pay back after switches that came faster than frames, in ticks.
+const MAX_DEBT: i64 = 1_600;
+
+/// Names a source stream: whose packets they are and which of its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Id of the leg, or of another source.
+    pub id: u64,
+    /// Counts the streams of that source.
+    pub epoch: u32,
+}
+
+/// What decides where a packet goes in the outgoing stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// Extended sequence number in the source stream.
+    pub extended: i64,
+    /// Timestamp in the source stream.
+    pub timestamp: u32,
+    /// Ticks the payload covers; the duration so far for an event.
+    pub ticks: u32,
+    /// Audio carries its time; events repeat the timestamp of their start.
+    pub audio: bool,
+    /// Newest of its stream, not overtaken.
+    pub newest: bool,
+    /// The source's marker bit.
+    pub marker: bool,
+}
+
+/// The header fields to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Marker bit.
+    pub marker: bool,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Timestamp.
+    pub timestamp: u32,
+}
+
+#[derive(Debug)]
+struct Mapping {
+    source: Source,
+    sequence: Offsets,
+    timestamp_offset: u32,
+    /// Timestamp and time of the newest audio packet.
+    last: Option<(u32, u64)>,
+}
+
+/// Offsets of sequence numbers. A packet left out moves those after it; latecomers from before keep theirs.
+#[derive(Debug)]
+struct Offsets {
+    current: i64,
+    /// Packets before this one use `earlier`.
+    since: i64,
+    earlier: i64,
+    /// Packets before this one have no place any more.
+    floor: i64,
+}
+
+impl Offsets {
+    fn of(&self, extended: i64) -> Option<i64> {
+        match extended {
+            _ if extended < self.floor => None,
+            _ if extended < self.since => Some(extended + self.earlier),
+            _ => Some(extended + self.current),
+        }
+    }
+}
+
+/// State of the outgoing stream of one leg.
+#[derive(Debug)]
+pub struct Outgoing {
+    ssrc: u32,
+    /// Next sequence number, extended.
+    next: i64,
+    /// End of the newest audio or event sent, and when it was sent. None before the first packet.
+    position: Option<(u32, u64)>,
+    first_timestamp: u32,
+    debt: i64,
+    mapping: Option<Mapping>,
+}
+
+impl Outgoing {
+    /// A stream with the given SSRC, first sequence number and first timestamp; all should be random
+    /// (RFC 3550 section 5.1). The sequence starts below 2^15 so that SRTP cannot wrap early (RFC 3711 3.3.1).
+    pub fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        Outgoing {
+            ssrc,
+            next: i64::from(sequence & 0x7fff),
+            position: None,
+            first_timestamp: timestamp,
+            debt: 0,
+            mapping: None,
+        }
+    }
+
+    /// The SSRC, the same for the leg's whole life.
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Gives a source's packet its place, or `None` when it comes too late to have one.
+    pub fn place(&mut self, source: Source, packet: Packet, now: u64) -> Option<Sent> {
+        let known = self.mapping.take_if(|mapping| mapping.source == source && !leaps(mapping, packet, now));
+        let (mut mapping, switched) = match known {
+            Some(mapping) => (mapping, false),
+            None => (self.switch(source, packet, now), true),
+        };
+        let extended = mapping.sequence.of(packet.extended);
+        let timestamp = packet.timestamp.wrapping_add(mapping.timestamp_offset);
+        if packet.newest && packet.audio {
+            mapping.last = Some((packet.timestamp, now));
+        }
+        self.mapping = Some(mapping);
+        let extended = extended?;
+        self.next = self.next.max(extended + 1);
+        self.advance(timestamp.wrapping_add(packet.ticks), now);
+        Some(Sent { marker: packet.marker || switched, sequence: extended as u16, timestamp })
+    }
+
+    /// Closes the gap that a packet left out on purpose would leave. Only the newest packet can be closed up.
+    pub fn leave_out(&mut self, source: Source, extended: i64) {
+        let Some(mapping) = self.mapping.as_mut().filter(|mapping| mapping.source == source) else {
+            return;
+        };
+        let offsets = &mut mapping.sequence;
+        if extended + offsets.current < self.next {
+            return;
+        }
+        offsets.floor = offsets.since;
+        offsets.since = extended + 1;
+        offsets.earlier = offsets.current;
+        offsets.current -= 1;
+    }
+
+    /// The next packet counts as a switch: sending stopped, or the source changed and may come back.
+    pub fn interrupt(&mut self) {
+        self.mapping = None;
+    }
+
+    fn switch(&mut self, source: Source, packet: Packet, now: u64) -> Mapping {
+        let start = match self.position {
+            None => self.first_timestamp,
+            Some((end, sent)) => {
+                let elapsed = i64::try_from(now.saturating_sub(sent) / 125).unwrap_or(i64::MAX);
+                let due = elapsed - FRAME - self.debt;
+                self.debt = (-due).clamp(0, MAX_DEBT);
+                end.wrapping_add(due.max(0) as u32)
+            }
+        };
+        let offset = self.next - packet.extended;
+        Mapping {
+            source,
+            sequence: Offsets {
+                current: offset,
+                since: packet.extended,
+                earlier: offset,
+                floor: packet.extended,
+            },
+            timestamp_offset: start.wrapping_sub(packet.timestamp),
+            last: None,
+        }
+    }
+
+    fn advance(&mut self, end: u32, now: u64) {
+        match self.position {
+            Some((known, _)) if (end.wrapping_sub(known) as i32) < 0 => {}
+            _ => self.position = Some((end, now)),
+        }
+    }
+}
+
+/// True when the source's clock jumped: the listener must not see it.
+fn leaps(mapping: &Mapping, packet: Packet, now: u64) -> bool {
+    let Some((timestamp, at)) = mapping.last.filter(|_| packet.audio && packet.newest) else {
+        return false;
+    };
+    let step = i64::from(packet.timestamp.wrapping_sub(timestamp) as i32);
+    let elapsed = i64::try_from(now.saturating_sub(at) / 125).unwrap_or(i64::MAX);
+    step < 0 || step > elapsed.saturating_add(LEAP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Source = Source { id: 1, epoch: 1 };
+    const B: Source = Source { id: 2, epoch: 1 };
+
+    fn audio(extended: i64, timestamp: u32) -> Packet {
+        Packet { extended, timestamp, ticks: 160, audio: true, newest: true, marker: false }
+    }
+
+    fn stream() -> Outgoing {
+        Outgoing::new(7, 100, 5_000)
+    }
+
+    fn place(out: &mut Outgoing, source: Source, packet: Packet, ms: u64) -> (u16, u32, bool) {
+        let sent = out.place(source, packet, ms * 1_000).unwrap();
+        (sent.sequence, sent.timestamp, sent.marker)
+    }
+
+    #[test]
+    fn loss_and_reordering_of_the_source_stay_visible() {
+        let mut out = stream();
+        assert_eq!(place(&mut out, A, audio(40, 0), 0), (100, 5_000, true));
+        assert_eq!(place(&mut out, A, audio(43, 480), 60), (103, 5_480, false));
+        let late = Packet { newest: false, ..audio(42, 320) };
+        assert_eq!(place(&mut out, A, late, 61), (102, 5_320, false));
+        assert_eq!(place(&mut out, A, audio(44, 640), 80), (104, 5_640, false));
+    }
+
+    #[test]
+    fn a_switch_continues_the_sequence_and_follows_the_clock() {
+        let mut out = stream();
+        place(&mut out, A, audio(40, 0), 0);
+        assert_eq!(place(&mut out, B, audio(9_000, 77), 1_000), (101, 5_000 + 8_000, true));
+        assert_eq!(place(&mut out, B, audio(9_001, 77 + 160), 1_020), (102, 5_000 + 8_160, false));
+        assert_eq!(place(&mut out, A, audio(91, 8_320), 1_040), (103, 5_000 + 8_320, true));
+    }
+
+    #[test]
+    fn quick_switches_never_overlap_and_pay_their_lead_back() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        assert_eq!(
+            place(&mut out, B, audio(1, 0), 5),
+            (101, 5_160, true),
+            "15 ms early: after the last frame"
+        );
+        assert_eq!(place(&mut out, A, audio(9, 0), 105), (102, 5_000 + 105 * 8, true), "back on the clock");
+    }
+
+    #[test]
+    fn latecomers_from_before_a_switch_have_no_place() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        place(&mut out, B, audio(500, 0), 20);
+        let late = Packet { newest: false, ..audio(499, 0) };
+        assert_eq!(out.place(B, late, 21_000), None);
+    }
+
+    #[test]
+    fn what_is_left_out_closes_up() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        out.leave_out(A, 3);
+        assert_eq!(
+            place(&mut out, A, audio(4, 480), 60),
+            (102, 5_480, false),
+            "1 _ (3) 4: only 2 is missing"
+        );
+        let late = Packet { newest: false, ..audio(2, 160) };
+        assert_eq!(place(&mut out, A, late, 61), (101, 5_160, false));
+        out.leave_out(A, 2);
+        assert_eq!(place(&mut out, A, audio(5, 640), 80), (103, 5_640, false), "a late one changes nothing");
+        out.leave_out(B, 6);
+        assert_eq!(place(&mut out, A, audio(6, 800), 100), (104, 5_800, false), "nor does another source");
+    }
+
+    #[test]
+    fn a_whole_event_left_out_leaves_no_gap() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        (2..9).for_each(|extended| out.leave_out(A, extended));
+        assert_eq!(place(&mut out, A, audio(9, 1_280), 160), (101, 6_280, false));
+        let late = Packet { newest: false, ..audio(3, 0) };
+        assert_eq!(out.place(A, late, 161_000), None);
+    }
+
+    #[test]
+    fn a_source_that_changes_its_clock_is_taken_as_a_switch() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 1_000_000), 0);
+        assert_eq!(place(&mut out, A, audio(2, 500), 20), (101, 5_160, true), "backwards");
+        assert_eq!(place(&mut out, A, audio(3, 900_000), 40), (102, 5_320, true), "far ahead");
+        assert_eq!(place(&mut out, A, audio(4, 908_000), 1_040), (103, 13_320, false), "silence is no jump");
+    }
+
+    #[test]
+    fn an_event_keeps_one_timestamp_and_audio_goes_on_after_it() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        let event = Packet { audio: false, ..audio(2, 160) };
+        assert_eq!(place(&mut out, A, Packet { marker: true, ..event }, 40).1, 5_160);
+        let end = Packet { extended: 3, ticks: 800, ..event };
+        assert_eq!(place(&mut out, A, end, 140), (102, 5_160, false));
+        assert_eq!(place(&mut out, B, audio(7, 0), 145), (103, 5_960, true), "not inside the event");
+    }
+
+    #[test]
+    fn an_interruption_ends_in_a_switch() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        out.interrupt();
+        assert_eq!(place(&mut out, A, audio(51, 8_000), 1_000), (101, 13_000, true));
+    }
+}

@@ -1,0 +1,160 @@
+//! UDP sockets: unconnected and non-blocking, compared by source address.
+
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, Result};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, ipproto,
+    recvfrom, sendto, socket_with, sockopt,
+};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+/// One bound UDP socket, closed when dropped.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+}
+
+impl Socket {
+    /// Binds an address. An IPv6 wildcard takes IPv4 peers too, as mapped addresses.
+    pub fn bind(address: SocketAddr, receive_buffer: usize) -> Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&fd, false)?;
+        }
+        sockopt::set_socket_recv_buffer_size(&fd, receive_buffer)?;
+        bind(&fd, &address)?;
+        Ok(Socket { fd })
+    }
+
+    /// Where it is bound.
+    pub fn local_address(&self) -> Result<SocketAddr> {
+        SocketAddr::try_from(getsockname(&self.fd)?)
+    }
+
+    /// One datagram, or `None` when there is none. The length may exceed the buffer's: the rest is cut off.
+    #[inline]
+    pub fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        let (_, length, from) = recvfrom(&self.fd, buffer, RecvFlags::TRUNC).ok()?;
+        Some((length, SocketAddr::try_from(from?).ok()?))
+    }
+
+    /// Sends one datagram; an error loses it, as the network would.
+    #[inline]
+    pub fn send(&self, data: &[u8], to: &SocketAddrAny) -> bool {
+        sendto(&self.fd, data, SendFlags::empty(), to).is_ok()
+    }
+
+    /// Throws away what has arrived, at most a full buffer of it.
+    pub fn drain(&self) {
+        let mut scrap = [0; 1];
+        for _ in 0..4_096 {
+            if recvfrom(&self.fd, &mut scrap, RecvFlags::empty()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The descriptor, for epoll.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+/// An RTP socket on an even port and the RTCP socket on the port above.
+#[derive(Debug)]
+pub struct SocketPair {
+    /// Even port.
+    pub rtp: Socket,
+    /// The port above.
+    pub rtcp: Socket,
+}
+
+impl SocketPair {
+    /// Binds `port` and the one above it; neither stays bound when one fails.
+    pub fn bind(address: IpAddr, port: u16, receive_buffer: usize) -> Result<Self> {
+        let above = port.checked_add(1).ok_or(Errno::ADDRNOTAVAIL)?;
+        let rtp = Socket::bind(SocketAddr::new(address, port), receive_buffer)?;
+        let rtcp = Socket::bind(SocketAddr::new(address, above), receive_buffer)?;
+        Ok(SocketPair { rtp, rtcp })
+    }
+
+    /// Binds any pair the system has.
+    pub fn bind_any(address: IpAddr, receive_buffer: usize) -> Result<Self> {
+        let mut result = Err(Errno::ADDRINUSE);
+        for _ in 0..64 {
+            let probe = Socket::bind(SocketAddr::new(address, 0), receive_buffer)?;
+            let port = probe.local_address()?.port();
+            drop(probe);
+            // An odd port is the RTCP half of the pair below it.
+            result = Self::bind(address, port & !1, receive_buffer);
+            match result {
+                Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
+                _ => return result,
+            }
+        }
+        result
+    }
+}
+
+/// The form in which a socket of the given family names an address: IPv6 sockets see IPv4 peers as mapped.
+pub fn as_seen_by(local: &SocketAddr, address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if local.is_ipv6() => {
+            SocketAddr::V6(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0))
+        }
+        _ => address,
+    }
+}
+
+/// Compares what identifies a peer, leaving IPv6 flow labels and scopes out.
+#[inline]
+pub fn same(a: &SocketAddr, b: &SocketAddr) -> bool {
+    a.port() == b.port() && a.ip() == b.ip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn any_pair_is_even_and_odd() {
+        let pair = SocketPair::bind_any(LOOPBACK, 65_536).unwrap();
+        let port = pair.rtp.local_address().unwrap().port();
+        assert_eq!(port % 2, 0);
+        assert_eq!(pair.rtcp.local_address().unwrap().port(), port + 1);
+    }
+
+    #[test]
+    fn a_pair_whose_second_half_is_taken_leaves_the_first_unbound() {
+        let pair = SocketPair::bind_any(LOOPBACK, 65_536).unwrap();
+        let port = pair.rtp.local_address().unwrap().port();
+        drop(pair.rtp);
+        assert_eq!(SocketPair::bind(LOOPBACK, port, 65_536).unwrap_err(), Errno::ADDRINUSE);
+        Socket::bind(SocketAddr::new(LOOPBACK, port), 65_536).unwrap();
+    }
+
+    #[test]
+    fn draining_leaves_nothing() {
+        let socket = Socket::bind(SocketAddr::new(LOOPBACK, 0), 65_536).unwrap();
+        let local = SocketAddrAny::from(socket.local_address().unwrap());
+        assert!(socket.send(b"one", &local) && socket.send(b"two", &local));
+        socket.drain();
+        assert_eq!(socket.receive(&mut [0; 16]), None);
+    }
+
+    #[test]
+    fn an_ipv6_wildcard_hears_ipv4() {
+        let six = Socket::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), 65_536).unwrap();
+        let four = Socket::bind(SocketAddr::new(LOOPBACK, 0), 65_536).unwrap();
+        let local = six.local_address().unwrap();
+        four.send(b"hello", &SocketAddr::new(LOOPBACK, local.port()).into());
+        let (length, from) = six.receive(&mut [0; 16]).unwrap();
+        assert_eq!(length, 5);
+        assert!(same(&from, &as_seen_by(&local, four.local_address().unwrap())));
+    }
+}

@@ -1,0 +1,259 @@
+//! A media worker: one thread, one epoll, the legs it owns. Commands come through a mailbox, events leave by another.
+//!
+//! The path of a packet: epoll says a leg's RTP socket is readable -> one `recvfrom` into the worker's buffer ->
+//! `Leg::accept` on the leg it came to -> `Leg::send` on that leg's partner -> one `sendto`. No lock, no allocation.
+
+use crate::leg::{Events, Leg, Parameters};
+use crate::mailbox::Mailbox;
+use crate::rtp::MAX_DATAGRAM;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, read};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the event loop asks of a worker. Commands for legs that are gone are ignored.
+#[derive(Debug)]
+pub enum Command {
+    /// Takes over a leg.
+    Open(Box<Leg>),
+    /// What the peer agreed to.
+    SetParameters(u64, Parameters),
+    /// Media timeout in microseconds, None for none.
+    SetTimeout(u64, Option<u64>),
+    /// The two legs hear each other and nobody else.
+    Bridge(u64, u64),
+    /// The leg hears nobody and nobody hears it.
+    Unbridge(u64),
+    /// Drops the leg.
+    Close(u64),
+    /// Ends the worker.
+    Stop,
+    /// Stands in for a bug, to test what follows one.
+    #[cfg(test)]
+    Fail,
+}
+
+/// Readiness tokens: twice the slot, plus one for RTCP; the two highest are ours.
+const MAILBOX: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
+/// Sockets served between two looks at the mailbox and the clock.
+const BATCH: usize = 256;
+
+/// The state of a worker thread.
+pub struct Worker {
+    mailbox: Arc<Mailbox<Command>>,
+    events: Arc<Events>,
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    /// When the timer goes off; `u64::MAX` while it is off.
+    next_check: u64,
+    started: Instant,
+    legs: Vec<Option<Box<Leg>>>,
+    vacant: Vec<usize>,
+    slots: HashMap<u64, usize>,
+    buffer: Box<[u8; MAX_DATAGRAM]>,
+}
+
+impl Worker {
+    /// A worker without legs.
+    pub fn new(mailbox: Arc<Mailbox<Command>>, events: Arc<Events>) -> rustix::io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, mailbox.fd(), EventData::new_u64(MAILBOX), EventFlags::IN)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
+        Ok(Worker {
+            mailbox,
+            events,
+            epoll,
+            timer,
+            next_check: u64::MAX,
+            started: Instant::now(),
+            legs: Vec::new(),
+            vacant: Vec::new(),
+            slots: HashMap::new(),
+            buffer: Box::new([0; MAX_DATAGRAM]),
+        })
+    }
+
+    /// Works until told to stop.
+    pub fn run(&mut self) -> rustix::io::Result<()> {
+        let mut ready = Vec::with_capacity(BATCH);
+        loop {
+            ready.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut ready), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+            // One look at the clock for the batch: it is over within a millisecond.
+            let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            // Commands first: what was sent after a command was given is handled after it.
+            if self.mailbox.waiting() && !self.take_commands(now) {
+                return Ok(());
+            }
+            for event in &ready {
+                match event.data.u64() {
+                    MAILBOX => {}
+                    TIMER => self.check_timeouts(now),
+                    token => self.readable(token, now),
+                }
+            }
+        }
+    }
+
+    fn readable(&mut self, token: u64, now: u64) {
+        let slot = (token >> 1) as usize;
+        let Some(Some(leg)) = self.legs.get_mut(slot) else {
+            return; // closed by a command of this very batch
+        };
+        if token & 1 == 1 {
+            return leg.receive_rtcp(&mut self.buffer[..]);
+        }
+        let Some((length, from)) = leg.receive(&mut self.buffer[..]) else {
+            return;
+        };
+        // Longer than the buffer: hand all of it on, it is too large to be taken for RTP.
+        let oversized = length > MAX_DATAGRAM;
+        let data = if oversized { &mut self.buffer[..1] } else { &mut self.buffer[..length] };
+        let Some(accepted) = leg.accept(data, &from, now, &self.events) else {
+            return;
+        };
+        let listens = leg.listens();
+        let Some(Some(Some(partner))) = leg.partner.map(|partner| self.legs.get_mut(partner)) else {
+            return;
+        };
+        if listens {
+            partner.send(&accepted, data, now);
+        } else {
+            partner.interrupt();
+        }
+    }
+
+    fn take_commands(&mut self, now: u64) -> bool {
+        let mut commands = VecDeque::new();
+        self.mailbox.take(&mut commands);
+        commands.into_iter().all(|command| self.obey(command, now))
+    }
+
+    fn obey(&mut self, command: Command, now: u64) -> bool {
+        match command {
+            Command::Open(leg) => self.open(leg),
+            Command::SetParameters(id, parameters) => {
+                self.with(id, now, |leg| leg.set_parameters(parameters, now));
+            }
+            Command::SetTimeout(id, timeout) => self.with(id, now, |leg| leg.set_timeout(timeout, now)),
+            Command::Bridge(a, b) => self.bridge(a, b),
+            Command::Unbridge(id) => self.unbridge(self.slots.get(&id).copied()),
+            Command::Close(id) => self.close(id),
+            Command::Stop => return false,
+            #[cfg(test)]
+            Command::Fail => panic!("asked to fail"),
+        }
+        true
+    }
+
+    fn open(&mut self, leg: Box<Leg>) {
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.legs.push(None);
+            self.legs.len() - 1
+        });
+        let token = (slot as u64) << 1;
+        let sockets = leg.sockets();
+        let added = epoll::add(&self.epoll, sockets.rtp.fd(), EventData::new_u64(token), EventFlags::IN)
+            .and_then(|()| {
+                epoll::add(&self.epoll, sockets.rtcp.fd(), EventData::new_u64(token | 1), EventFlags::IN)
+            });
+        if added.is_err() {
+            // The kernel's limit of watched descriptors: the leg stays silent and its media timeout tells.
+            self.vacant.push(slot);
+            return;
+        }
+        self.slots.insert(leg.id(), slot);
+        self.legs[slot] = Some(leg);
+    }
+
+    /// Acts on a leg and sets the timer when its media timeout became the next one.
+    fn with(&mut self, id: u64, now: u64, action: impl FnOnce(&mut Leg)) {
+        let Some(leg) = self.slots.get(&id).and_then(|&slot| self.legs[slot].as_mut()) else {
+            return;
+        };
+        action(leg);
+        if let Some(next) = leg.check_timeout(now, &self.events).filter(|&next| next < self.next_check) {
+            self.set_timer(next);
+        }
+    }
+
+    fn bridge(&mut self, a: u64, b: u64) {
+        let slots = self.slots.get(&a).zip(self.slots.get(&b));
+        let Some((&a, &b)) = slots.filter(|(a, b)| a != b) else {
+            return;
+        };
+        if self.partner(a) == Some(b) {
+            return;
+        }
+        self.unbridge(Some(a));
+        self.unbridge(Some(b));
+        self.join(a, Some(b));
+        self.join(b, Some(a));
+    }
+
+    fn unbridge(&mut self, slot: Option<usize>) {
+        let Some(slot) = slot else {
+            return;
+        };
+        if let Some(partner) = self.partner(slot) {
+            self.join(partner, None);
+        }
+        self.join(slot, None);
+    }
+
+    fn partner(&self, slot: usize) -> Option<usize> {
+        self.legs[slot].as_ref().and_then(|leg| leg.partner)
+    }
+
+    fn join(&mut self, slot: usize, partner: Option<usize>) {
+        if let Some(leg) = &mut self.legs[slot] {
+            leg.partner = partner;
+            leg.interrupt();
+        }
+    }
+
+    fn close(&mut self, id: u64) {
+        let Some(slot) = self.slots.remove(&id) else {
+            return;
+        };
+        self.unbridge(Some(slot));
+        // Dropping the leg closes its sockets, which takes them out of the epoll set, and ends its lease.
+        self.legs[slot] = None;
+        self.vacant.push(slot);
+    }
+
+    /// Looks at every leg. As long as packets come this happens once per timeout, not once per packet.
+    fn check_timeouts(&mut self, now: u64) {
+        let _ = read(&self.timer, &mut [0; 8]);
+        let next =
+            self.legs.iter_mut().flatten().filter_map(|leg| leg.check_timeout(now, &self.events)).min();
+        self.set_timer(next.unwrap_or(u64::MAX));
+    }
+
+    fn set_timer(&mut self, next: u64) {
+        self.next_check = next;
+        let mut value = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if next != u64::MAX {
+            let elapsed = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            // At least a little: zero would turn the timer off.
+            let wait = next.saturating_sub(elapsed).max(100);
+            value.tv_sec = i64::try_from(wait / 1_000_000).unwrap_or(i64::MAX);
+            value.tv_nsec = (wait % 1_000_000 * 1_000) as _;
+        }
+        let timer = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+        // Fails only for descriptors that are no timers.
+        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
+    }
+}

@@ -1,0 +1,211 @@
+"""What a media engine does for a call: the contract, and the values that cross it.
+
+An engine owns RTP (RFC 3550, profile RFC 3551, telephone-event RFC 4733) and nothing else: it speaks
+addresses, codecs and payload types, never SIP or SDP. `media.native` is the default engine; the tests have
+one in memory.
+
+A leg is one RTP stream each way, on a port pair of ours that stays the same for the leg's whole life.
+Everything here is called from the event loop's thread, returns at once and does no I/O; events come back on
+the same loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+Address = tuple[str, int]
+"""An IP address literal without brackets, and a UDP port 1..65535."""
+
+
+class MediaError(Exception):
+    """The engine cannot do what was asked: closed, not started, overloaded, or the arguments make no
+    sense."""
+
+
+class PortsExhausted(MediaError):
+    """No RTP/RTCP port pair is free (in use, in quarantine after a release, or taken by other programs)."""
+
+
+class Codec(StrEnum):
+    """The audio codecs an engine understands, by their RTP encoding name (RFC 3551 section 4.5.14)."""
+
+    PCMU = "PCMU"
+    PCMA = "PCMA"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamParameters:
+    """What one leg's peer agreed to, seen from our side."""
+
+    remote: Address | None
+    """Where its SDP wants RTP; None while unknown or held with c=0.0.0.0: nothing is sent then."""
+    remote_rtcp: Address | None
+    """Where its SDP wants RTCP; None means the port above `remote` (RFC 3550 section 11)."""
+    codec: Codec
+    payload_type: int
+    """Payload type of the codec, 0..127, both ways."""
+    telephone_event: int | None
+    """Payload type of telephone-event/8000 we send; None when not negotiated: events toward this leg are
+    dropped."""
+    send: bool = True
+    """We may send audio (the answer or offer we made says sendrecv or sendonly)."""
+    receive: bool = True
+    """We take audio. When False packets are counted but go nowhere, and the media timeout stands still."""
+    receive_telephone_event: int | None = None
+    """Payload type the peer uses for events when it is not `telephone_event` (the one of our own SDP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegStatistics:
+    """Counters of one leg since it was opened. "In" is what its peer sent us, "out" what we sent to it."""
+
+    codec: Codec | None
+    """None before `set_remote`."""
+    packets_in: int
+    """Valid RTP packets from the latched source, duplicates not counted."""
+    packets_out: int
+    octets_in: int
+    """Payload octets, as in an RTCP sender report (RFC 3550 section 6.4.1)."""
+    octets_out: int
+    lost: int
+    """Expected by extended sequence number minus received (RFC 3550 A.3), never below 0."""
+    jitter_ms: float
+    """Interarrival jitter now (RFC 3550 A.8)."""
+    longest_gap_ms: int
+    """Longest time between two packets in while we were receiving."""
+    foreign: int
+    """Packets from other sources than the latched one; dropped."""
+    malformed: int
+    """Datagrams that are no RTP of a plausible size; dropped."""
+    dropped: int
+    """Valid RTP that could not be used: payload type not negotiated, duplicate, too late, nothing agreed
+    yet."""
+    rtcp_in: int
+    """RTCP packets received."""
+
+
+@runtime_checkable
+class MediaLeg(Protocol):
+    """One RTP stream each way between us and a peer."""
+
+    @property
+    def role(self) -> str:
+        """What it is in the call: `caller`, `assistant` or `agent`."""
+        ...
+
+    @property
+    def local_address(self) -> Address:
+        """The bound address and the even RTP port; RTCP is the port above it. Stays readable after close."""
+        ...
+
+    def set_remote(self, parameters: StreamParameters) -> None:
+        """Takes what the peer agreed to; again after each new offer/answer. Latching starts anew only when
+        the remote address changed. Ignored after close."""
+        ...
+
+    def set_media_timeout(self, seconds: float | None) -> None:
+        """Reports `MediaTimeout` after this long without valid RTP, counted from now; None stops watching.
+        The watch stands still while `receive` is False and starts again when it turns True."""
+        ...
+
+    def statistics(self) -> LegStatistics:
+        """The counters, at any time, also after close."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPacket:
+    """The first valid RTP packet after `set_remote` armed latching: the peer is there and can be heard."""
+
+    leg: MediaLeg
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTimeout:
+    """No valid RTP for the leg's media timeout. Reported once; again only after packets came back and
+    stopped."""
+
+    leg: MediaLeg
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfDigit:
+    """One telephone-event digit, reported once at its end (RFC 4733)."""
+
+    leg: MediaLeg
+    digit: str
+    """One of 0-9, *, #, A-D."""
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The engine failed under this call: its legs are gone and carry no more audio. The call must end
+    (11070)."""
+
+    reason: str
+
+
+MediaEvent = FirstPacket | MediaTimeout | DtmfDigit | EngineLost
+OnMediaEvent = Callable[[MediaEvent], None]
+
+
+@runtime_checkable
+class MediaCall(Protocol):
+    """The legs of one call. Closing twice is harmless; a call that is garbage collected gives its ports
+    back."""
+
+    def open_leg(self, role: str) -> MediaLeg:
+        """Binds a port pair. Raises `PortsExhausted`, or `MediaError` when the call or the engine is
+        closed."""
+        ...
+
+    def bridge(self, a: MediaLeg, b: MediaLeg) -> None:
+        """`a` and `b` hear each other from now on; whoever they heard before is no longer heard by them. No
+        packet of an old source is sent after this has taken effect. Legs may still lack `set_remote`.
+        Raises `MediaError` for a leg of another call or a leg bridged with itself; closed legs are
+        ignored."""
+        ...
+
+    def unbridge(self, leg: MediaLeg) -> None:
+        """`leg` hears nobody and is heard by nobody; it still counts, latches and watches its timeout."""
+        ...
+
+    def close_leg(self, leg: MediaLeg) -> None:
+        """Stops the leg and gives its ports back after the quarantine."""
+        ...
+
+    def close(self) -> None:
+        """Closes every leg. No event is delivered afterwards."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A media engine, one per process."""
+
+    @property
+    def capacity(self) -> int:
+        """Port pairs, that is legs, this engine can have open at once."""
+        ...
+
+    @property
+    def free_ports(self) -> int:
+        """Port pairs that can be opened now (those in quarantine are not free)."""
+        ...
+
+    async def start(self) -> None:
+        """Starts working on the running event loop. Raises `MediaError` when the address cannot be bound."""
+        ...
+
+    def open_call(self, on_event: OnMediaEvent) -> MediaCall:
+        """A call without legs. `on_event` runs on the event loop, never from inside a method of this
+        contract."""
+        ...
+
+    async def close(self) -> None:
+        """Stops every leg of every call and releases all ports. Harmless when repeated."""
+        ...

@@ -1,0 +1,292 @@
+"""The default engine: the event loop's owner of the Rust core (`media._native`).
+
+Decides nothing about packets. It turns values into commands for the worker threads and their events into
+calls of `on_event` on the loop. Worker threads never take the GIL; they wake the loop through one
+descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+from weakref import WeakSet, WeakValueDictionary
+
+from media import _native
+from media.engine import (
+    Address,
+    Codec,
+    DtmfDigit,
+    EngineLost,
+    FirstPacket,
+    LegStatistics,
+    MediaError,
+    MediaLeg,
+    MediaTimeout,
+    OnMediaEvent,
+    PortsExhausted,
+    StreamParameters,
+)
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+EventName = Literal["first_packet", "media_timeout", "digit", "worker_lost"]
+"""What the core calls its events."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeSettings:
+    """What the engine needs to know once."""
+
+    address: str = "127.0.0.1"
+    """IP address to bind; `0.0.0.0`, or `::` for both families."""
+    ports: tuple[int, int] = (16384, 32767)
+    """Lowest and highest UDP port, both included; (0, 0) takes any the system has."""
+    quarantine: float = 2.0
+    """Seconds a released port pair rests, so that a finished call's late packets reach nobody."""
+    workers: int = 1
+    """Media threads. One carries thousands of legs; more than the machine has cores gains nothing."""
+    receive_buffer: int = 65536
+    """SO_RCVBUF of each socket in octets: how much a stall of ours may pile up (about a second of audio)."""
+
+
+class NativeEngine:
+    """`media.engine.Engine` over the Rust core."""
+
+    def __init__(self, settings: NativeSettings) -> None:
+        self._settings = settings
+        self._core: _native.Engine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._legs: WeakValueDictionary[int, NativeLeg] = WeakValueDictionary()
+        self._calls: WeakSet[NativeCall] = WeakSet()
+
+    @property
+    def capacity(self) -> int:
+        """Port pairs in all."""
+        return self._running().capacity
+
+    @property
+    def free_ports(self) -> int:
+        """Port pairs that can be opened now."""
+        return self._running().free_ports
+
+    async def start(self) -> None:
+        """Starts the workers on the running loop. Raises `MediaError` when started twice or unable to
+        bind."""
+        if self._core is not None:
+            raise MediaError("the media engine is already started")
+        low, high = self._settings.ports
+        self._core = _asked(
+            lambda: _native.Engine(
+                self._settings.address,
+                low,
+                high,
+                self._settings.quarantine,
+                self._settings.workers,
+                self._settings.receive_buffer,
+            )
+        )
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._core.fileno(), self._drain)
+
+    def open_call(self, on_event: OnMediaEvent) -> NativeCall:
+        """A call without legs, on the worker with the fewest."""
+        core = self._running()
+        call = NativeCall(core, _asked(core.open_call), on_event, self._legs)
+        self._calls.add(call)
+        return call
+
+    async def close(self) -> None:
+        """Closes every call, ends the threads and frees every port."""
+        core, loop = self._core, self._loop
+        if core is None or loop is None:
+            return
+        self._core = self._loop = None
+        loop.remove_reader(core.fileno())
+        for call in list(self._calls):
+            call.close()
+        await loop.run_in_executor(None, core.close)
+
+    def _running(self) -> _native.Engine:
+        if self._core is None:
+            raise MediaError("the media engine is not running")
+        return self._core
+
+    def _drain(self) -> None:
+        if self._core is not None:
+            self._deliver(self._core.drain())
+
+    def _deliver(self, events: list[tuple[EventName, int, str, int]]) -> None:
+        for name, number, digit, duration_ms in events:
+            if name == "worker_lost":
+                self._lose(number)
+                continue
+            leg = self._legs.get(number)
+            if leg is not None:
+                leg.deliver(name, digit, duration_ms)
+
+    def _lose(self, worker: int) -> None:
+        _log.error("media worker lost", extra={"worker": worker})
+        for call in list(self._calls):
+            if call.worker == worker:
+                call.lose("a media worker failed")
+
+
+class NativeCall:
+    """`media.engine.MediaCall`: the legs of one call, all on one worker."""
+
+    def __init__(
+        self,
+        core: _native.Engine,
+        link: _native.Call,
+        on_event: OnMediaEvent,
+        registry: WeakValueDictionary[int, NativeLeg],
+    ) -> None:
+        self._core = core
+        self._link = link
+        self._on_event = on_event
+        self._registry = registry
+        self._legs: list[NativeLeg] = []
+        self._open = True
+
+    @property
+    def worker(self) -> int:
+        """Number of the worker that owns the legs."""
+        return self._link.worker
+
+    def open_leg(self, role: str) -> NativeLeg:
+        """Binds a port pair for a new leg."""
+        if not self._open:
+            raise MediaError("the call is closed")
+        leg = NativeLeg(_asked(lambda: self._core.open_leg(self._link)), role, self._on_event)
+        self._registry[leg.core.id] = leg
+        self._legs.append(leg)
+        return leg
+
+    def bridge(self, a: MediaLeg, b: MediaLeg) -> None:
+        """`a` and `b` hear each other and nobody else."""
+        first, second = self._own(a), self._own(b)
+        if first is second:
+            raise MediaError("a leg cannot be bridged with itself")
+        if first.is_open and second.is_open:
+            _asked(lambda: first.core.bridge(second.core))
+
+    def unbridge(self, leg: MediaLeg) -> None:
+        """`leg` hears nobody and nobody hears it."""
+        _asked(self._own(leg).core.unbridge)
+
+    def close_leg(self, leg: MediaLeg) -> None:
+        """Stops a leg and gives its ports back."""
+        self._own(leg).close()
+
+    def close(self) -> None:
+        """Closes every leg."""
+        self._open = False
+        for leg in self._legs:
+            leg.close()
+
+    def lose(self, reason: str) -> None:
+        """The worker is gone: tells the call once and closes what is left of it."""
+        if self._open:
+            self.close()
+            self._on_event(EngineLost(reason))
+
+    def _own(self, leg: MediaLeg) -> NativeLeg:
+        for own in self._legs:
+            if own is leg:
+                return own
+        raise MediaError("the leg belongs to another call")
+
+
+class NativeLeg:
+    """`media.engine.MediaLeg`."""
+
+    def __init__(self, core: _native.Leg, role: str, on_event: OnMediaEvent) -> None:
+        self.core = core
+        self._role = role
+        self._on_event = on_event
+        self.is_open = True
+
+    @property
+    def role(self) -> str:
+        """What it is in the call."""
+        return self._role
+
+    @property
+    def local_address(self) -> Address:
+        """Bound address and even RTP port."""
+        return self.core.local_address
+
+    @property
+    def ssrc(self) -> int:
+        """The SSRC of everything this leg sends."""
+        return self.core.ssrc
+
+    def set_remote(self, parameters: StreamParameters) -> None:
+        """Takes what the peer agreed to."""
+        _asked(
+            lambda: self.core.set_remote(
+                parameters.remote,
+                parameters.remote_rtcp,
+                parameters.codec,
+                parameters.payload_type,
+                parameters.telephone_event,
+                parameters.receive_telephone_event,
+                parameters.send,
+                parameters.receive,
+            )
+        )
+
+    def set_media_timeout(self, seconds: float | None) -> None:
+        """Watches for silence on the wire from now on, or stops watching."""
+        _asked(lambda: self.core.set_media_timeout(seconds))
+
+    def statistics(self) -> LegStatistics:
+        """The counters as they are now."""
+        counters = self.core.statistics()
+        return LegStatistics(
+            codec=None if counters.codec is None else Codec(counters.codec),
+            packets_in=counters.packets_in,
+            packets_out=counters.packets_out,
+            octets_in=counters.octets_in,
+            octets_out=counters.octets_out,
+            lost=counters.lost,
+            jitter_ms=round(counters.jitter_ms, 3),
+            longest_gap_ms=counters.longest_gap_ms,
+            foreign=counters.foreign,
+            malformed=counters.malformed,
+            dropped=counters.dropped,
+            rtcp_in=counters.rtcp_in,
+        )
+
+    def close(self) -> None:
+        """Stops the leg; its counters stay readable."""
+        self.is_open = False
+        self.core.close()
+
+    def deliver(self, name: EventName, digit: str, duration_ms: int) -> None:
+        """Hands an event of the core to the call; a closed leg has none."""
+        if name == "digit":
+            self.core.digit_delivered()
+        if not self.is_open:
+            return
+        if name == "digit":
+            self._on_event(DtmfDigit(self, digit, duration_ms))
+        elif name == "first_packet":
+            self._on_event(FirstPacket(self))
+        elif name == "media_timeout":
+            self._on_event(MediaTimeout(self))
+
+
+def _asked(command: Callable[[], _T]) -> _T:
+    """Runs a command of the core and gives its errors the contract's names."""
+    try:
+        return command()
+    except _native.Exhausted as error:
+        raise PortsExhausted(str(error)) from None
+    except (ValueError, OverflowError, OSError, RuntimeError) as error:
+        raise MediaError(str(error)) from error

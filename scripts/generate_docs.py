@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Write the generated pages of `docs/`, or with `--check` say which are out of date.
+
+One function per page, listed in `PAGES`. Exit status: 0 written or current, 1 out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from b2bua.call.cause import CAUSES, Cause  # noqa: E402
+
+NOTICE = "<!-- Written by scripts/generate_docs.py: change the program, not this page. -->"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A Markdown table, one line per row."""
+    titles = list(head)
+    lines = [titles, ["---"] * len(titles), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+OUTCOMES = """\
+Every call, attempt and handoff ends with one of these rows. *Name*, *code* and *status* stand in the call
+record. *To the caller* is the final response to a caller who was not answered yet; BYE means that the caller
+was connected and is hung up. *Q.850* is the cause in our Reason header. Where the *event* is a number it is
+the SIP status the far end gave; the record keeps it as `sip_status`, with its phrase in `sip_reason`.
+
+Codes below 11000 have published meanings; codes from 11000 are this program's own. 503 is only ever our own
+overload or drain, and a 401 or 407 is never handed on.
+"""
+
+
+def outcomes() -> str:
+    """docs/outcomes.md: how calls, attempts and handoffs end."""
+    rows = sorted(CAUSES.values(), key=lambda row: row.code)
+    head = ("code", "name", "event", "status", "to the caller", "Q.850", "source unless known better")
+    lines = table(head, (_outcome_cells(row) for row in rows))
+    return "\n".join(["# Outcomes", "", NOTICE, "", OUTCOMES, *lines, ""])
+
+
+def _outcome_cells(row: Cause) -> list[str]:
+    q850 = "–" if row.q850 is None else str(row.q850)
+    return [str(row.code), f"`{row.name}`", row.when, str(row.status), str(row.caller), q850, row.source]
+
+
+PAGES: dict[str, Callable[[], str]] = {"docs/outcomes.md": outcomes}
+"""Page, relative to the repository, and the function that makes its text."""
+
+
+def stale_pages() -> list[str]:
+    """Pages whose committed text is not what the program would write."""
+    return [page for page, make in PAGES.items() if not _is_current(ROOT / page, make())]
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when a page is out of date"
+    )
+    check = parser.parse_args().check
+    stale = stale_pages()
+    for page in stale:
+        if not check:
+            (ROOT / page).parent.mkdir(exist_ok=True)
+            (ROOT / page).write_text(PAGES[page](), encoding="utf-8")
+        sys.stdout.write(f"{page} {'is out of date: run scripts/generate_docs.py' if check else 'written'}\n")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

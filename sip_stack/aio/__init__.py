@@ -1,0 +1,1 @@
+"""SIP on asyncio: sockets, resolution, and the stack that joins them to the endpoint."""

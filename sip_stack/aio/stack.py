@@ -1,0 +1,218 @@
+"""The SIP endpoint on the event loop: sockets in, events out, one timer for everything.
+
+No task per message, transaction or call. Time is the loop's time, so that a loop with virtual time runs all
+of this without waiting. See `endpoint.py` for what it does with the messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+
+from sip_stack.aio.advertise import AdvertisedAddresses
+from sip_stack.aio.network import Listen, Network, Receiver, Transport
+from sip_stack.aio.tokens import TokenSource
+from sip_stack.aio.udp import open_udp
+from sip_stack.endpoint import DEFAULT_SETTINGS, Endpoint
+from sip_stack.errors import TransportError
+from sip_stack.events import Event
+from sip_stack.settings import EndpointSettings
+from sip_stack.transport import Address, Flow, Target, Transmit
+
+logger = logging.getLogger(__name__)
+
+LOG_INTERVAL = 10.0
+"""Seconds between two log lines about errors of ours at the datagram edge."""
+
+
+class SocketNetwork:
+    """Real sockets."""
+
+    __slots__ = ("_advertised",)
+
+    def __init__(self, advertised: AdvertisedAddresses) -> None:
+        self._advertised = advertised
+
+    async def listen(self, where: Listen, receiver: Receiver) -> Transport:
+        """Open a socket. Raises TransportError, also for a transport we do not have."""
+        if where.transport != "udp":
+            raise TransportError(f"unknown transport: {where.transport}")
+        return open_udp(where, receiver, self._advertised)
+
+
+def _ignore(event: Event) -> None:
+    """What happens to events before the user says what to do with them."""
+
+
+class SipStack:
+    """Owns an `Endpoint` and its transports. All methods are called on the loop that ran `start`."""
+
+    def __init__(
+        self,
+        settings: EndpointSettings = DEFAULT_SETTINGS,
+        *,
+        token: Callable[[], str] | None = None,
+        advertise: AdvertisedAddresses | None = None,
+        network: Network | None = None,
+    ) -> None:
+        """`network` replaces the sockets, `token` the randomness; tests use both."""
+        self.endpoint = Endpoint(token=token or TokenSource(), settings=settings, flow_for=self._flow_for)
+        self.on_event: Callable[[Event], None] = _ignore
+        """Called for each event, in order. It may give commands; they are flushed when it returns."""
+        self.internal_errors = 0
+        """Exceptions that reached the datagram edge: each is a defect of ours."""
+        self._network = network or SocketNetwork(advertise or AdvertisedAddresses())
+        self._transports: dict[tuple[str, Address], Transport] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing = False
+        self._scheduled: asyncio.Handle | None = None
+        self._logged_at = float("-inf")
+
+    async def start(self, listens: Iterable[Listen]) -> list[Listen]:
+        """Open the listeners; returns them as bound. Raises TransportError, and then none is left open."""
+        self._loop = asyncio.get_running_loop()
+        bound = []
+        try:
+            for where in listens:
+                transport = await self._network.listen(where, self)
+                self._transports[transport.transport, transport.local] = transport
+                bound.append(Listen(transport.transport, *transport.local))
+        except TransportError:
+            await self.close()
+            raise
+        return bound
+
+    async def close(self) -> None:
+        """Close everything at once; end the calls before."""
+        for handle in (self._timer, self._scheduled):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._scheduled = None
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+
+    def now(self) -> float:
+        """The loop's time: what every command of the endpoint and its sessions takes."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
+
+    def flow_to(self, target: Target) -> Flow:
+        """The flow to a resolved target. Raises TransportError when no listener of ours reaches it."""
+        return self._flow_for(target)
+
+    def schedule_flush(self) -> None:
+        """Flush when the loop comes round: what to call after a command given outside `on_event`."""
+        if self._scheduled is None and not self._flushing and self._loop is not None:
+            self._scheduled = self._loop.call_soon(self._flush_scheduled)
+
+    def flush(self) -> None:
+        """Send and deliver all that waits, then set the timer."""
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            endpoint = self.endpoint
+            while True:
+                transmits = endpoint.transmits()
+                for transmit in transmits:
+                    self._send(transmit)
+                events = endpoint.events()
+                for event in events:
+                    self._deliver(event)
+                if not transmits and not events:
+                    break
+        finally:
+            self._flushing = False
+        self._arm()
+
+    # What transports call
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        """One message; `flush` follows."""
+        try:
+            self.endpoint.receive(data, flow, self.now())
+        except Exception:
+            # The datagram edge: one bad message never ends the receive loop.
+            self._report("message")
+
+    def lost(self, flow: Flow, reason: str) -> None:
+        """A queued message could not be sent."""
+        self.endpoint.lost(flow, self.now(), reason)
+        self.schedule_flush()
+
+    def _flow_for(self, target: Target, like: Flow | None = None) -> Flow:
+        return self._transport_for(target, like).flow_to(target)
+
+    def _transport_for(self, target: Target, like: Flow | None) -> Transport:
+        if like is not None and like.transport == target.transport:
+            transport = self._transports.get((like.transport, like.local))
+            if transport is not None and _reaches(transport.local[0], target.host) > 0:
+                return transport
+        candidates = [item for item in self._transports.values() if item.transport == target.transport]
+        best = max(candidates, key=lambda item: _reaches(item.local[0], target.host), default=None)
+        if best is None or not _reaches(best.local[0], target.host):
+            raise TransportError(f"no {target.transport} listener reaches {target.host}")
+        return best
+
+    def _send(self, transmit: Transmit) -> None:
+        flow = transmit.flow
+        transport = self._transports.get((flow.transport, flow.local))
+        try:
+            if transport is None:
+                raise TransportError("the listener is closed")
+            transport.send(transmit.data, flow)
+        except TransportError as error:
+            self.endpoint.lost(flow, self.now(), str(error))
+
+    def _deliver(self, event: Event) -> None:
+        try:
+            self.on_event(event)
+        except Exception:
+            # One call's defect must not keep the events of the others from them.
+            self._report("event")
+
+    def _flush_scheduled(self) -> None:
+        self._scheduled = None
+        self.flush()
+
+    def _arm(self) -> None:
+        """Set the one timer; one that is early enough stays, firing for nothing is cheaper than setting it
+        anew."""
+        due = self.endpoint.next_timer()
+        if due is None or self._loop is None or not self._transports:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_timer, due)
+
+    def _on_timer(self, due: float) -> None:
+        self._timer = None
+        # The loop may call a clock's resolution early; what was armed is due.
+        self.endpoint.handle_timer(max(due, self.now()))
+        self.flush()
+
+    def _report(self, what: str) -> None:
+        """Count a defect, and log it with its traceback at most once per interval."""
+        self.internal_errors += 1
+        if self.now() - self._logged_at >= LOG_INTERVAL:
+            self._logged_at = self.now()
+            logger.exception("defect while handling a SIP %s; %d so far", what, self.internal_errors)
+
+
+def _reaches(bound: str, peer: str) -> int:
+    """How well a socket bound to `bound` can send to `peer`: 0 not at all, 2 best."""
+    local, remote = ip_address(bound), ip_address(peer)
+    if local.version != remote.version:
+        return 0
+    if local.is_unspecified:
+        return 1
+    if local.is_loopback != remote.is_loopback:
+        return 0
+    return 2

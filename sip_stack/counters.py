@@ -1,0 +1,58 @@
+"""Counters of one endpoint: plain integers, read by whoever exports them."""
+
+from __future__ import annotations
+
+
+class Counters:
+    """What the endpoint saw and did since its start."""
+
+    __slots__ = (
+        "forked_answers",
+        "keepalives",
+        "lost_flows",
+        "no_flow",
+        "over_limit",
+        "parse_errors",
+        "received",
+        "refused",
+        "retransmissions_received",
+        "retransmissions_sent",
+        "sessions",
+        "strays",
+        "timeouts",
+        "unanswerable",
+    )
+
+    def __init__(self) -> None:
+        self.received = 0
+        """Datagrams or framed messages taken in."""
+        self.keepalives = 0
+        """Empty packets (RFC 5626 section 3.5.1)."""
+        self.parse_errors = 0
+        """Messages that could not be read at all."""
+        self.unanswerable = 0
+        """Malformed messages whose answer would have nowhere to go, malformed responses included."""
+        self.refused = 0
+        """Requests the endpoint answered >= 400 by itself."""
+        self.over_limit = 0
+        """Requests answered 503, or own requests refused, because of a limit."""
+        self.retransmissions_received = 0
+        """Repeated requests and final responses that a transaction absorbed or answered."""
+        self.retransmissions_sent = 0
+        """Messages we repeated on a timer."""
+        self.strays = 0
+        """Responses and ACKs that belong to nothing."""
+        self.forked_answers = 0
+        """2xx from further forks, ACKed and BYEd."""
+        self.sessions = 0
+        """INVITE sessions begun, both sides."""
+        self.timeouts = 0
+        """Transactions that ended by silence."""
+        self.lost_flows = 0
+        """Calls of `Endpoint.lost`."""
+        self.no_flow = 0
+        """Times that the flow of the dialog was used because its remote target had none."""
+
+    def as_dict(self) -> dict[str, int]:
+        """Name to value."""
+        return {name: getattr(self, name) for name in self.__slots__}

@@ -1,0 +1,205 @@
+"""What all sessions of one endpoint share: transactions, timers, outputs, settings; and the texts they put in
+messages.
+
+RFC 3261 sections 8.1.1 (Via, Contact), 8.2.6 (responses). It holds no rule about dialogs or sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Protocol
+
+from sip_stack.counters import Counters
+from sip_stack.errors import RemoteError, TransportError
+from sip_stack.message import Request, Response, SipUri, format_host_port, parse_uri, response_to
+from sip_stack.settings import EndpointSettings
+from sip_stack.transaction import ServerTransaction, TimerOwner, TimerQueue, TransactionManager, Upcalls
+from sip_stack.transport import Flow, Target, Transmit
+
+if TYPE_CHECKING:
+    from sip_stack.dialog.session import Session
+    from sip_stack.events import Event
+
+PROGRESS_INTERVAL = 60.0
+"""Seconds after which a pending INVITE's last 1xx is repeated, so that no proxy's timer C fires (section
+13.3.1.1)."""
+
+HeaderLines = Iterable[tuple[str, str]]
+_TRANSPORTS = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
+_DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+
+class FlowFor(Protocol):
+    """How the core asks the transports for a path; may raise TransportError."""
+
+    def __call__(self, target: Target, like: Flow | None = None, /) -> Flow:
+        """The flow to `target`, from the same socket as `like` when that makes sense."""
+
+
+class Core:
+    """The shared part of an endpoint, as sessions see it."""
+
+    __slots__ = (
+        "counters",
+        "events",
+        "flow_for",
+        "output",
+        "server_headers",
+        "sessions",
+        "settings",
+        "timers",
+        "token",
+        "transactions",
+        "user_agent_headers",
+    )
+
+    def __init__(
+        self,
+        *,
+        token: Callable[[], str],
+        settings: EndpointSettings,
+        flow_for: FlowFor | None,
+        upcalls: Upcalls,
+    ) -> None:
+        self.token = token
+        self.settings = settings
+        self.flow_for = flow_for
+        self.counters = Counters()
+        self.output: list[Transmit] = []
+        self.events: list[Event] = []
+        self.sessions: dict[str, Session] = {}
+        """Live INVITE sessions by `session_key`."""
+        lanes = (settings.timeout, settings.t1, settings.t2, settings.t4, PROGRESS_INTERVAL, 0.0)
+        self.timers: TimerQueue[TimerOwner] = TimerQueue(lanes)
+        self.transactions = TransactionManager(settings, self.timers, self.output, self.counters, upcalls)
+        name = settings.user_agent
+        self.user_agent_headers: list[tuple[str, str]] = [("User-Agent", name)] if name else []
+        self.server_headers: list[tuple[str, str]] = [("Server", name)] if name else []
+
+    def branch(self) -> str:
+        """A branch for a new client transaction (RFC 3261 section 8.1.1.7)."""
+        return f"z9hG4bK{self.token()}"
+
+    def capabilities(self) -> list[tuple[str, str]]:
+        """Allow and Supported, as INVITE, its 2xx and OPTIONS carry them."""
+        headers = [("Allow", ", ".join(self.settings.allow))]
+        if self.settings.supported:
+            headers.append(("Supported", ", ".join(self.settings.supported)))
+        return headers
+
+    def respond(
+        self,
+        now: float,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: HeaderLines = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> bytes:
+        """Answer a request; returns the octets. Ignored, with empty octets, when it has its final response
+        already."""
+        request = transaction.request
+        if request is None:
+            return b""
+        lines = [*headers, *self.server_headers, *body_headers(body, content_type)]
+        response = response_to(request, status, reason, to_tag=to_tag, headers=lines, body=body)
+        return self.transactions.respond(now, transaction, response)
+
+    def flow_toward(self, uri: str, current: Flow) -> Flow:
+        """The flow for the next hop `uri` of a dialog that lives on `current` (RFC 3261 section 12.2.1.1).
+
+        A host name that is no address literal, and a peer behind a NAT (private address in its Contact while
+        its packets come from a public one), stay on `current`; so does a target that no transport reaches.
+        """
+        target = _target(uri)
+        if target is None or self.flow_for is None:
+            return current
+        transport, host, port = target
+        if (host, port) == current.remote and transport in ("", current.transport):
+            return current
+        if host != current.remote[0] and _is_private(host) and not _is_private(current.remote[0]):
+            return current
+        try:
+            return self.flow_for(Target(transport or "udp", host, port), current)
+        except TransportError:
+            self.counters.no_flow += 1
+            return current
+
+
+def session_key(call_id: str, local_tag: str) -> str:
+    """Where a session is found: by what we and the peer agreed on first, never by source address."""
+    return f"{call_id} {local_tag}"
+
+
+def via(flow: Flow, branch: str) -> str:
+    """The Via of a request of ours over `flow`; it always asks for symmetric responses (RFC 3581)."""
+    host, port = flow.advertised
+    return f"SIP/2.0/{_TRANSPORTS[flow.transport]} {format_host_port(host, port)};branch={branch};rport"
+
+
+def contact(flow: Flow, user: str) -> str:
+    """Our Contact toward the peer of `flow`."""
+    host, port = flow.advertised
+    at = f"{user}@" if user else ""
+    transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+    return f"<sip:{at}{format_host_port(host, port)}{transport}>"
+
+
+def body_headers(body: bytes, content_type: str) -> list[tuple[str, str]]:
+    """Content-Type, when there is a body to type."""
+    return [("Content-Type", content_type)] if body and content_type else []
+
+
+@lru_cache(maxsize=4096)
+def _target(uri: str) -> tuple[str, str, int] | None:
+    """Transport ("" when not said), host and port of a SIP URI with an address literal; else None."""
+    try:
+        parsed = parse_uri(uri)
+    except RemoteError:
+        return None
+    if not isinstance(parsed, SipUri):
+        return None
+    host = parsed.param("maddr") or parsed.host
+    try:
+        ip_address(host)
+    except ValueError:
+        return None
+    transport = (parsed.param("transport") or ("tls" if parsed.scheme == "sips" else "")).lower()
+    return transport, host, parsed.port or _DEFAULT_PORT.get(transport, 5060)
+
+
+@lru_cache(maxsize=4096)
+def _is_private(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_private and not address.is_loopback
+
+
+def copy_of(request: Request, *, branch: str, flow: Flow, cseq: int) -> Request:
+    """The same request as a new transaction: new branch and CSeq, everything else as it was (RFC 3261 section
+    8.1.3.5)."""
+    headers = request.headers.copy()
+    headers.set("Via", via(flow, branch))
+    headers.set("CSeq", f"{cseq} {request.method}")
+    return Request(request.method, request.uri, headers, request.body)
+
+
+def authorization_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """The credentials a request carried, for the ACK to its 2xx (RFC 3261 section 13.2.2.4)."""
+    return tuple(
+        (name, value)
+        for name in ("Authorization", "Proxy-Authorization")
+        for value in request.headers.get_all(name)
+    )
+
+
+def is_challenge(response: Response) -> bool:
+    """401 or 407."""
+    return response.status == 401 or response.status == 407

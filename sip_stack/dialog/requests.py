@@ -1,0 +1,128 @@
+"""Requests of ours from sending to final response, challenges answered on the way: in a dialog, and outside
+any.
+
+RFC 3261 sections 12.2.1, 8.1.3.5 and 22.2. What a final response means is the session's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_stack.auth import AuthRejected, Credentials, DigestClient
+from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge
+from sip_stack.events import OutOfDialogCompleted
+from sip_stack.message import Request, Response
+from sip_stack.transaction import ClientTransaction
+from sip_stack.transport import Flow
+
+if TYPE_CHECKING:
+    from sip_stack.dialog.session import Session
+    from sip_stack.events import FailureReason
+
+
+class DialogRequest:
+    """One request inside a session's dialog. The session hears only its final response, in `completed`."""
+
+    __slots__ = ("_session", "body", "content_type", "headers", "method", "request", "retried")
+
+    def __init__(
+        self, session: Session, method: str, headers: HeaderLines, body: bytes = b"", content_type: str = ""
+    ) -> None:
+        self._session = session
+        self.method = method
+        self.headers = tuple(headers)
+        self.body = body
+        self.content_type = content_type
+        self.request: Request | None = None
+        """What is on the way; None before it is sent, and while a retry after 491 waits."""
+        self.retried = False
+        """True once it was put back after a 491."""
+
+    def send(self, now: float) -> None:
+        """Send it, with the credentials that the dialog's peer is known to ask for."""
+        session = self._session
+        branch = session.core.branch()
+        self.request = session.build(self.method, branch, self.headers, self.body, self.content_type)
+        if session.digest is not None:
+            session.digest.begin(self.request)
+        session.core.transactions.send(now, self.request, branch, session.flow, self)
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """Answer a challenge, or hand a final response to the session."""
+        if response.status < 200:
+            return
+        if is_challenge(response) and self._answer_challenge(response, now):
+            return
+        self._session.completed(self, transaction, response, now)
+
+    def on_failure(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
+        """No final response will come."""
+        self._session.completed(self, transaction, None, now)
+
+    def _answer_challenge(self, response: Response, now: float) -> bool:
+        session = self._session
+        if session.credentials is None or session.dialog is None or self.request is None:
+            return False
+        if session.digest is None:
+            session.digest = DigestClient(session.credentials, session.core.token)
+            session.digest.begin(self.request)
+        branch = session.core.branch()
+        cseq = session.dialog.local_cseq + 1
+        retry = copy_of(self.request, branch=branch, flow=session.flow, cseq=cseq)
+        try:
+            session.digest.answer(response, retry)
+        except AuthRejected:
+            return False
+        session.dialog.local_cseq = cseq
+        self.request = retry
+        session.core.transactions.send(now, retry, branch, session.flow, self)
+        return True
+
+
+class OutOfDialogRequest:
+    """One request outside any dialog (OPTIONS, MESSAGE...); `OutOfDialogCompleted` tells how it ended."""
+
+    __slots__ = ("_core", "_credentials", "_digest", "flow", "owner", "request")
+
+    def __init__(
+        self, core: Core, request: Request, flow: Flow, credentials: Credentials | None, owner: object | None
+    ) -> None:
+        self._core = core
+        self._credentials = credentials
+        self._digest: DigestClient | None = None
+        self.request = request
+        """The request as last sent."""
+        self.flow = flow
+        self.owner = owner
+
+    def send(self, now: float, branch: str) -> None:
+        """Send it; its top Via carries `branch`."""
+        self._core.transactions.send(now, self.request, branch, self.flow, self)
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """Answer a challenge, or report a final response."""
+        if response.status < 200:
+            return
+        if is_challenge(response) and self._answer_challenge(response, now):
+            return
+        self._core.events.append(OutOfDialogCompleted(self, response))
+
+    def on_failure(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
+        """No final response will come."""
+        self._core.events.append(OutOfDialogCompleted(self, None, reason))
+
+    def _answer_challenge(self, response: Response, now: float) -> bool:
+        if self._credentials is None:
+            return False
+        if self._digest is None:
+            self._digest = DigestClient(self._credentials, self._core.token)
+            self._digest.begin(self.request)
+        branch = self._core.branch()
+        retry = copy_of(self.request, branch=branch, flow=self.flow, cseq=self.request.cseq.number + 1)
+        try:
+            self._digest.answer(response, retry)
+        except AuthRejected:
+            return False
+        self.request = retry
+        self.send(now, branch)
+        return True

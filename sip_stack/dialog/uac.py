@@ -1,0 +1,239 @@
+"""The calling side of an INVITE: provisional responses, challenges, CANCEL, the first 2xx and its forks.
+
+RFC 3261 sections 9.1, 13.2 and 22.2, RFC 6026. What follows the answer is in `session.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_stack.auth import AuthRejected, Credentials, DigestClient
+from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, via
+from sip_stack.dialog.dialog import Dialog
+from sip_stack.dialog.session import Session, SessionState
+from sip_stack.errors import LocalError
+from sip_stack.events import Answered, Challenged, Ended, Failed, Progress, Rejected
+from sip_stack.message import Request, Response
+from sip_stack.transaction import ClientTransaction, ServerTransaction
+from sip_stack.transaction.derived import cancellation
+from sip_stack.transport import Flow, Transmit
+
+if TYPE_CHECKING:
+    from sip_stack.events import FailureReason
+
+CANCEL_SETTLED = "64*T1 after CANCEL"
+MAX_FORKS = 8
+"""Answers of one INVITE that are acknowledged; further ones are left to time out."""
+
+
+class ClientSession(Session):
+    """A call we make. After `cancel` exactly one event follows: `Ended(by="local")`."""
+
+    __slots__ = ("_attempts", "_cancel_headers", "_hung_up", "_proceeding", "_transaction")
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        invite: Request,
+        flow: Flow,
+        local_tag: str,
+        contact_user: str,
+        credentials: Credentials | None,
+        owner: object | None,
+    ) -> None:
+        super().__init__(
+            core,
+            invite=invite,
+            flow=flow,
+            local_tag=local_tag,
+            contact_user=contact_user,
+            credentials=credentials,
+            owner=owner,
+        )
+        self._transaction: ClientTransaction | None = None
+        self._attempts = 0
+        self._proceeding = False
+        self._cancel_headers: tuple[tuple[str, str], ...] | None = None
+        self._hung_up: list[str | None] = []
+
+    def start(self, now: float, branch: str) -> None:
+        """Send the INVITE, whose top Via carries `branch`."""
+        self._proceeding = False
+        self._transaction = self.core.transactions.send(now, self.invite, branch, self.flow, self)
+
+    def cancel(self, now: float, headers: HeaderLines = ()) -> None:
+        """Give up. CANCEL goes out once a 1xx is there (section 9.1); a 2xx that crosses it is ACKed and
+        BYEd.
+
+        Raises LocalError when answered: say `bye`.
+        """
+        if self.state is SessionState.CONFIRMED:
+            raise LocalError("an answered session is ended by BYE")
+        if self.state is SessionState.EARLY:
+            self.state = SessionState.ENDING
+            self._cancel_headers = tuple(headers)
+            if self._proceeding:
+                self._send_cancel(now)
+
+    def bye_early(self, now: float, headers: HeaderLines) -> None:
+        """An unanswered call is cancelled."""
+        self.cancel(now, headers)
+
+    def glare_delay(self) -> float:
+        """We own the Call-ID: 2.1 to 4 seconds in steps of 10 ms (section 14.1)."""
+        return 2.1 + 0.01 * self._draw(191)
+
+    # Responses to the INVITE
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """A provisional or the first final response to the INVITE."""
+        if response.status < 200:
+            self._on_provisional(response, now)
+        elif response.status < 300:
+            self._on_answer(transaction, response, now)
+        else:
+            self._on_rejection(response, now)
+
+    def on_failure(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
+        """The INVITE has no final response and will have none."""
+        self._transaction = None
+        if self.state is SessionState.ENDING:
+            self.finish(Ended(self, "local"))
+        else:
+            self.finish(Failed(self, reason))
+
+    def on_timer(self, kind: str, now: float) -> None:
+        """64*T1 after our CANCEL there is still no final response: the INVITE is considered cancelled."""
+        if kind != CANCEL_SETTLED:
+            super().on_timer(kind, now)
+        elif self._transaction is not None:
+            self.core.transactions.abandon(self._transaction, now)
+            self._transaction = None
+            self.finish(Ended(self, "local"))
+
+    def _on_provisional(self, response: Response, now: float) -> None:
+        first = not self._proceeding
+        self._proceeding = True
+        self.remote_tag = response.to.tag or self.remote_tag
+        if self.state is SessionState.EARLY:
+            self.core.events.append(Progress(self, response))
+        elif first:
+            self._send_cancel(now)
+
+    def _on_answer(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        self._transaction = None
+        self.remote_tag = response.to.tag
+        self.dialog = Dialog.from_response(response, self.invite.uri)
+        self.choose_flow()
+        self.acknowledge(transaction, self.invite, response)
+        if self.remote_tag in self._hung_up:
+            self.finish(Ended(self, "remote"))
+        elif self.state is SessionState.ENDING:
+            self._bye_headers = self._cancel_headers
+            self._send_bye_when_allowed(now)
+        else:
+            self.state = SessionState.CONFIRMED
+            self.core.events.append(Answered(self, response))
+
+    def _on_rejection(self, response: Response, now: float) -> None:
+        self._transaction = None
+        if self.state is SessionState.ENDING:
+            self.finish(Ended(self, "local", response))
+        elif is_challenge(response):
+            self._answer_challenge(response, now)
+        else:
+            # A 403 to credentials is the polite form of a second 401.
+            refused = response.status == 403 and self._attempts > 0
+            self.finish(Rejected(self, response, "rejected" if refused else None))
+
+    def _answer_challenge(self, response: Response, now: float) -> None:
+        """The same INVITE with credentials: new branch, CSeq + 1, no To tag (section 8.1.3.5)."""
+        if self.digest is None:
+            self.digest = DigestClient(self.credentials, self.core.token)
+            self.digest.begin(self.invite)
+        branch = self.core.branch()
+        retry = copy_of(self.invite, branch=branch, flow=self.flow, cseq=self.invite.cseq.number + 1)
+        try:
+            self.digest.answer(response, retry)
+        except AuthRejected as rejected:
+            self.finish(Rejected(self, response, rejected.reason))
+            return
+        self.invite = retry
+        self.remote_tag = None
+        self._attempts += 1
+        self.start(now, branch)
+        self.core.events.append(Challenged(self, response, self._attempts))
+
+    def _send_cancel(self, now: float) -> None:
+        cancel = cancellation(self.invite, (*self.core.user_agent_headers, *(self._cancel_headers or ())))
+        self.core.transactions.send(now, cancel, self.invite.branch, self.flow, None)
+        self.start_timer(now, self.core.settings.timeout, CANCEL_SETTLED)
+
+    # Requests that arrive before the answer
+
+    def owns(self, remote_tag: str | None) -> bool:
+        """Before the answer any To tag may be one of our forks; our own tag cannot be guessed."""
+        return self.dialog is None or super().owns(remote_tag)
+
+    def receive(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        """A request of an early dialog; the BYE of an answer that was overtaken on the way is remembered."""
+        if self.dialog is not None:
+            super().receive(transaction, request, now)
+        elif request.method == "BYE" and len(self._hung_up) < MAX_FORKS:
+            self._hung_up.append(request.from_.tag)
+            self.core.respond(now, transaction, 200)
+        elif request.method in ("INVITE", "UPDATE"):
+            # Our offer is still open (RFC 3311 section 5.2, RFC 3261 section 14.2).
+            self.core.respond(now, transaction, 491)
+        else:
+            self.core.respond(now, transaction, 481)
+
+
+def release_fork(core: Core, transaction: ClientTransaction, response: Response, now: float) -> None:
+    """ACK and BYE the 2xx of another fork (section 13.2.2.4); the session may be long gone."""
+    acknowledgements = transaction.acknowledgements
+    if acknowledgements is None:
+        acknowledgements = transaction.acknowledgements = {}
+    if len(acknowledgements) >= MAX_FORKS:
+        return
+    core.counters.forked_answers += 1
+    dialog = Dialog.from_response(response, "")
+    if not dialog.remote_target:
+        return
+    flow = core.flow_toward(dialog.next_hop, transaction.flow)
+    ack_via = via(flow, core.branch())
+    ack = dialog.request("ACK", via=ack_via, headers=transaction.credentials, cseq=dialog.local_cseq)
+    acknowledgements[response.to.tag or ""] = transmit = Transmit(ack.encode(), flow)
+    core.output.append(transmit)
+    branch = core.branch()
+    bye = dialog.request("BYE", via=via(flow, branch), headers=core.user_agent_headers)
+    core.transactions.send(now, bye, branch, flow, None)
+
+
+def build_invite(
+    core: Core,
+    *,
+    flow: Flow,
+    branch: str,
+    uri: str,
+    addresses: HeaderLines,
+    call_id: str,
+    contact: str,
+    headers: HeaderLines,
+    body: bytes,
+    max_forwards: int,
+) -> Request:
+    """The first INVITE; `addresses` are the From (with our tag) and To lines."""
+    lines = [
+        ("Via", via(flow, branch)),
+        ("Max-Forwards", str(max_forwards)),
+        *addresses,
+        ("Call-ID", call_id),
+        ("CSeq", "1 INVITE"),
+        ("Contact", contact),
+        *core.capabilities(),
+        *core.user_agent_headers,
+        *headers,
+    ]
+    return Request("INVITE", uri, lines, body)

@@ -1,0 +1,182 @@
+"""What the endpoint tells its user, in order. Past facts, never requests for permission.
+
+Every event but the out-of-dialog ones carries `.session`; `session.owner` is the user's to set. Each session
+ends with exactly one terminal event: `Cancelled`, `Rejected`, `Failed` or `Ended`. The one exception is a
+`ServerSession` that its user rejects: the user knows, so nothing is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sip_stack.dialog.requests import OutOfDialogRequest
+    from sip_stack.dialog.session import Session
+    from sip_stack.dialog.uac import ClientSession
+    from sip_stack.dialog.uas import ServerSession
+    from sip_stack.message import Request, Response
+    from sip_stack.transaction import ServerTransaction
+
+FailureReason = Literal["timeout", "transport"]
+"""Why no response came: silence for 64*T1, or the transport refused to send."""
+
+EndedBy = Literal["remote", "local", "no_ack"]
+"""Who ended an answered session; `no_ack`: our 2xx was never acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteReceived:
+    """A new call came in. 100 Trying is sent; merged requests, limits and refusals are already dealt with."""
+
+    session: ServerSession
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Terminal. The caller gave up: 200 to its CANCEL and 487 to its INVITE are sent."""
+
+    session: ServerSession
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Any 1xx to our INVITE, 100 included, in the order received."""
+
+    session: ClientSession
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """A 401 or 407 to our INVITE was answered by a new INVITE with credentials."""
+
+    session: ClientSession
+    response: Response
+    attempt: int
+    """How many times credentials have now been sent for this INVITE, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The first 2xx to our INVITE; its ACK is sent. Repeats and forks never reach the user."""
+
+    session: ClientSession
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Terminal. A final response >= 300 to our INVITE; its ACK is sent."""
+
+    session: ClientSession
+    response: Response
+    auth: str | None = None
+    """`AuthRejected.reason` when credentials failed (401, 407, or 403 after credentials), else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Terminal. No final response to our INVITE will come."""
+
+    session: ClientSession
+    reason: FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The first ACK to one of our 2xx (the INVITE's or a re-INVITE's)."""
+
+    session: Session
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Terminal. An answered session is over, or a session we cancelled is settled.
+
+    `remote`: their BYE, answered 200 (`message` is it), or a 481 that says that the dialog is gone (`message`
+    is it). `local`: our BYE or CANCEL is finished (`message` is the last response, None after silence).
+    `no_ack`: our 2xx was never acknowledged, BYE is sent.
+    """
+
+    session: Session
+    by: EndedBy
+    message: Request | Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReofferReceived:
+    """A re-INVITE, or an UPDATE with a body, waits for `answer_reoffer` or `refuse`. Glare is already dealt
+    with."""
+
+    session: Session
+    transaction: ServerTransaction
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class ReofferCompleted:
+    """The final response to our re-INVITE (a 2xx is acknowledged); None: no response came."""
+
+    session: Session
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """Another in-dialog request of a method in `settings.allow`; answer it with `session.respond`."""
+
+    session: Session
+    transaction: ServerTransaction
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCompleted:
+    """The final response to `session.request`; None: no response came."""
+
+    session: Session
+    method: str
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfDialogReceived:
+    """A request outside any dialog, of a method in `settings.out_of_dialog`; answer it with
+    `endpoint.respond`."""
+
+    transaction: ServerTransaction
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfDialogCompleted:
+    """The final response to `endpoint.request`; None: no response came, for `reason`."""
+
+    request: OutOfDialogRequest
+    response: Response | None
+    reason: FailureReason | None = None
+
+
+SessionEvent = (
+    InviteReceived
+    | Cancelled
+    | Progress
+    | Challenged
+    | Answered
+    | Rejected
+    | Failed
+    | Acknowledged
+    | Ended
+    | ReofferReceived
+    | ReofferCompleted
+    | RequestReceived
+    | RequestCompleted
+)
+"""Events of one session."""
+
+Event = SessionEvent | OutOfDialogReceived | OutOfDialogCompleted
+"""All that `Endpoint.events()` returns."""

@@ -1,0 +1,68 @@
+"""Does a parsed message make sense? What to check before acting on it (RFC 3261 sections 8.1.1, 8.2, 16.3).
+
+Pinned where RFC 4475 leaves a choice: see tests/rfc/test_rfc4475_parser.py. Whether we *support* what is
+asked (method, extensions, body types) is the endpoint's question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sip_stack.errors import RemoteError
+from sip_stack.message.message import SIP_VERSION, Message, Request, Response
+from sip_stack.message.uri import OtherUri, SipUri
+from sip_stack.message.values import NameAddr, is_method
+
+MAX_URI = 4096
+"""Characters accepted in a Request-URI; longer ones are answered 414."""
+
+_SINGLE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
+
+
+def check_request(request: Request) -> None:
+    """Raise the RemoteError to answer with when a request is wrong: 505, 400, 414, 416.
+
+    Checked: version, method, mandatory headers and their number, Via, CSeq and its method, Request-URI, and
+    every address that a dialog would later send to. Max-Forwards may be missing (RFC 2543 peers).
+    """
+    if request.version != SIP_VERSION and request.version.upper() != SIP_VERSION:
+        raise RemoteError(505, "Version Not Supported")
+    if not is_method(request.method):
+        raise RemoteError(400, "Malformed method")
+    _check_common(request)
+    if request.cseq.method != request.method:
+        raise RemoteError(400, "CSeq method does not match")
+    _check_request_uri(request)
+    _ = request.max_forwards
+    _check_uris(request.routes)
+
+
+def check_response(response: Response) -> None:
+    """Raise RemoteError(400) when a response is wrong; it is then dropped (RFC 3261 section 18.1.2)."""
+    _check_common(response)
+
+
+def _check_common(message: Message) -> None:
+    headers = message.headers
+    for name in _SINGLE:
+        if headers.count(name) > 1:
+            raise RemoteError(400, f"More than one {name}")
+    _ = message.via, message.cseq, message.call_id, message.content_type
+    _check_uris((message.from_, message.to))
+    _check_uris(contact for contact in message.contacts if contact.uri != "*")
+    _check_uris(message.record_routes)
+
+
+def _check_uris(addresses: Iterable[NameAddr]) -> None:
+    for address in addresses:
+        _ = address.parsed_uri
+
+
+def _check_request_uri(request: Request) -> None:
+    if len(request.uri) > MAX_URI:
+        raise RemoteError(414, "Request-URI Too Long")
+    uri = request.request_uri
+    if isinstance(uri, OtherUri):
+        raise RemoteError(416, "Unsupported URI Scheme")
+    if isinstance(uri, SipUri) and uri.headers:
+        raise RemoteError(400, "Headers in the Request-URI")

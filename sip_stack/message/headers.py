@@ -1,0 +1,275 @@
+"""The header lines of a message: ordered, looked up without case, compact forms known (RFC 3261 section 7.3).
+
+Values are the text of one line each, unfolded, blanks around it removed, otherwise as received. Typed access
+is `Message`'s; its results are cached here because this is the place that knows when they go stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict, cast
+
+from sip_stack.errors import LocalError, RemoteError
+from sip_stack.message.params import BLANK, is_token, require_sendable
+from sip_stack.message.values import CSeq, MediaType, NameAddr, Via
+
+MAX_HEADERS = 256
+"""Header lines accepted in one message."""
+
+COMPACT_FORMS = {
+    "a": "Accept-Contact",
+    "b": "Referred-By",
+    "c": "Content-Type",
+    "d": "Request-Disposition",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "j": "Reject-Contact",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "n": "Identity-Info",
+    "o": "Event",
+    "r": "Refer-To",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
+    "x": "Session-Expires",
+    "y": "Identity",
+}
+"""The one-letter names of the IANA registry of SIP header fields."""
+
+_OTHER_COMMON_NAMES = (
+    "Accept Accept-Encoding Accept-Language Alert-Info Allow Authorization Call-Info Contact CSeq Date "
+    "Content-Disposition Expires Max-Forwards Min-Expires Min-SE Organization P-Access-Network-Info "
+    "P-Asserted-Identity P-Charging-Vector P-Early-Media Path Priority Privacy Proxy-Authenticate "
+    "Proxy-Authorization Proxy-Require RAck RSeq Reason Record-Route Remote-Party-ID Replaces Require "
+    "Retry-After Route Server Session-ID Subscription-State Timestamp User-Agent User-to-User Warning "
+    "WWW-Authenticate"
+)
+
+
+def _spellings() -> dict[str, str]:
+    keys = {}
+    for name in [*COMPACT_FORMS.values(), *_OTHER_COMMON_NAMES.split()]:
+        for spelling in (name, name.lower(), name.upper()):
+            keys[spelling] = name.lower()
+    for letter, name in COMPACT_FORMS.items():
+        keys[letter] = keys[letter.upper()] = name.lower()
+    return keys
+
+
+# Spelling -> key for the names everybody sends: one look-up instead of checking and lowering.
+_KEYS = _spellings()
+
+ParsedHeaders = TypedDict(
+    "ParsedHeaders",
+    {
+        "top via": Via,
+        "via": tuple[Via, ...],
+        "from": NameAddr,
+        "to": NameAddr,
+        "call-id": str,
+        "cseq": CSeq,
+        "contact": tuple[NameAddr, ...],
+        "route": tuple[NameAddr, ...],
+        "record-route": tuple[NameAddr, ...],
+        "content-type": MediaType,
+    },
+    total=False,
+)
+"""Typed values by header key. Only values that parsed are kept."""
+
+
+def header_key(name: str) -> str:
+    """The lower-case full name that `name` stands for: "v", "VIA" and "Via" are all "via"."""
+    return _KEYS.get(name) or _lower_key(name)
+
+
+def _lower_key(name: str) -> str:
+    lower = name.lower()
+    return _KEYS.get(lower, lower)
+
+
+class Headers:
+    """Header lines in order. Adding a CR, LF or NUL raises LocalError."""
+
+    __slots__ = ("_index", "_items", "parsed")
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items: list[tuple[str, str]] = []
+        self._index: dict[str, list[str]] | None = {}
+        self.parsed: ParsedHeaders = {}
+        """Cache of typed values, for `Message` only."""
+        for name, value in items:
+            self.add(name, value)
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Headers:
+        """The headers of unfolded lines; RemoteError(400) when one is no header or there are too many."""
+        if len(lines) > MAX_HEADERS:
+            raise RemoteError(400, "Too many header fields")
+        items: list[tuple[str, str]] = []
+        index: dict[str, list[str]] = {}
+        known = _KEYS
+        for line in lines:
+            name, colon, value = line.partition(":")
+            key = known.get(name)
+            if key is None or not colon:
+                name, key = _checked_name(name, colon)
+            value = value.strip(BLANK)
+            items.append((name, value))
+            if key in index:
+                index[key].append(value)
+            else:
+                index[key] = [value]
+        return cls._of(items, index)
+
+    @classmethod
+    def trusted(cls, items: list[tuple[str, str]]) -> Headers:
+        """Headers that own `items`, unchecked: lines of a received message, or made by this package."""
+        return cls._of(items, None)
+
+    @classmethod
+    def _of(cls, items: list[tuple[str, str]], index: dict[str, list[str]] | None) -> Headers:
+        headers = cls.__new__(cls)
+        headers._items = items
+        headers._index = index
+        headers.parsed = {}
+        return headers
+
+    def get(self, name: str) -> str | None:
+        """The value of the first line of that name."""
+        values = (self._index or self._indexed()).get(header_key(name))
+        return values[0] if values else None
+
+    def get_all(self, name: str) -> list[str]:
+        """The values of all lines of that name, in order."""
+        return list((self._index or self._indexed()).get(header_key(name), ()))
+
+    def count(self, name: str) -> int:
+        """How many lines of that name there are."""
+        return len((self._index or self._indexed()).get(header_key(name), ()))
+
+    def add(self, name: str, value: str) -> None:
+        """Append a line."""
+        key = _checked_line(name, value)
+        self._items.append((name, value))
+        if self._index is not None:
+            self._index.setdefault(key, []).append(value)
+        self._forget(key)
+
+    def extend(self, items: Iterable[tuple[str, str]]) -> None:
+        """Append several lines."""
+        for name, value in items:
+            self.add(name, value)
+
+    def insert(self, index: int, name: str, value: str) -> None:
+        """Put a line before the line number `index`."""
+        key = _checked_line(name, value)
+        self._items.insert(index, (name, value))
+        self._index = None
+        self._forget(key)
+
+    def prepend(self, name: str, value: str) -> None:
+        """Put a line before all others, as a new Via is."""
+        key = _checked_line(name, value)
+        self._items.insert(0, (name, value))
+        if self._index is not None:
+            self._index.setdefault(key, []).insert(0, value)
+        self._forget(key)
+
+    def set(self, name: str, value: str) -> None:
+        """Replace all lines of that name by one, in the place of the first; append it when there is none."""
+        key = _checked_line(name, value)
+        places = [place for place, item in enumerate(self._items) if header_key(item[0]) == key]
+        if not places:
+            self.add(name, value)
+            return
+        self._items[places[0]] = (name, value)
+        for place in reversed(places[1:]):
+            del self._items[place]
+        self._index = None
+        self._forget(key)
+
+    def replace_first(self, name: str, value: str) -> None:
+        """Replace the first line of that name, leaving the others; LocalError when there is none."""
+        key = _checked_line(name, value)
+        for place, item in enumerate(self._items):
+            if header_key(item[0]) == key:
+                self._items[place] = (item[0], value)
+                self._index = None
+                self._forget(key)
+                return
+        raise LocalError(f"no header {name}")
+
+    def remove(self, name: str) -> None:
+        """Remove all lines of that name, if any."""
+        key = header_key(name)
+        self._items = [item for item in self._items if header_key(item[0]) != key]
+        self._index = None
+        self._forget(key)
+
+    def items(self) -> list[tuple[str, str]]:
+        """All lines as (name as received, value), in order."""
+        return list(self._items)
+
+    def copy(self) -> Headers:
+        """An independent copy."""
+        copy = self._of(list(self._items), None)
+        copy.parsed = self.parsed.copy()
+        return copy
+
+    def lines(self, content_length: int) -> list[str]:
+        """The lines to send, with this Content-Length in the place of the old one or last."""
+        lines = [f"{name}: {value}" for name, value in self._items]
+        length = f"Content-Length: {content_length}"
+        if not (self._index or self._indexed()).get("content-length"):
+            lines.append(length)
+            return lines
+        places = [place for place, item in enumerate(self._items) if header_key(item[0]) == "content-length"]
+        lines[places[0]] = length
+        for place in reversed(places[1:]):
+            del lines[place]
+        return lines
+
+    def _indexed(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for name, value in self._items:
+            index.setdefault(header_key(name), []).append(value)
+        self._index = index
+        return index
+
+    def _forget(self, key: str) -> None:
+        if self.parsed:
+            parsed = cast("dict[str, object]", self.parsed)
+            parsed.pop(key, None)
+            if key == "via":
+                parsed.pop("top via", None)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and header_key(name) in (self._index or self._indexed())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+
+def _checked_line(name: str, value: str) -> str:
+    require_sendable(value, name)
+    key = _KEYS.get(name)
+    if key is None:
+        if not is_token(name):
+            raise LocalError(f"not a header name: {name!r}")
+        key = _lower_key(name)
+    return key
+
+
+def _checked_name(name: str, colon: str) -> tuple[str, str]:
+    name = name.rstrip(BLANK)
+    if not colon or not is_token(name):
+        raise RemoteError(400, "Malformed header field")
+    return name, header_key(name)

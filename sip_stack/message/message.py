@@ -1,0 +1,276 @@
+"""Requests and responses (RFC 3261 section 7): raw header lines, and typed values parsed when first read.
+
+The header block is text (UTF-8, odd octets as surrogates, so that they print back exactly), the body octets.
+Whether a message makes sense is `check.py`'s question; this module only answers what a header says.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from sip_stack.errors import LocalError, RemoteError
+from sip_stack.message.body import find_body
+from sip_stack.message.headers import Headers
+from sip_stack.message.params import MAX_VALUES, require_sendable, split_commas, split_tokens
+from sip_stack.message.status import reason_phrase
+from sip_stack.message.uri import Uri, parse_uri
+from sip_stack.message.values import CSeq, MediaType, NameAddr, Via
+
+SIP_VERSION = "SIP/2.0"
+
+HeaderItems = Headers | Iterable[tuple[str, str]] | None
+
+
+class Message(ABC):
+    """What requests and responses share.
+
+    The typed properties raise RemoteError(400) when their header is malformed, or missing where RFC 3261
+    section 8.1.1 requires it. They are cached; changing a header forgets the values of that header only.
+    """
+
+    __slots__ = ("body", "headers")
+
+    def __init__(self, headers: HeaderItems, body: bytes) -> None:
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
+        self.body = body
+
+    @property
+    @abstractmethod
+    def start_line(self) -> str:
+        """The first line, without CRLF."""
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        parsed = self.headers.parsed
+        via = parsed.get("top via")
+        if via is None:
+            line = self._required("Via")
+            via = parsed["top via"] = Via.parse(split_commas(line)[0] if "," in line else line)
+        return via
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Via values, topmost first."""
+        parsed = self.headers.parsed
+        vias = parsed.get("via")
+        if vias is None:
+            lines = self.headers.get_all("Via")
+            vias = parsed["via"] = tuple([via for line in lines for via in Via.parse_many(line)])
+        return list(vias)
+
+    @property
+    def branch(self) -> str:
+        """The topmost Via's branch, which with the CSeq method names the transaction; "" without one."""
+        return self.via.branch
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+        parsed = self.headers.parsed
+        call_id = parsed.get("call-id")
+        if call_id is None:
+            call_id = self._required("Call-ID")
+            if not call_id or " " in call_id or "\t" in call_id:
+                raise RemoteError(400, "Malformed Call-ID")
+            parsed["call-id"] = call_id
+        return call_id
+
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq."""
+        parsed = self.headers.parsed
+        cseq = parsed.get("cseq")
+        if cseq is None:
+            cseq = parsed["cseq"] = CSeq.parse(self._required("CSeq"))
+        return cseq
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From."""
+        parsed = self.headers.parsed
+        address = parsed.get("from")
+        if address is None:
+            address = parsed["from"] = NameAddr.parse(self._required("From"))
+        return address
+
+    @property
+    def to(self) -> NameAddr:
+        """The To."""
+        parsed = self.headers.parsed
+        address = parsed.get("to")
+        if address is None:
+            address = parsed["to"] = NameAddr.parse(self._required("To"))
+        return address
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All Contact values; the one of `Contact: *` has the uri "*"."""
+        parsed = self.headers.parsed
+        contacts = parsed.get("contact")
+        if contacts is None:
+            contacts = parsed["contact"] = self._addresses("Contact")
+        return list(contacts)
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact, the remote target of a dialog; None without one or for `*`."""
+        contacts = self.headers.parsed.get("contact") or self.contacts
+        return contacts[0] if contacts and contacts[0].uri != "*" else None
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """All Route values, in order."""
+        parsed = self.headers.parsed
+        routes = parsed.get("route")
+        if routes is None:
+            routes = parsed["route"] = self._addresses("Route")
+        return list(routes)
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """All Record-Route values, in order."""
+        parsed = self.headers.parsed
+        routes = parsed.get("record-route")
+        if routes is None:
+            routes = parsed["record-route"] = self._addresses("Record-Route")
+        return list(routes)
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards, 0..255; None without one."""
+        text = self.headers.get("Max-Forwards")
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= 20 and (hops := int(text)) <= 255):
+            raise RemoteError(400, "Malformed Max-Forwards")
+        return hops
+
+    @property
+    def content_type(self) -> MediaType | None:
+        """Content-Type; None without one."""
+        parsed = self.headers.parsed
+        media_type = parsed.get("content-type")
+        if media_type is None:
+            text = self.headers.get("Content-Type")
+            if text is None:
+                return None
+            media_type = parsed["content-type"] = MediaType.parse(text)
+        return media_type
+
+    @property
+    def require(self) -> list[str]:
+        """The option tags of Require."""
+        return split_tokens(self.headers.get_all("Require"))
+
+    @property
+    def supported(self) -> list[str]:
+        """The option tags of Supported."""
+        return split_tokens(self.headers.get_all("Supported"))
+
+    @property
+    def allow(self) -> list[str]:
+        """The methods of Allow."""
+        return split_tokens(self.headers.get_all("Allow"))
+
+    def body_of_type(self, media_type: str) -> bytes | None:
+        """The body of that type, for example "application/sdp", also when it is a part of a multipart body.
+
+        None when there is none; RemoteError(400) when Content-Type or the multipart body is malformed.
+        """
+        content_type = self.content_type
+        if content_type is None or not self.body:
+            return None
+        return find_body(content_type, self.body, media_type.lower())
+
+    def encode(self) -> bytes:
+        """The octets to send; Content-Length says the length of `body`, whatever the headers said."""
+        lines = self.headers.lines(len(self.body))
+        head = "\r\n".join((self.start_line, *lines, "\r\n"))
+        return head.encode("utf-8", "surrogateescape") + self.body
+
+    def _required(self, name: str) -> str:
+        value = self.headers.get(name)
+        if value is None:
+            raise RemoteError(400, f"Missing {name}")
+        return value
+
+    def _addresses(self, name: str) -> tuple[NameAddr, ...]:
+        elements = [element for line in self.headers.get_all(name) for element in split_commas(line)]
+        if len(elements) > MAX_VALUES:
+            raise RemoteError(400, f"Too many values of {name}")
+        return tuple([NameAddr.parse(element) for element in elements])
+
+
+class Request(Message):
+    """A request. `uri` is the Request-URI as text, `request_uri` the parsed one."""
+
+    __slots__ = ("method", "uri", "version")
+
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        headers: HeaderItems = None,
+        body: bytes = b"",
+        *,
+        version: str = SIP_VERSION,
+    ) -> None:
+        require_sendable(method, "a method")
+        require_sendable(uri, "a Request-URI")
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+        self.version = version
+        """As received; a request of another version than SIP/2.0 exists only to be answered 505."""
+
+    @property
+    def start_line(self) -> str:
+        """The Request-Line, without CRLF."""
+        return f"{self.method} {self.uri} {self.version}"
+
+    @property
+    def request_uri(self) -> Uri:
+        """The Request-URI, parsed; RemoteError(400) when malformed."""
+        return parse_uri(self.uri)
+
+    def stamp_source(self, host: str, port: int) -> None:
+        """Write where the request came from into the topmost Via (RFC 3261 section 18.2.1, RFC 3581)."""
+        via = self.via
+        stamped = via.with_source(host, port)
+        if stamped == via:
+            return
+        _, *rest = split_commas(self._required("Via"))
+        self.headers.replace_first("Via", ", ".join([str(stamped), *rest]))
+        self.headers.parsed["top via"] = stamped
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.uri}>"
+
+
+class Response(Message):
+    """A response; without `reason` the registered phrase is used."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self, status: int, reason: str | None = None, headers: HeaderItems = None, body: bytes = b""
+    ) -> None:
+        if not 100 <= status <= 699:
+            raise LocalError(f"not a SIP status: {status}")
+        if reason is None:
+            reason = reason_phrase(status)
+        else:
+            require_sendable(reason, "a reason phrase")
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def start_line(self) -> str:
+        """The Status-Line, without CRLF."""
+        return f"{SIP_VERSION} {self.status} {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}>"

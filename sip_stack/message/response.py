@@ -1,0 +1,53 @@
+"""Building the response to a request (RFC 3261 sections 8.2.6 and 12.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sip_stack.errors import RemoteError
+from sip_stack.message.headers import Headers, header_key
+from sip_stack.message.message import Request, Response
+
+_COPIED = frozenset(["via", "from", "call-id", "cseq"])
+_DIALOG_METHODS = frozenset(["INVITE", "SUBSCRIBE", "REFER"])
+
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+) -> Response:
+    """The response to `request`: its Vias, From, To, Call-ID and CSeq as received, then `headers`.
+
+    `to_tag` goes on the To unless it has a tag already. Record-Route is copied into what may create a dialog,
+    Timestamp into a 100. Never raises because of what the request says: a broken To is copied as it is.
+    """
+    copied = set(_COPIED)
+    if 100 < status < 300 and request.method in _DIALOG_METHODS:
+        copied.add("record-route")
+    elif status == 100:
+        copied.add("timestamp")
+    items = []
+    for name, value in request.headers.items():
+        key = header_key(name)
+        if key == "to":
+            items.append((name, _tagged(request, value, to_tag)))
+        elif key in copied:
+            items.append((name, value))
+    lines = Headers.trusted(items)
+    lines.extend(headers)
+    return Response(status, reason, lines, body)
+
+
+def _tagged(request: Request, value: str, tag: str | None) -> str:
+    if tag is None:
+        return value
+    try:
+        has_tag = request.to.tag is not None
+    except RemoteError:
+        return value
+    return value if has_tag else f"{value};tag={tag}"

@@ -1,0 +1,261 @@
+"""The structured header values: Via, name-addr (From, To, Contact, Route...), CSeq, media type.
+
+RFC 3261 sections 20 and 25.1. Each is an immutable value with `parse` and `str()`. Malformed input raises
+RemoteError(400). Printing normalises white space; a message keeps the received text until the header is set.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from sip_stack.errors import RemoteError
+from sip_stack.message.params import (
+    BLANK,
+    NO_PARAMS,
+    Params,
+    is_token,
+    quote,
+    quoted_end,
+    split_commas,
+    unquote,
+)
+from sip_stack.message.uri import Uri, format_host_port, parse_host_port, parse_port, parse_uri
+
+MAGIC_COOKIE = "z9hG4bK"
+"""What the branch of an RFC 3261 element starts with (section 8.1.1.7)."""
+
+_NOT_IN_A_BARE_URI = re.compile(r'[?, \t<>"]')
+_BLANKS = re.compile(r"[ \t]+")
+_COMMON_TRANSPORTS = frozenset(["UDP", "TCP", "TLS", "WS", "WSS", "SCTP"])
+_COMMON_METHODS = frozenset(
+    ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REFER", "NOTIFY", "INFO", "UPDATE", "PRACK", "REGISTER"]
+)
+
+
+def is_method(text: str) -> bool:
+    """True when `text` is a possible method name: a token."""
+    return text in _COMMON_METHODS or is_token(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One Via value (RFC 3261 section 20.42)."""
+
+    protocol: str
+    """"SIP/2.0"."""
+    transport: str
+    """In upper case: "UDP", "TCP", "TLS"..."""
+    host: str
+    """The sent-by host, IPv6 without brackets."""
+    port: int | None = None
+    params: Params = NO_PARAMS
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """Parse one value, without commas."""
+        if text.startswith("SIP/2.0/"):
+            protocol = "SIP/2.0"
+            transport, _, rest = text[8:].partition(" ")
+            if transport not in _COMMON_TRANSPORTS:
+                transport, rest = _split_transport(text[8:])
+        else:
+            pieces = text.split("/", 2)
+            if len(pieces) != 3:
+                raise RemoteError(400, "Malformed Via")
+            name, version = pieces[0].strip(BLANK), pieces[1].strip(BLANK)
+            if not is_token(name) or not is_token(version):
+                raise RemoteError(400, "Malformed Via")
+            protocol = f"{name}/{version}"
+            transport, rest = _split_transport(pieces[2])
+        sent_by, semicolon, params = rest.partition(";")
+        host, port = parse_host_port(sent_by.strip(BLANK))
+        return cls(protocol, transport, host, port, Params.parse(semicolon + params))
+
+    @classmethod
+    def parse_many(cls, text: str) -> list[Via]:
+        """Parse one header line, which may hold several values."""
+        return [cls.parse(element) for element in split_commas(text)]
+
+    @property
+    def branch(self) -> str:
+        """The transaction's identifier; "" when there is none (RFC 2543 peers)."""
+        return self.params.get("branch") or ""
+
+    @property
+    def has_magic_cookie(self) -> bool:
+        """True when the branch identifies a transaction: the cookie and something behind it."""
+        branch = self.branch
+        return branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE)
+
+    @property
+    def received(self) -> str | None:
+        """The source address that the receiver stamped: a checked literal, no brackets; None when absent."""
+        text = self.params.get("received")
+        if text is None:
+            return None
+        address = text.strip("[]")
+        try:
+            ip_address(address)
+        except ValueError:
+            raise RemoteError(400, "Malformed Via received") from None
+        return address
+
+    @property
+    def rport(self) -> int | None:
+        """The source port that the receiver stamped (RFC 3581); None when absent or still empty."""
+        text = self.params.get("rport")
+        return parse_port(text) if text else None
+
+    @property
+    def wants_rport(self) -> bool:
+        """True when the sender asks for symmetric response routing (RFC 3581 section 3)."""
+        return self.params.has("rport")
+
+    @property
+    def sent_by(self) -> str:
+        """`host[:port]` as it is written."""
+        return format_host_port(self.host, self.port)
+
+    def with_source(self, host: str, port: int) -> Via:
+        """A copy stamped with where the request came from (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
+        params = self.params
+        if params.has("rport"):
+            params = params.with_param("rport", str(port)).with_param("received", host)
+        elif host != self.host or params.has("received"):
+            # A `received` from the sender itself would be a lie about the path back: overwritten.
+            params = params.with_param("received", host)
+        return Via(self.protocol, self.transport, self.host, self.port, params)
+
+    def __str__(self) -> str:
+        return f"{self.protocol}/{self.transport} {self.sent_by}{self.params}"
+
+
+def _split_transport(text: str) -> tuple[str, str]:
+    pieces = _BLANKS.split(text.lstrip(BLANK), maxsplit=1)
+    if len(pieces) != 2 or not is_token(pieces[0]):
+        raise RemoteError(400, "Malformed Via")
+    return pieces[0].upper(), pieces[1]
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """A From, To, Contact, Route, Record-Route, Refer-To... value (RFC 3261 section 20.10)."""
+
+    display: str
+    """The display name without quotes; "" when there is none."""
+    uri: str
+    """The URI as received, without angle brackets; "*" for the Contact of that name."""
+    params: Params = NO_PARAMS
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """Parse one value. The URI itself is only checked by `parsed_uri`."""
+        text = text.strip(BLANK)
+        start = text.find("<")
+        if text[:1] == '"':
+            end = quoted_end(text)
+            display = unquote(text[:end])
+            text = text[end:].lstrip(BLANK)
+            if text[:1] != "<":
+                raise RemoteError(400, "Malformed address")
+        elif start < 0 or ";" in text[:start]:
+            return cls._parse_bare(text)
+        else:
+            display = text[:start].rstrip(BLANK)
+            if '"' in display or "," in display or ">" in display:
+                raise RemoteError(400, "Malformed display name")
+            text = text[start:]
+        close = text.find(">")
+        uri = text[1:close]
+        if close < 2 or " " in uri or "\t" in uri:
+            raise RemoteError(400, "Malformed address")
+        return cls(display, uri, Params.parse(text[close + 1 :]))
+
+    @classmethod
+    def _parse_bare(cls, text: str) -> NameAddr:
+        # Without brackets every `;` starts a header parameter, and `?` or `,` may not appear (section 20.10).
+        uri, semicolon, params = text.partition(";")
+        uri = uri.rstrip(BLANK)
+        if not uri or _NOT_IN_A_BARE_URI.search(uri):
+            raise RemoteError(400, "Malformed address")
+        return cls("", uri, Params.parse(semicolon + params))
+
+    @classmethod
+    def parse_many(cls, text: str) -> list[NameAddr]:
+        """Parse one header line, which may hold several values."""
+        return [cls.parse(element) for element in split_commas(text)]
+
+    @property
+    def tag(self) -> str | None:
+        """The dialog tag exactly as received; None when absent or empty."""
+        return self.params.raw("tag") or None
+
+    @property
+    def parsed_uri(self) -> Uri:
+        """The URI, parsed; RemoteError(400) when it is malformed."""
+        return parse_uri(self.uri)
+
+    def with_tag(self, tag: str) -> NameAddr:
+        """A copy with this tag."""
+        return NameAddr(self.display, self.uri, self.params.with_param("tag", tag))
+
+    def __str__(self) -> str:
+        if self.uri == "*" and not self.display and not self.params:
+            return "*"
+        display = f"{quote(self.display)} " if self.display else ""
+        return f"{display}<{self.uri}>{self.params}"
+
+
+@dataclass(frozen=True, slots=True)
+class CSeq:
+    """A command sequence (RFC 3261 section 20.16)."""
+
+    number: int
+    """0 .. 2**31 - 1."""
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> CSeq:
+        """Parse `314159 INVITE`."""
+        number, _, method = text.replace("\t", " ").partition(" ")
+        method = method.strip(" ")
+        # The length is looked at first: `int` of thousands of digits is slow, then an error.
+        if not (number.isascii() and number.isdigit()) or len(number) > 20 or not is_method(method):
+            raise RemoteError(400, "Malformed CSeq")
+        value = int(number)
+        if value >= 2**31:
+            raise RemoteError(400, "CSeq number too large")
+        return cls(value, method)
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A Content-Type value (RFC 3261 section 20.15)."""
+
+    type: str
+    """In lower case, as is `subtype`."""
+    subtype: str
+    params: Params = NO_PARAMS
+
+    @classmethod
+    def parse(cls, text: str) -> MediaType:
+        """Parse `application/sdp;charset=utf-8`."""
+        name, semicolon, params = text.partition(";")
+        kind, _, subtype = name.partition("/")
+        kind, subtype = kind.strip(BLANK).lower(), subtype.strip(BLANK).lower()
+        if not is_token(kind) or not is_token(subtype):
+            raise RemoteError(400, "Malformed Content-Type")
+        return cls(kind, subtype, Params.parse(semicolon + params))
+
+    @property
+    def name(self) -> str:
+        """`type/subtype` without parameters, in lower case."""
+        return f"{self.type}/{self.subtype}"
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.params}"

@@ -1,0 +1,88 @@
+"""What we refuse before anything begins: methods, schemes, extensions, body types, hops.
+
+RFC 3261 sections 8.2.1 (405), 8.2.2.3 (420), 8.2.3 (415), 16.3 (483), 21.5.2 (501). One pure function;
+limits, merged requests and unknown dialogs are the endpoint's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sip_stack.message import Request
+from sip_stack.settings import EndpointSettings
+
+KNOWN_METHODS = frozenset(
+    {
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    }
+)
+"""The methods registered with IANA: one of them that we do not serve is 405, any other is 501."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A final response >= 400 that needs no user."""
+
+    status: int
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def refusal(request: Request, settings: EndpointSettings, *, in_dialog: bool) -> Refusal | None:
+    """Why `request`, which is well-formed, cannot be served whoever the user is; None when it can.
+
+    Never for ACK and CANCEL, which cannot be refused.
+    """
+    method = request.method
+    if method not in KNOWN_METHODS and method not in settings.allow:
+        return Refusal(501)
+    if method not in settings.allow or (not in_dialog and not _stands_alone(method, settings)):
+        return _not_allowed(method, settings)
+    unsupported = [tag for tag in request.require if tag not in settings.supported]
+    if unsupported:
+        return Refusal(420, headers=(("Unsupported", ", ".join(unsupported)),))
+    if method != "INVITE":
+        return None
+    if not in_dialog and request.max_forwards == 0:
+        # A B2BUA passes a new call on, so it counts hops as a proxy does.
+        return Refusal(483)
+    if not _usable_body(request, settings):
+        return Refusal(415, headers=(("Accept", ", ".join(settings.accept)),))
+    return None
+
+
+def _stands_alone(method: str, settings: EndpointSettings) -> bool:
+    return method in ("INVITE", "OPTIONS") or method in settings.out_of_dialog
+
+
+def _not_allowed(method: str, settings: EndpointSettings) -> Refusal:
+    if method in settings.allow:
+        # Allowed, but only inside a dialog: BYE and the like without one are 481 (section 12.2.2).
+        return Refusal(481)
+    return Refusal(405, headers=(("Allow", ", ".join(settings.allow)),))
+
+
+def _usable_body(request: Request, settings: EndpointSettings) -> bool:
+    """True without a body, for an optional one, and when a part of it is of a type we accept."""
+    if not request.body:
+        return True
+    disposition = (request.headers.get("Content-Disposition") or "").lower()
+    if "handling=optional" in disposition.replace(" ", ""):
+        return True
+    encoding = (request.headers.get("Content-Encoding") or "identity").strip().lower()
+    if request.content_type is None or encoding != "identity":
+        return False
+    return any(request.body_of_type(accepted) is not None for accepted in settings.accept)

@@ -1,0 +1,53 @@
+"""Session descriptions (RFC 8866) and the codec-free part of offer/answer (RFC 3264)."""
+
+from sip_stack.sdp.model import (
+    STATIC_PAYLOADS,
+    Attribute,
+    Connection,
+    Direction,
+    Media,
+    Origin,
+    RtpMap,
+    Session,
+    parse,
+)
+from sip_stack.sdp.negotiation import (
+    WARN_ADDRESS,
+    WARN_FORMAT,
+    WARN_MEDIA,
+    WARN_MULTICAST,
+    WARN_OTHER,
+    WARN_TRANSPORT,
+    LocalDescription,
+    check_slots,
+    media_address,
+    mirror,
+    not_acceptable,
+    refuse,
+    rtcp_address,
+)
+
+__all__ = [
+    "STATIC_PAYLOADS",
+    "WARN_ADDRESS",
+    "WARN_FORMAT",
+    "WARN_MEDIA",
+    "WARN_MULTICAST",
+    "WARN_OTHER",
+    "WARN_TRANSPORT",
+    "Attribute",
+    "Connection",
+    "Direction",
+    "LocalDescription",
+    "Media",
+    "Origin",
+    "RtpMap",
+    "Session",
+    "check_slots",
+    "media_address",
+    "mirror",
+    "not_acceptable",
+    "parse",
+    "refuse",
+    "rtcp_address",
+]

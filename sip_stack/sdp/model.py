@@ -1,0 +1,389 @@
+"""Session descriptions as values: parse and print (RFC 8866), direction (RFC 3264), a=rtcp (RFC 3605).
+
+Everything a peer wrote is kept in order, so that `parse(text).encode()` says the same thing; line types
+this module has no field for are kept as raw text. Tolerant where real devices are sloppy (LF alone, no
+newline at the end, blank lines, missing s= or t=), strict where a wrong guess would send media to the
+wrong place.
+
+It does not choose codecs, does not know what is negotiated and opens no port: see `b2bua/sdp_bridge.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sip_stack.errors import RemoteError
+
+MAX_OCTETS = 32_768
+"""A description longer than this is refused; a browser's offer with video is about 8,000."""
+MAX_LINES = 1_000
+MAX_MEDIA = 32
+MAX_FORMATS = 128
+
+Attribute = tuple[str, str | None]
+"""Name and value of one a= line; the value of a flag such as `sendrecv` is None."""
+
+_BEFORE_CONNECTION = "iuep"
+
+
+class Direction(StrEnum):
+    """Which way a stream flows, seen from the side that wrote the description (RFC 3264 section 5.1)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        """True when the writer of the description sends media."""
+        return self is Direction.SENDRECV or self is Direction.SENDONLY
+
+    @property
+    def receives(self) -> bool:
+        """True when the writer of the description wants media."""
+        return self is Direction.SENDRECV or self is Direction.RECVONLY
+
+    @classmethod
+    def of(cls, *, sends: bool, receives: bool) -> Direction:
+        """The direction with these two properties."""
+        if sends:
+            return cls.SENDRECV if receives else cls.SENDONLY
+        return cls.RECVONLY if receives else cls.INACTIVE
+
+
+_DIRECTIONS = {str(direction): direction for direction in Direction}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The o= line (RFC 8866 section 5.2). Session id and version stay text: peers write what they like."""
+
+    username: str
+    session_id: str
+    version: str
+    address_type: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.username} {self.session_id} {self.version} IN {self.address_type} {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A c= line (RFC 8866 section 5.7). `address` is raw: literal, `0.0.0.0`, host name, `224.2.1.1/127`."""
+
+    address_type: str
+    """"IP4" or "IP6"."""
+    address: str
+
+    def __str__(self) -> str:
+        return f"IN {self.address_type} {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class RtpMap:
+    """What a payload type carries (RFC 8866 section 6.6). `encoding` as written; compare it without case."""
+
+    encoding: str
+    clock_rate: int
+    channels: int = 1
+
+
+STATIC_PAYLOADS = {
+    0: RtpMap("PCMU", 8000),
+    3: RtpMap("GSM", 8000),
+    4: RtpMap("G723", 8000),
+    8: RtpMap("PCMA", 8000),
+    9: RtpMap("G722", 8000),
+    13: RtpMap("CN", 8000),
+    15: RtpMap("G728", 8000),
+    18: RtpMap("G729", 8000),
+}
+"""The audio payload types that need no rtpmap (RFC 3551 table 4), as far as telephony uses them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One m= section (RFC 8866 section 5.14) with its c= and a= lines."""
+
+    kind: str
+    """"audio", "video", "image", ... as written."""
+    port: int
+    """0 means refused or switched off (RFC 3264 section 6)."""
+    protocol: str
+    """"RTP/AVP", "RTP/SAVP", ... as written."""
+    formats: tuple[str, ...]
+    connection: Connection | None = None
+    attributes: tuple[Attribute, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
+    """The remaining lines (i=, b=, k=, further c=) as (letter, text)."""
+    port_count: int = 1
+
+    def attribute(self, name: str) -> str | None:
+        """Value of the first attribute called `name`, "" for a flag, None when there is none."""
+        return _attribute(self.attributes, name)
+
+    def attribute_values(self, name: str) -> list[str]:
+        """Values of every attribute called `name`, in order (`crypto`, `candidate`, `fmtp`)."""
+        return [value or "" for key, value in self.attributes if key == name]
+
+    def rtpmaps(self) -> dict[int, RtpMap]:
+        """Payload type -> what it carries, for every listed format that can be known, in m= line order.
+
+        A format without (or with an unreadable) rtpmap gets its static meaning; one with neither is left
+        out.
+        """
+        written: dict[str, RtpMap] = {}
+        for name, value in self.attributes:
+            if name == "rtpmap" and value:
+                payload_type, _, text = value.partition(" ")
+                if rtpmap := _parse_rtpmap(text):
+                    written.setdefault(payload_type, rtpmap)
+        maps: dict[int, RtpMap] = {}
+        for text in self.formats:
+            number = _number(text, 127)
+            if number is not None and (found := written.get(text) or STATIC_PAYLOADS.get(number)):
+                maps.setdefault(number, found)
+        return maps
+
+    def format_parameters(self, payload_type: int) -> str | None:
+        """Text of the fmtp attribute of a payload type, None without one."""
+        for value in self.attribute_values("fmtp"):
+            number, _, text = value.partition(" ")
+            if number == str(payload_type):
+                return text.strip()
+        return None
+
+    def ptime(self) -> int | None:
+        """Milliseconds of audio per packet the writer wants to receive; None when absent or senseless."""
+        text = self.attribute("ptime")
+        number = None if text is None else _number(text.strip(), 200)
+        return number or None
+
+    def rtcp(self) -> tuple[Connection | None, int] | None:
+        """The a=rtcp attribute (RFC 3605): address if it has its own, and port; None when unusable."""
+        parts = (self.attribute("rtcp") or "").split()
+        if len(parts) not in (1, 4):
+            return None
+        port = _number(parts[0], 65_535)
+        if not port:
+            return None
+        if len(parts) == 1:
+            return None, port
+        return (Connection(parts[2].upper(), parts[3]), port) if parts[1].upper() == "IN" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A whole session description (RFC 8866)."""
+
+    origin: Origin
+    connection: Connection | None = None
+    media: tuple[Media, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    name: str = "-"
+    others: tuple[tuple[str, str], ...] = (("t", "0 0"),)
+    """The remaining session lines (i= u= e= p= b= t= r= z= k=) as (letter, text), in order."""
+
+    def attribute(self, name: str) -> str | None:
+        """Value of the first session-level attribute called `name`, "" for a flag, None without one."""
+        return _attribute(self.attributes, name)
+
+    def connection_of(self, media: Media) -> Connection | None:
+        """The c= line that holds for a media section: its own, else the session's."""
+        return media.connection or self.connection
+
+    def direction_of(self, media: Media) -> Direction:
+        """The direction that holds for a media section: its own, else the session's, else sendrecv."""
+        for attributes in (media.attributes, self.attributes):
+            for name, value in attributes:
+                if value is None and name in _DIRECTIONS:
+                    return _DIRECTIONS[name]
+        return Direction.SENDRECV
+
+    def encode(self) -> bytes:
+        """The description as octets, lines in the order of RFC 8866 section 5, each ended by CRLF."""
+        lines = ["v=0", f"o={self.origin}", f"s={self.name}"]
+        tail: list[str] = []
+        for letter, text in self.others:
+            (lines if letter in _BEFORE_CONNECTION else tail).append(f"{letter}={text}")
+        if self.connection is not None:
+            lines.append(f"c={self.connection}")
+        lines += tail
+        _print_attributes(self.attributes, lines)
+        for media in self.media:
+            _print_media(media, lines)
+        lines.append("")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+def parse(body: bytes) -> Session:
+    """Read a session description. Raises `RemoteError` (400) when it is malformed or exceeds a limit."""
+    if len(body) > MAX_OCTETS:
+        raise RemoteError(400, "SDP too long")
+    text = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\r\n")
+    if "\r" in text or "\0" in text:
+        raise RemoteError(400, "SDP with a bare CR or NUL")
+    lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        raise RemoteError(400, "SDP with too many lines")
+    if lines[0].rstrip() != "v=0":
+        raise RemoteError(400, "SDP does not start with v=0")
+    head, sections = _split_sections(lines)
+    return _build_session(head, tuple(_build_media(section) for section in sections))
+
+
+def _split_sections(lines: list[str]) -> tuple[list[tuple[str, str]], list[list[tuple[str, str]]]]:
+    """(letter, text) of the session lines and of each media section."""
+    head: list[tuple[str, str]] = []
+    sections: list[list[tuple[str, str]]] = []
+    current = head
+    for line in lines[1:]:
+        if line[1:2] != "=":
+            if not line.strip():
+                continue
+            raise RemoteError(400, "SDP line is not <letter>=<text>")
+        letter = line[0]
+        if letter == "m":
+            if len(sections) == MAX_MEDIA:
+                raise RemoteError(400, "SDP with too many media")
+            current = []
+            sections.append(current)
+        elif letter not in "aosciuepbtrzk":
+            # RFC 8866 section 5 would drop the whole description; devices that add lines exist, and a line
+            # nobody knows cannot change where media goes.
+            continue
+        current.append((letter, line[2:].rstrip()))
+    return head, sections
+
+
+def _build_session(lines: list[tuple[str, str]], media: tuple[Media, ...]) -> Session:
+    origin: Origin | None = None
+    name: str | None = None
+    connection: Connection | None = None
+    attributes: list[Attribute] = []
+    others: list[tuple[str, str]] = []
+    for letter, text in lines:
+        if letter == "a":
+            attributes.append(_parse_attribute(text))
+        elif letter == "o":
+            if origin is not None:
+                raise RemoteError(400, "SDP with two o= lines")
+            origin = _parse_origin(text)
+        elif letter == "s":
+            name = text
+        elif letter == "c":
+            connection = connection or _parse_connection(text)
+        else:
+            others.append((letter, text))
+    if origin is None:
+        raise RemoteError(400, "SDP without o=")
+    if not any(letter == "t" for letter, _ in others):
+        others.append(("t", "0 0"))
+    return Session(origin, connection, media, tuple(attributes), name or "-", tuple(others))
+
+
+def _build_media(lines: list[tuple[str, str]]) -> Media:
+    kind, port, port_count, protocol, formats = _parse_media_line(lines[0][1])
+    connection: Connection | None = None
+    attributes: list[Attribute] = []
+    others: list[tuple[str, str]] = []
+    for letter, text in lines[1:]:
+        if letter == "a":
+            # The hottest line of a description: written out instead of calling _parse_attribute.
+            name, colon, value = text.partition(":")
+            if not name:
+                raise RemoteError(400, "SDP attribute without a name")
+            attributes.append((name, value if colon else None))
+        elif letter == "c" and connection is None:
+            connection = _parse_connection(text)
+        elif letter in "os":
+            raise RemoteError(400, f"SDP {letter}= line after m=")
+        else:
+            others.append((letter, text))
+    return Media(kind, port, protocol, formats, connection, tuple(attributes), tuple(others), port_count)
+
+
+def _parse_media_line(text: str) -> tuple[str, int, int, str, tuple[str, ...]]:
+    parts = text.split()
+    if len(parts) < 4:
+        raise RemoteError(400, "SDP m= line with less than four fields")
+    if len(parts) > MAX_FORMATS + 3:
+        raise RemoteError(400, "SDP m= line with too many formats")
+    port_text, slash, count_text = parts[1].partition("/")
+    port = _number(port_text, 65_535)
+    count = _number(count_text, 65_535) if slash else 1
+    if port is None or not count:
+        raise RemoteError(400, "SDP m= line with a bad port")
+    return parts[0], port, count, parts[2], tuple(parts[3:])
+
+
+def _parse_origin(text: str) -> Origin:
+    # From the right: some devices write user names with spaces.
+    parts = text.rsplit(None, 5)
+    if len(parts) == 5:
+        parts.insert(0, "-")
+    if len(parts) != 6 or parts[3].upper() != "IN":
+        raise RemoteError(400, "SDP with a bad o= line")
+    return Origin(parts[0], parts[1], parts[2], parts[4].upper(), parts[5])
+
+
+def _parse_connection(text: str) -> Connection:
+    parts = text.split()
+    if len(parts) != 3 or parts[0].upper() != "IN":
+        raise RemoteError(400, "SDP with a bad c= line")
+    address_type = parts[1].upper()
+    if address_type not in ("IP4", "IP6"):
+        raise RemoteError(400, "SDP c= line is neither IP4 nor IP6")
+    return Connection(address_type, parts[2])
+
+
+def _parse_attribute(text: str) -> Attribute:
+    name, colon, value = text.partition(":")
+    if not name:
+        raise RemoteError(400, "SDP attribute without a name")
+    return name, value if colon else None
+
+
+def _parse_rtpmap(text: str) -> RtpMap | None:
+    encoding, *rest = text.strip().split("/")
+    clock_rate = _number(rest[0], 10_000_000) if rest else None
+    channels = _number(rest[1], 255) if len(rest) == 2 else 1
+    if not encoding or not clock_rate or not channels or len(rest) > 2:
+        return None
+    return RtpMap(encoding, clock_rate, channels)
+
+
+def _number(text: str, most: int) -> int | None:
+    """A plain decimal of at most `most`; `int()` alone would take `+5`, `1_0` and other scripts' digits."""
+    if len(text) > 8 or not (text.isascii() and text.isdigit()):
+        return None
+    number = int(text)
+    return number if number <= most else None
+
+
+def _attribute(attributes: tuple[Attribute, ...], name: str) -> str | None:
+    for key, value in attributes:
+        if key == name:
+            return value or ""
+    return None
+
+
+def _print_attributes(attributes: tuple[Attribute, ...], lines: list[str]) -> None:
+    for name, value in attributes:
+        lines.append(f"a={name}" if value is None else f"a={name}:{value}")
+
+
+def _print_media(media: Media, lines: list[str]) -> None:
+    port = f"{media.port}/{media.port_count}" if media.port_count != 1 else str(media.port)
+    lines.append(f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}")
+    others = media.others
+    if others:
+        lines += [f"{letter}={text}" for letter, text in others if letter == "i"]
+    if media.connection is not None:
+        lines.append(f"c={media.connection}")
+    if others:
+        lines += [f"{letter}={text}" for letter, text in others if letter != "i"]
+    _print_attributes(media.attributes, lines)

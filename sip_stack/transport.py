@@ -1,0 +1,52 @@
+"""Where messages come from and go to: the values that `sip_stack.aio` and the sans-IO core exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Address = tuple[str, int]
+"""An IP address literal without brackets, and a port 1..65535."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One resolved place to send a request to (RFC 3263)."""
+
+    transport: str
+    """"udp", "tcp" or "tls"."""
+    host: str
+    """IP address literal, no brackets."""
+    port: int
+    name: str = ""
+    """The host name it was resolved from; what TLS verifies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A path to one peer: a UDP socket and a remote address, or a TCP/TLS connection.
+
+    Flows are interned by the transports: the same peer over the same socket is the same object.
+    """
+
+    transport: str
+    """"udp", "tcp" or "tls"."""
+    local: Address
+    """The socket's bound address; with `transport` it names the listener."""
+    remote: Address
+    advertised: Address
+    """What our Via and Contact say toward this peer."""
+    connection: int = 0
+    """Number of the connection for stream transports, 0 for UDP."""
+
+    @property
+    def reliable(self) -> bool:
+        """True when the transport retransmits by itself (RFC 3261 section 17)."""
+        return self.transport != "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Octets to send now over a flow."""
+
+    data: bytes
+    flow: Flow

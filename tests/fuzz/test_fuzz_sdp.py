@@ -1,0 +1,102 @@
+"""Whatever arrives as SDP is understood or refused with a status; nothing else comes out of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2bua.sdp_bridge import LegDescription
+from media.engine import Codec
+from sip_stack.errors import RemoteError
+from sip_stack.sdp import parse
+
+Read = TypeVar("Read")
+
+OFFER = (
+    "v=0\r\no=- 3905 3906 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n"
+    "m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+    "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=rtcp:4001\r\na=sendrecv\r\n"
+)
+
+WORDS = """\
+v=0|o=- 1 1 IN IP4 192.0.2.1|c=IN IP4 0.0.0.0|c=IN IP6 ::1|c=IN IP4 a.example|t=0 0|m=audio |4000|0|65536
+ RTP/AVP| RTP/SAVP| 0 8 101|a=|rtpmap:|rtcp:|ptime:
+sendonly|inactive|telephone-event/8000|PCMA/8000|/|:| |٤"""
+
+pieces = st.sampled_from([*WORDS.replace("\n", "|").split("|"), "\r\n", "\n", "\r", "\0", "\udcff"])
+lines = st.lists(pieces, max_size=40).map(lambda parts: "".join(parts))
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A good offer with a few stretches cut out, doubled or replaced."""
+    text = OFFER
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 30)))
+        text = text[:start] + draw(st.one_of(st.just(""), pieces, st.just(text[start:end] * 2))) + text[end:]
+    return text.encode("utf-8", "surrogateescape")
+
+
+anything = st.one_of(
+    st.binary(max_size=200),
+    lines.map(lambda text: text.encode("utf-8", "surrogateescape")),
+    lines.map(lambda text: (OFFER + text).encode("utf-8", "surrogateescape")),
+    damaged(),
+)
+
+
+def attempt(read: Callable[[bytes], Read], body: bytes) -> Read | RemoteError:
+    """What `read` makes of the body, or its refusal; any other exception fails the test."""
+    try:
+        return read(body)
+    except RemoteError as refusal:
+        return refusal
+
+
+@given(anything)
+def test_a_description_is_read_or_refused_and_reads_the_same_when_printed(body: bytes) -> None:
+    session = attempt(parse, body)
+    if isinstance(session, RemoteError):
+        assert session.status_hint == 400
+        return
+    assert parse(session.encode()) == session
+    for media in session.media:
+        media.rtpmaps()
+        media.ptime()
+        media.rtcp()
+        session.direction_of(media)
+
+
+@given(anything)
+def test_any_offer_is_answered_with_a_description_or_refused(body: bytes) -> None:
+    leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMU, Codec.PCMA], session_id=1)
+    parameters = attempt(leg.receive_offer, body)
+    if isinstance(parameters, RemoteError):
+        assert parameters.status_hint in (400, 488)
+        return
+    answer = parse(leg.make_answer())
+    assert len(answer.media) == len(parse(body).media)
+    assert sum(media.port == 16384 for media in answer.media) == 1
+    assert parameters.remote is None or 0 < parameters.remote[1] <= 65535
+
+
+@given(anything, anything)
+def test_any_answer_and_any_reoffer_is_followed_or_refused(answer: bytes, reoffer: bytes) -> None:
+    leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMA, Codec.PCMU], session_id=1)
+    leg.make_offer()
+    agreed = attempt(leg.receive_answer, answer)
+    if isinstance(agreed, RemoteError):
+        agreed = leg.receive_answer(OFFER.encode())
+    before = leg.body
+    followed = attempt(leg.receive_reoffer, reoffer)
+    if isinstance(followed, RemoteError):
+        assert followed.status_hint in (400, 488)
+        assert (leg.parameters, leg.body) == (agreed, before)
+        return
+    assert leg.parameters is followed.parameters
+    now = followed.parameters
+    assert (now.codec, now.payload_type) == (agreed.codec, agreed.payload_type)

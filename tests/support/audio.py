@@ -1,0 +1,94 @@
+"""Sound for the tests: tones to play, and what a recording holds. 8000 samples per second, one channel, 16 bit."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 8000
+"""Samples per second, all through."""
+
+Samples = NDArray[np.int16]
+
+
+def tone(frequency: float, seconds: float, amplitude: int = 8000) -> Samples:
+    """A sine of `frequency` hertz."""
+    time = np.arange(round(RATE * seconds)) / RATE
+    return np.round(amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16)
+
+
+def write_wav(path: Path, samples: Samples) -> Path:
+    """Write `samples` as a WAV file. Returns `path`."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def read_wav(path: Path) -> Samples:
+    """The samples of a WAV file. Tolerates one whose writer was ended before it wrote the length."""
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE), path
+    data = path.read_bytes()
+    start = data.index(b"data") + 8
+    usable = (len(data) - start) // 2 * 2
+    return np.frombuffer(data[start : start + usable], dtype="<i2").astype(np.int16)
+
+
+def mu_law(samples: Samples) -> bytes:
+    """`samples` in G.711 µ-law, one octet each (ITU-T G.711 table 2)."""
+    linear = samples.astype(np.int32)
+    sign = np.where(linear < 0, 0x80, 0)
+    magnitude = np.minimum(np.abs(linear), 32635) + 132
+    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    return bytes((~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8))
+
+
+def dominant_frequency(samples: Samples) -> float:
+    """The strongest frequency in hertz, to a fraction of one for a second of sound. 0.0 for silence."""
+    if samples.size == 0 or not samples.any():
+        return 0.0
+    size = 1 << (8 * samples.size - 1).bit_length()  # zero padding: a finer grid than the recording's own
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size), size))
+    spectrum[0] = 0.0
+    return float(np.argmax(spectrum)) * RATE / size
+
+
+def share_of(samples: Samples, frequency: float, width: float = 20.0) -> float:
+    """How much of the energy lies within `width` hertz of `frequency`, 0..1."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size))) ** 2
+    frequencies = np.fft.rfftfreq(samples.size, 1 / RATE)
+    total = float(spectrum[1:].sum())
+    near = np.abs(frequencies - frequency) <= width
+    return float(spectrum[near].sum()) / total if total else 0.0
+
+
+def level(samples: Samples) -> float:
+    """Root mean square, in sample units."""
+    return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if samples.size else 0.0
+
+
+def sounding(samples: Samples, threshold: float = 500.0, frame: float = 0.02) -> NDArray[np.bool_]:
+    """For each frame (seconds) whether it is louder than `threshold`."""
+    size = round(RATE * frame)
+    frames = samples[: samples.size // size * size].reshape(-1, size).astype(np.float64)
+    return np.sqrt((frames**2).mean(axis=1)) > threshold
+
+
+def sound(samples: Samples, threshold: float = 500.0) -> Samples:
+    """`samples` from the first to the last frame that is no silence; empty when all is."""
+    heard = np.flatnonzero(sounding(samples, threshold))
+    size = round(RATE * 0.02)
+    return samples[heard[0] * size : (heard[-1] + 1) * size] if heard.size else samples[:0]
+
+
+def longest_gap(samples: Samples, threshold: float = 500.0) -> float:
+    """The longest silence in seconds between the first and the last sound."""
+    heard = np.flatnonzero(sounding(samples, threshold))
+    return float(np.diff(heard).max() - 1) * 0.02 if heard.size > 1 else 0.0
