@@ -114,6 +114,7 @@ class Application:
             await self._close()
             raise StartError(str(error)) from error
         self._services.stack.on_event = self.registry.deliver
+        self._services.stack.endpoint.admits = self.registry.admits
         # What lives for the whole run need not be looked at by every collection.
         gc.collect()
         gc.freeze()

@@ -118,9 +118,10 @@ class NativeEngine:
 
     def _drain(self) -> None:
         if self._core is not None:
-            self._deliver(self._core.drain())
+            self.deliver(self._core.drain())
 
-    def _deliver(self, events: list[tuple[EventName, int, str, int]]) -> None:
+    def deliver(self, events: list[tuple[EventName, int, str, int]]) -> None:
+        """Hands events of the core to the calls they belong to: name, leg or worker, digit, duration in ms."""
         for name, number, digit, duration_ms in events:
             if name == "worker_lost":
                 self._lose(number)

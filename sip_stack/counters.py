@@ -21,6 +21,7 @@ class Counters:
         "strays",
         "timeouts",
         "unanswerable",
+        "unheard",
     )
 
     def __init__(self) -> None:
@@ -32,6 +33,8 @@ class Counters:
         """Messages that could not be read at all."""
         self.unanswerable = 0
         """Malformed messages whose answer would have nowhere to go, malformed responses included."""
+        self.unheard = 0
+        """Requests from sources that are not admitted; dropped without an answer."""
         self.refused = 0
         """Requests the endpoint answered >= 400 by itself."""
         self.over_limit = 0

@@ -41,7 +41,7 @@ DEFAULT_SETTINGS = EndpointSettings()
 class Endpoint:
     """One SIP user agent: both sides of every call. Not thread-safe; one event loop owns it."""
 
-    __slots__ = ("_core", "draining", "settings")
+    __slots__ = ("_core", "admits", "draining", "settings")
 
     def __init__(
         self,
@@ -53,6 +53,9 @@ class Endpoint:
         """`token` gives unguessable text for tags, branches and Call-IDs; without `flow_for` the requests of
         a dialog stay on the flow it was set up on."""
         self.settings = settings
+        self.admits: Callable[[str], bool] = lambda source: True
+        """Whether requests from an IP address are heard at all, unless they belong to a session we have; the others
+        get no answer, not even to what is malformed."""
         self.draining = False
         """True: new INVITEs and OPTIONS are answered 503; what is under way goes on."""
         self._core = Core(token=token, settings=settings, flow_for=flow_for, upcalls=self)
@@ -285,6 +288,9 @@ class Endpoint:
         if transaction is not None:
             transactions.repeat_request(transaction, now)
             return
+        if not self.admits(flow.remote[0]) and not self._belongs(request):
+            core.counters.unheard += 1
+            return
         try:
             if malformed is not None:
                 raise malformed
@@ -298,6 +304,14 @@ class Endpoint:
             self._receive_in_dialog(request, key, flow, now)
         else:
             self._receive_out_of_dialog(request, key, flow, now)
+
+    def _belongs(self, request: Request) -> bool:
+        """True for a request inside a session of ours; whoever names both tags was told them."""
+        try:
+            session = self._core.sessions.get(session_key(request.call_id, request.to.tag or ""))
+            return session is not None and session.owns(request.from_.tag)
+        except RemoteError:
+            return False
 
     def _receive_ack(
         self,

@@ -46,8 +46,8 @@ class NextHop:
 def next_hop(uri: str | Uri) -> NextHop:
     """Read a sip or sips URI.
 
-    Raises ResolutionError for another scheme, a transport that we do not speak and a host that is no host name;
-    RemoteError(400) for text that is no URI.
+    Raises ResolutionError for another scheme, a transport that we do not speak and a host that is no host
+    name, RemoteError(400) for text that is no URI.
     """
     parsed = parse_uri(uri) if isinstance(uri, str) else uri
     if not isinstance(parsed, SipUri):

@@ -126,7 +126,7 @@ class Call:
             case ShutDown():
                 raise CallOver(cause.local("shutdown"))
             case MediaLost():
-                raise CallOver(cause.local("engine_lost"))
+                raise CallOver(cause.local("media_engine_lost"))
             case HangUp(source):
                 raise CallOver(cause.local("normal_hangup", source=source))
             case Cancelled(leg) if leg is self.caller:

@@ -172,6 +172,7 @@ class Dialing:
             match event:
                 case Challenged():
                     record.challenged = record.challenged or now
+                    self._call.log.info("challenged", leg=leg.role)
                     deadlines.auth = now + timers.auth_timeout
                 case Progress():
                     record.ringing = record.ringing or now

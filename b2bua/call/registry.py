@@ -66,8 +66,8 @@ class CallRegistry:
         else:
             deliver_to_leg(event)
 
-    def accepts_source(self, address: str) -> bool:
-        """Whether a packet from this address gets an answer at all (`sip.unknown_source: silent`)."""
+    def admits(self, address: str) -> bool:
+        """Whether a request from this address gets an answer at all (`sip.unknown_source: silent`)."""
         return self.configuration.sip.unknown_source == "reject" or self._trunk(address) is not None
 
     async def drain(self, seconds: float) -> None:

@@ -90,6 +90,7 @@ class Judge:
         at_key: bool = False,
     ) -> None:
         """Note a problem with the value at `path`; `show` quotes the value unless it is secret."""
+        path = self._as_written(path)
         if not self.is_silent(path):
             self._problems.append(
                 self.problem(path, message, allowed=allowed, suggestion=suggestion, show=show, at_key=at_key)
@@ -114,8 +115,10 @@ class Judge:
         for detail in details:
             # A bad key is reported by pydantic below the key, as "[key]".
             location = tuple(step for step in detail["loc"] if step != "[key]")
-            where = (*path, *location)
+            where = self._as_written((*path, *location))
             kind, context = detail["type"], detail.get("ctx", {})
+            if kind == "too_short" and any(_is_inside(other["loc"], detail["loc"]) for other in details):
+                continue  # pydantic counts only the good items, and the bad ones are reported
             at_key = len(location) < len(detail["loc"])
             if kind == "extra_forbidden":
                 self._unknown_key(where, _keys_at(model, location[:-1]))
@@ -143,7 +146,9 @@ class Judge:
     def _note_builtin(self, kind: str, context: Mapping[str, object], text: str, where: KeyPath) -> None:
         """The errors of pydantic's own types."""
         if kind in _WRONG_KIND:
-            self.note(where, "of the wrong kind", allowed=_WRONG_KIND[kind], show=True)
+            # Text in the place of a mapping, `auth: secret`, may be a secret of the mapping.
+            show = _WRONG_KIND[kind] != "a mapping" or not isinstance(self._value(where), str)
+            self.note(where, "of the wrong kind", allowed=_WRONG_KIND[kind], show=show)
         elif kind in ("literal_error", "enum"):
             words = _QUOTED.findall(str(context["expected"]))
             node = self.root.at(where)
@@ -171,6 +176,15 @@ class Judge:
             suggestion = closest(key, known)
             self.note(path, "unknown key", allowed=listing(known), suggestion=suggestion, at_key=True)
 
+    def _value(self, path: KeyPath) -> object:
+        node = self.root.at(path)
+        return node.value if node is not None else None
+
+    def _as_written(self, path: KeyPath) -> KeyPath:
+        """The path without its last step where one value stands in the place of a list or a mapping."""
+        around = self._value(path[:-1])
+        return path if around is None or isinstance(around, list | dict) else path[:-1]
+
     def _found(self, path: KeyPath) -> str | None:
         """What stands at `path`, as written: references to secrets are shown, never what they stand for."""
         node = self.root.at(path)
@@ -185,6 +199,10 @@ class Judge:
         text = _URI_PASSWORD.sub(r"\1:…@", node.text)
         shown = text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
         return repr(shown) if isinstance(node.value, str) else f"the {_kind(node.value)} {shown}"
+
+
+def _is_inside(path: KeyPath, around: KeyPath) -> bool:
+    return len(path) > len(around) and path[: len(around)] == around
 
 
 def _kind(value: object) -> str:

@@ -83,7 +83,7 @@ def one_or_list(written: object = str | list[str]) -> BeforeValidator:
     """A validator for lists of texts, one of which may stand alone; `written` is the type for editors."""
 
     def listed(value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        return [value] if isinstance(value, str | int | float) else value
 
     return BeforeValidator(listed, json_schema_input_type=written)
 

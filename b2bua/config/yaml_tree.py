@@ -1,9 +1,9 @@
 """YAML text as a tree of values that know where they stand (YAML 1.2 core schema).
 
 Built from the parser's events and not by a YAML constructor, which would not give the position of every key
-and value, both positions of a duplicate key, and bounds on depth and size: no text at all (deep nesting, aliases
-of aliases) exhausts the process. Tags other than `!!str` are refused. Messages never quote the text around an
-error: it may hold a password.
+and value, both positions of a duplicate key, and bounds on depth and size: no text at all (deep nesting,
+aliases of aliases) exhausts the process. Tags other than `!!str` are refused. Messages never quote the text
+around an error: it may hold a password.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def parse_yaml(text: str, file: str) -> Node:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = Position(file, mark.line + 1, mark.column + 1) if mark is not None else Position(file)
-        # What stands in quotes is taken from the text: brackets and kinds of tokens may be shown, words may not.
+        # What stands in quotes is taken from the text: brackets and kinds of tokens may be shown, not words.
         problem = _QUOTED_WORD.sub("'…'", str(error.problem or error.context or "not YAML"))
     except YAMLError as error:
         position, problem = _unreadable(text, file), getattr(error, "reason", "not YAML")

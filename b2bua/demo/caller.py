@@ -45,7 +45,7 @@ class Caller:
         stack.on_event = self._on_event
         await stack.start([ANY_PORT])
         try:
-            self._say(f"INVITE {self._uri}")
+            self._say(f"INVITE sip:{self._uri.user}@…")
             session = stack.endpoint.invite(
                 stack.now(),
                 flow=stack.flow_to(Target("udp", self._uri.host, self._uri.port or 5060)),
@@ -106,11 +106,12 @@ class Caller:
 
 
 async def main(uri: str, wav: Path, talk: float) -> None:
-    """Place the call, write the recording, tell the result."""
+    """Place the call, write the recording if anything was heard, tell the result."""
     caller = Caller(uri, talk)
     final = await caller.call()
     heard = caller.audio.heard()
-    audio.write_wav(wav, heard)
+    if heard:
+        audio.write_wav(wav, heard)
     tell(
         CallerResult(
             status=final.status if final else None,

@@ -35,10 +35,14 @@ PICKS_UP_AFTER = 0.8
 class HardOfHearing(SipStack):
     """Misses INVITEs with credentials for `silent`: a stack that heard them would at least answer 100."""
 
+    _told = False
+
     def received(self, data: bytes, flow: Flow) -> None:
         """Take a datagram, or miss it."""
         if data.startswith(f"INVITE sip:{SILENT.user}@".encode()) and b"\r\nProxy-Authorization:" in data:
-            say(SILENT.user, "gets credentials, says nothing")
+            if not self._told:
+                say(SILENT.user, "gets credentials, says nothing")
+            self._told = True
         else:
             super().received(data, flow)
 
@@ -140,7 +144,7 @@ class ContactCentre:
         verdict = self._digest.verify(request, now, self._passwords.get)
         if verdict.result == "accepted":
             return True
-        why = {"missing": "asks for a password: 407", "refused": "wrong password: 407, a fresh nonce"}
+        why = {"missing": "asks for a password: 407", "refused": "wrong password: 407 again"}
         say(user, why.get(verdict.result, "old nonce: 407"))
         challenges = self._digest.challenges(now, stale=verdict.result == "stale")
         session.reject(now, 407, headers=challenges)

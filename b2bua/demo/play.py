@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from b2bua.demo import report
+from b2bua.demo.call_log import entries
 from b2bua.demo.journal import AgentHeard, CallerResult, Entry, Ready, understand
 from b2bua.demo.phone import HOST, PASSWORD
 from b2bua.demo.processes import Process, ProcessFailed, process
@@ -30,7 +31,7 @@ def play(output: Path) -> int:
     """Play all calls; WAV files, records and logs go into `output`. Status 0: all ended as they should."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=120)
+        console = Console(width=132)
     if not CONFIG.is_file():
         console.print(f"[red]there is no {CONFIG}:[/] the demonstration runs in a copy of the repository")
         return 1
@@ -121,8 +122,11 @@ class Demonstration:
     def _collect_records(self) -> None:
         lines = (self._output / "cdr.jsonl").read_text().splitlines()
         records = {record["called"]: record for record in map(json.loads, lines)}
+        log = (self._output / "b2bua.log").read_text().splitlines()
         for call in self.calls:
             call.record = records.get(call.scenario.user)
+            if call.record is not None:
+                call.entries += entries(log, str(call.record["call_id"]), call.scenario.user)
 
     def _process(self, name: str, log: str, *arguments: str) -> AbstractAsyncContextManager[Process]:
         return process(name, self._output / f"{log}.log", self._environment, *arguments)

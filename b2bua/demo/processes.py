@@ -33,6 +33,9 @@ class Process:
         try:
             async with asyncio.timeout(SILENCE):
                 line = await self._child.stdout.readline()
+                if not line:
+                    # Its status is collected here, before `stop` could send a signal to what is gone.
+                    await self._child.wait()
         except TimeoutError:
             raise ProcessFailed(f"{self.name} said nothing for {SILENCE:.0f} s, see {self.log}") from None
         return line.decode().rstrip("\n") if line else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -57,34 +57,32 @@ def hertz(tone: int | None) -> str:
     return "nothing" if tone is None else f"{tone} Hz"
 
 
-def record_entries(call: PlayedCall) -> list[Entry]:
-    """What our own record says about the attempts of a call, as entries beside those of the others."""
-    entries = []
-    attempts = call.record.get("attempts") if call.record else None
-    for attempt in attempts if isinstance(attempts, list) else []:
-        outcome = attempt["outcome"] or {}
-        named = f"{outcome.get('name')} {outcome.get('code')}" if outcome else "over"
-        for key, what in (
-            ("started", f"attempt at {attempt['target']}"),
-            ("challenged", "challenged: credentials go out"),
-            ("ringing", "it rings"),
-            ("answered", "answered: bridged"),
-            ("ended", named),
-        ):
-            if attempt[key]:
-                at = datetime.fromisoformat(attempt[key]).timestamp()
-                entries.append(Entry(at, "b2bua", call.scenario.user, what))
-    return entries
+def plain_table(title: str) -> Table:
+    """A table with a title above it and nothing but a line under its headings."""
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries by time. Our log is written just after a message is sent: where the contact centre noted its arrival
+    before that, the arrival's time counts for both."""
+    ordered = sorted(entries, key=lambda entry: entry.at)
+    arrivals = [entry.at for entry in ordered if entry.who == "contact centre"]
+    invites = [entry for entry in ordered if entry.what.startswith("INVITE") and entry.who == "b2bua"]
+    for invite, arrival in zip(invites, arrivals, strict=False):
+        if arrival < invite.at:
+            ordered[ordered.index(invite)] = replace(invite, at=arrival)
+    # Stable, but a cause comes first where the times are the same.
+    return sorted(ordered, key=lambda entry: (entry.at, COLUMNS.index(entry.who)))
 
 
 def timeline(call: PlayedCall) -> Table:
     """A call from top to bottom, everybody in a column of their own."""
     scenario = call.scenario
-    table = Table(title=f"\n{scenario.title}: the contact centre {scenario.far_end}", title_justify="left")
+    table = plain_table(f"{scenario.title}: the contact centre {scenario.far_end}")
     table.add_column("seconds", justify="right", style="dim")
     for who in COLUMNS:
-        table.add_column(who, ratio=1, overflow="fold")
-    entries = sorted([*call.entries, *record_entries(call)], key=lambda entry: entry.at)
+        table.add_column(who, overflow="fold")
+    entries = in_order(call.entries)
     for entry in entries:
         cells = [entry.what if entry.who == who else "" for who in COLUMNS]
         table.add_row(f"{entry.at - entries[0].at:.3f}", *cells)
@@ -93,7 +91,7 @@ def timeline(call: PlayedCall) -> Table:
 
 def outcome_table(calls: Sequence[PlayedCall]) -> Table:
     """The five ends, side by side with what they should be."""
-    table = Table(title="\nOutcomes", title_justify="left")
+    table = plain_table("outcomes")
     for heading in ("call", "caller got", "outcome", "code", "status", "caller heard", "as it should"):
         table.add_column(heading)
     for call in calls:
@@ -127,6 +125,4 @@ def show(console: Console, calls: Sequence[PlayedCall], output: Path) -> None:
     for call in calls:
         console.print(timeline(call))
     console.print(outcome_table(calls))
-    console.print(
-        f"\nwhat the caller heard: {output}/*.wav, records: {output}/cdr.jsonl, logs: {output}/*.log"
-    )
+    console.print(f"what the caller heard: {output}/*.wav, records: {output}/cdr.jsonl, logs: {output}/*.log")

@@ -29,17 +29,23 @@ class Scenario:
 
 
 GOOD = Scenario(
-    "good", "good call", "challenges, answers, plays 440 Hz", 200, "normal_hangup", 4000, AGENT_TONE
+    "good", "good call", "asks for a password, answers, plays 440 Hz", 200, "normal_hangup", 4000, AGENT_TONE
 )
 WRONG_PASSWORD = Scenario(
-    "wrong-password", "wrong password", "challenges again and again", 502, "sip_auth_failed", 4240, None
+    "wrong-password", "wrong password", "asks again and again", 502, "sip_auth_failed", 4240, None
 )
 SILENT = Scenario(
-    "silent", "silent after credentials", "challenges, then says nothing", 504, "sip_auth_timeout", 4250, None
+    "silent",
+    "silent after credentials",
+    "asks for a password, then says nothing",
+    504,
+    "sip_auth_timeout",
+    4250,
+    None,
 )
-BUSY = Scenario("busy", "busy", "challenges, then 486", 486, "busy", 3010, None)
+BUSY = Scenario("busy", "busy", "asks for a password, then 486", 486, "busy", 3010, None)
 NO_ANSWER = Scenario(
-    "no-answer", "no answer", "challenges, then rings on", 480, "no-answer", 6010, RINGING_TONE
+    "no-answer", "no answer", "asks for a password, then rings on", 480, "no-answer", 6010, RINGING_TONE
 )
 
 SCENARIOS = (GOOD, WRONG_PASSWORD, SILENT, BUSY, NO_ANSWER)

@@ -203,18 +203,20 @@ class Resolver:
 
     async def _query(self, resolver: dns.asyncresolver.Resolver, name: str, record_type: str) -> _Answer:
         try:
-            reply = await resolver.resolve(
-                name,
-                record_type,
-                lifetime=self._lifetime,
-                raise_on_no_answer=False,
-                search=True,
-                backend=dns.asyncbackend.get_backend("asyncio"),
-            )
+            # dnspython has a deadline of its own, but looks at it only between its pauses.
+            async with asyncio.timeout(self._lifetime):
+                reply = await resolver.resolve(
+                    name,
+                    record_type,
+                    lifetime=self._lifetime,
+                    raise_on_no_answer=False,
+                    search=True,
+                    backend=dns.asyncbackend.get_backend("asyncio"),
+                )
         except dns.resolver.NXDOMAIN as error:
             ttls = [_negative_ttl(response) for response in _responses(error)]
             return _Answer((), min(ttls, default=_FAILURE_TTL), "the name does not exist")
-        except dns.resolver.LifetimeTimeout:
+        except (TimeoutError, dns.resolver.LifetimeTimeout):
             return _Answer((), _FAILURE_TTL, f"no answer within {self._lifetime:g} s", is_final=False)
         except (dns.exception.DNSException, OSError) as error:
             failure = f"the name servers failed ({type(error).__name__})"

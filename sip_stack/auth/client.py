@@ -156,7 +156,7 @@ class DigestClient:
         """
         if response.status not in CREDENTIALS_HEADERS:
             raise LocalError(f"a {response.status} is no challenge")
-        progress = self._progress_of(response)
+        progress = self._progress_of(response, request)
         chosen = self._choose(response)
         for choice in chosen:
             if progress.answered.get(choice.place) and not choice.stale:
@@ -173,10 +173,11 @@ class DigestClient:
         """The credentials of the last INVITE, for the ACK to its 2xx (RFC 3261 section 13.2.2.4)."""
         return list(self._ack)
 
-    def _progress_of(self, response: Response) -> _Progress:
+    def _progress_of(self, response: Response, request: Request) -> _Progress:
         progress = self._requests.pop(response.cseq.number, None)
-        if progress is None and self._requests:
-            # A peer that garbles the CSeq gets no fresh count.
+        carries_credentials = any(name in request.headers for name in CREDENTIALS_HEADERS.values())
+        if progress is None and carries_credentials and self._requests:
+            # A peer that garbles the CSeq gets no fresh count: the newest request is the likeliest.
             _, progress = self._requests.popitem()
         return progress or _Progress()
 

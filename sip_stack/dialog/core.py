@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Protocol
 
 from sip_stack.counters import Counters
@@ -28,6 +28,11 @@ PROGRESS_INTERVAL = 60.0
 
 HeaderLines = Iterable[tuple[str, str]]
 _TRANSPORTS = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
+_PRIVATE = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7"))
+)
+"""What a NAT may hide (RFC 1918, RFC 6598, RFC 3927, RFC 4193). Python's `is_private` is wider, documentation
+addresses included."""
 _DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -179,7 +184,7 @@ def _is_private(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return False
-    return address.is_private and not address.is_loopback
+    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def copy_of(request: Request, *, branch: str, flow: Flow, cseq: int) -> Request:

@@ -44,7 +44,8 @@ class JsonPeer(ChildProcess):
         return [
             event
             for event in told
-            if name in (None, event["event"]) and all(event.get(key) == value for key, value in values.items())
+            if name in (None, event["event"])
+            and all(event.get(key) == value for key, value in values.items())
         ]
 
     def wait_for(self, name: str, deadline: float = 10.0, **values: object) -> Event:

@@ -1,103 +1,126 @@
-"""Just enough SIP as text for scripted peers: read a message, write one. Shares nothing with `sip_stack`.
-
-A peer that used our own parser would share our own mistakes.
-"""
+"""SIP messages as a peer would write them, for tests that speak to an endpoint by hand."""
 
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-Header = tuple[str, str]
+from sip_stack.endpoint import Endpoint
+from sip_stack.events import Event
+from sip_stack.message import Request, Response, parse_message
+from sip_stack.settings import EndpointSettings
+from sip_stack.transport import Flow, Target, Transmit
+
+US = ("10.0.0.1", 5060)
+THEM = ("10.0.0.2", 5060)
+FLOW = Flow("udp", US, THEM, US)
 
 _branches = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class SipText:
-    """One message: start line, header lines in order, body."""
-
-    start_line: str
-    headers: tuple[Header, ...]
-    body: str
-
-    @property
-    def method(self) -> str:
-        """The method of a request; of a response, the one it answers."""
-        return self.header("CSeq").split()[1] if self.status else self.start_line.split()[0]
-
-    @property
-    def uri(self) -> str:
-        """The Request-URI."""
-        return self.start_line.split()[1]
-
-    @property
-    def status(self) -> int:
-        """The status of a response, 0 for a request."""
-        return int(self.start_line.split()[1]) if self.start_line.startswith("SIP/2.0 ") else 0
-
-    @property
-    def branch(self) -> str:
-        """The branch of the topmost Via: the transaction."""
-        return self.header("Via").partition(";branch=")[2].split(";")[0].split(",")[0]
-
-    def header(self, name: str) -> str:
-        """The first value of a header, "" when it is missing."""
-        return next(iter(self.all(name)), "")
-
-    def all(self, name: str) -> list[str]:
-        """The values of all lines of a header."""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def media_address(self) -> tuple[str, int]:
-        """Where its SDP wants audio."""
-        lines = [line.strip() for line in self.body.splitlines()]
-        host = next(line.split()[2] for line in lines if line.startswith("c="))
-        port = next(line.split()[1] for line in lines if line.startswith("m=audio"))
-        return host, int(port)
-
-
-def read(data: bytes) -> SipText | None:
-    """The message in a datagram, None for what is none (keep-alives)."""
-    head, _, body = data.decode(errors="surrogateescape").partition("\r\n\r\n")
-    start_line, *lines = head.split("\r\n")
-    if "SIP/2.0" not in start_line:
-        return None
-    headers = tuple((name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
-    return SipText(start_line, headers, body)
-
-
-def write(start_line: str, headers: Iterable[Header], body: str = "") -> bytes:
-    """The datagram of a message; Content-Length is added."""
-    lines = [start_line, *(f"{name}: {value}" for name, value in headers)]
-    if body:
-        lines.append("Content-Type: application/sdp")
-    lines.append(f"Content-Length: {len(body.encode())}")
-    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode(errors="surrogateescape")
-
-
-def response(
-    request: SipText, status: int, reason: str, headers: Iterable[Header] = (), body: str = "", tag: str = "peer"
+def sip_request(
+    method: str,
+    *,
+    uri: str = "sip:us@10.0.0.1",
+    branch: str | None = None,
+    via: str | None = None,
+    from_tag: str = "them",
+    to_tag: str | None = None,
+    call_id: str = "call-1",
+    cseq: int = 1,
+    contact: str | None = "<sip:them@10.0.0.2:5060>",
+    headers: Iterable[str] = (),
+    body: bytes = b"",
+    content_type: str = "application/sdp",
 ) -> bytes:
-    """A response to `request` (RFC 3261 section 8.2.6); above 100 its To gets `tag` when it has none."""
-    copied = [(name, value) for name, value in request.headers if name.lower() in ("via", "record-route")]
-    to = request.header("To")
-    if status > 100 and ";tag=" not in to:
-        to = f"{to};tag={tag}"
-    copied += [("From", request.header("From")), ("To", to)]
-    copied += [("Call-ID", request.header("Call-ID")), ("CSeq", request.header("CSeq"))]
-    return write(f"SIP/2.0 {status} {reason}", [*copied, *headers], body)
+    """A request from THEM to US. `branch` is a new one unless given; `headers` are whole lines."""
+    branch = branch or f"z9hG4bKthem{next(_branches)}"
+    lines = [
+        f"{method} {uri} SIP/2.0",
+        via or f"Via: SIP/2.0/UDP 10.0.0.2:5060;branch={branch};rport",
+        f"From: <sip:them@10.0.0.2>;tag={from_tag}",
+        "To: <sip:us@10.0.0.1>" + (f";tag={to_tag}" if to_tag else ""),
+        f"Call-ID: {call_id}",
+        f"CSeq: {cseq} {method}",
+        *headers,
+    ]
+    if contact and method in ("INVITE", "UPDATE", "OPTIONS"):
+        lines.append(f"Contact: {contact}")
+    if not any(line.startswith("Max-Forwards") for line in lines):
+        lines.append("Max-Forwards: 70")
+    if body:
+        lines.append(f"Content-Type: {content_type}")
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def sdp(host: str, port: int, formats: str = "0", attributes: Iterable[str] = ("rtpmap:0 PCMU/8000",)) -> str:
-    """A session description with one audio stream."""
-    lines = ["v=0", f"o=- 1 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
-    lines += [f"m=audio {port} RTP/AVP {formats}", *(f"a={attribute}" for attribute in attributes)]
-    return "\r\n".join(lines) + "\r\n"
+def sip_response(
+    request: Request, status: int, *, to_tag: str | None = "them", headers: Iterable[str] = (), body: bytes = b""
+) -> bytes:
+    """A response from THEM to a request of ours."""
+    lines = [f"SIP/2.0 {status} Whatever"]
+    lines += [f"Via: {value}" for value in request.headers.get_all("Via")]
+    to = request.headers.get("To") or ""
+    if to_tag and "tag=" not in to:
+        to += f";tag={to_tag}"
+    lines += [
+        f"From: {request.headers.get('From')}",
+        f"To: {to}",
+        f"Call-ID: {request.call_id}",
+        f"CSeq: {request.headers.get('CSeq')}",
+        *headers,
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def new_branch() -> str:
-    """A branch that no other transaction has."""
-    return f"z9hG4bK-test-{next(_branches)}-{uuid.uuid4().hex[:8]}"
+class Alone:
+    """One endpoint at US with nobody on the other side but the test."""
+
+    def __init__(self, settings: EndpointSettings | None = None) -> None:
+        tokens = itertools.count(1)
+        self.asked_flows: list[Target] = []
+        self.endpoint = Endpoint(
+            token=lambda: f"us{next(tokens):04d}", settings=settings or EndpointSettings(), flow_for=self._flow_for
+        )
+        self.now = 0.0
+        self.transmits: list[Transmit] = []
+        """All that was sent so far."""
+        self.events: list[Event] = []
+        """All that was told so far."""
+
+    def receive(self, data: bytes, flow: Flow = FLOW) -> list[Request | Response]:
+        """A datagram arrives; returns what is sent because of it."""
+        self.endpoint.receive(data, flow, self.now)
+        return self.drain()
+
+    def wait(self, seconds: float) -> list[Request | Response]:
+        """Time goes by; returns what is sent meanwhile."""
+        until = self.now + seconds
+        sent = self.drain()
+        while (due := self.endpoint.next_timer()) is not None and due <= until:
+            self.now = max(self.now, due)
+            self.endpoint.handle_timer(self.now)
+            sent += self.drain()
+        self.now = until
+        return sent
+
+    def drain(self) -> list[Request | Response]:
+        """What the endpoint has to send and to tell now."""
+        transmits = self.endpoint.transmits()
+        self.transmits += transmits
+        self.events += self.endpoint.events()
+        return [parse_message(transmit.data) for transmit in transmits]
+
+    def names(self) -> list[str]:
+        """The kinds of all events so far."""
+        return [type(event).__name__ for event in self.events]
+
+    def _flow_for(self, target: Target, like: Flow | None = None) -> Flow:
+        self.asked_flows.append(target)
+        return Flow(target.transport, US, (target.host, target.port), US)
+
+
+def statuses(messages: Iterable[Request | Response]) -> list[int | str]:
+    """Statuses of responses, methods of requests."""
+    return [message.status if isinstance(message, Response) else message.method for message in messages]

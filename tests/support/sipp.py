@@ -63,11 +63,13 @@ class Sipp(ChildProcess):
         options += ["-recv_timeout", "20000"]
         if media_port is not None:
             options += ["-mp", str(media_port)]
-        for key, value in (keys or {}).items():
-            options += ["-key", key, value]
         # SIPp names the counts file itself, after the scenario file and its process id, where the scenario is.
+        # Its own -key cannot fill in a status.
+        text = (SCENARIOS / scenario).read_text()
+        for key, value in (keys or {}).items():
+            text = text.replace(f"[{key}]", value)
         copy = folder / f"{name}.xml"
-        copy.write_bytes((SCENARIOS / scenario).read_bytes())
+        copy.write_text(text)
         super().__init__(name, ["sipp", "-sf", copy, *options, *arguments], folder, cpus=cpus)
 
     @property
@@ -155,7 +157,18 @@ def sipp_caller(
     cpus: Sequence[int] | None = None,
 ) -> Sipp:
     """A caller that makes `calls` calls, `rate` a second, to `service` at `target` (HOST:PORT), and ends."""
-    arguments = ["-m", str(calls), "-r", f"{rate:g}", "-l", str(calls), "-d", str(call_length_ms), "-s", service]
+    arguments = [
+        "-m",
+        str(calls),
+        "-r",
+        f"{rate:g}",
+        "-l",
+        str(calls),
+        "-d",
+        str(call_length_ms),
+        "-s",
+        service,
+    ]
     return Sipp(name, scenario, folder, [*arguments, target], media_port=media_port, cpus=cpus)
 
 

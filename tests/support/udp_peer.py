@@ -11,7 +11,7 @@ from typing import Self
 
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
-from tests.support.sip_text import SipText, read
+from tests.support.peer_sip import SipText, read
 
 Address = tuple[str, int]
 
@@ -39,7 +39,9 @@ class UdpPeer:
         self._socket.settimeout(0.1)  # how long closing may take
         self.host, self.port = self._socket.getsockname()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"{type(self).__name__} {self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, name=f"{type(self).__name__} {self.port}", daemon=True
+        )
 
     @property
     def address(self) -> str:
@@ -69,7 +71,9 @@ class UdpPeer:
         return [
             entry.message
             for entry in list(self.received)
-            if not entry.message.status and entry.message.method == method and (repetitions or not entry.repeated)
+            if not entry.message.status
+            and entry.message.method == method
+            and (repetitions or not entry.repeated)
         ]
 
     def wait_for_request(self, method: str, deadline: float = 5.0) -> SipText:
@@ -92,4 +96,6 @@ class UdpPeer:
             repeated = key in self._seen
             self._seen.add(key)
             self.received.append(Received(time.monotonic(), source, message, repeated))
-            self.handle(message, data, source, repeated)  # what it raises, pytest reports as an error of the test
+            self.handle(
+                message, data, source, repeated
+            )  # what it raises, pytest reports as an error of the test

@@ -29,7 +29,15 @@ def a_record(call_id: str = "c1") -> CallRecord:
         outcome=cause.local("normal_hangup"),
     )
     record.attempts.append(
-        AttemptRecord("billing", "invite", "sip:q@192.0.2.9", "udp/rtp", 10.0, ended=11.0, outcome=cause.from_response(486, "Busy Here"))
+        AttemptRecord(
+            "billing",
+            "invite",
+            "sip:q@192.0.2.9",
+            "udp/rtp",
+            10.0,
+            ended=11.0,
+            outcome=cause.from_response(486, "Busy Here"),
+        )
     )
     record.legs.append(LegRecord("caller", "abc@x", "t1", "t2", "192.0.2.1:5060", "udp", "udp/rtp", 10.0))
     return record
@@ -87,7 +95,9 @@ def test_odd_bytes_in_a_caller_do_not_cost_the_record(tmp_path: Path) -> None:
     assert line["caller"] == record.caller
 
 
-def test_records_beyond_the_queue_are_counted_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_beyond_the_queue_are_counted_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(record_writer, "CAPACITY", 2)
     writer = RecordWriter(tmp_path / "cdr.jsonl")  # not started: a disk that never answers
     for _ in range(5):

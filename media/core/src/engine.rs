@@ -250,3 +250,58 @@ impl Drop for LegHandle {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::net::Ipv4Addr;
+    use std::time::{Duration, Instant};
+
+    fn engine(workers: usize) -> Engine {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let settings = Settings { address, low: 0, high: 0, quarantine: 0, workers, receive_buffer: 65_536 };
+        Engine::start(&settings).unwrap()
+    }
+
+    fn becomes_true(condition: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(5), "stalled");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_failing_worker_is_reported_frees_its_ports_and_is_replaced() {
+        let engine = engine(1);
+        let free = engine.allocator().free();
+        let link = engine.choose_worker().unwrap();
+        let leg = engine.open_leg(&link).unwrap();
+        link.post(Command::Fail, usize::MAX).unwrap();
+        becomes_true(|| engine.events().waiting());
+        let mut events = VecDeque::new();
+        engine.events().take(&mut events);
+        assert_eq!(events, [Event::WorkerLost { worker: link.number }]);
+        assert_eq!(engine.allocator().free(), free);
+        assert_eq!(leg.unbridge(), Err(Refused::Lost));
+        leg.close();
+        assert_eq!(engine.open_leg(&link).unwrap_err(), OpenError::System(Errno::SHUTDOWN));
+        let replacement = engine.choose_worker().unwrap();
+        assert_ne!(replacement.number, link.number);
+        engine.open_leg(&replacement).unwrap();
+    }
+
+    #[test]
+    fn calls_spread_over_workers_and_stopping_frees_everything() {
+        let engine = engine(2);
+        let free = engine.allocator().free();
+        let first = engine.choose_worker().unwrap();
+        let legs: Vec<_> = (0..2).map(|_| engine.open_leg(&first).unwrap()).collect();
+        assert_ne!(engine.choose_worker().unwrap().number, first.number);
+        engine.stop();
+        assert_eq!(engine.allocator().free(), free);
+        assert!(!engine.events().waiting(), "stopping is no loss");
+        drop(legs);
+    }
+}

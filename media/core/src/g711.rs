@@ -1,6 +1,8 @@
 //! G.711: mu-law, A-law and the tables between them (ITU-T G.711; payload types 0 and 8 of RFC 3551).
 //!
-//! A sample crosses by way of its 16-bit linear value to the nearest value of the other law.
+//! A sample crosses to the nearest value of the other law; where two are equally near, to the one that the
+//! recommendation's encoder picks. (The encoder alone is not enough: its decision values between two segments lie
+//! nearer to the lower one.)
 
 /// Which law a stream uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +49,16 @@ pub static MU_TO_A: [u8; 256] = {
     let mut table = [0; 256];
     let mut octet = 0;
     while octet < 256 {
-        table[octet] = linear_to_a(mu_to_linear(octet as u8));
+        let sample = mu_to_linear(octet as u8);
+        let mut best = linear_to_a(sample);
+        let mut candidate = 0;
+        while candidate < 256 {
+            if sample.abs_diff(a_to_linear(candidate as u8)) < sample.abs_diff(a_to_linear(best)) {
+                best = candidate as u8;
+            }
+            candidate += 1;
+        }
+        table[octet] = best;
         octet += 1;
     }
     table
@@ -58,7 +69,16 @@ pub static A_TO_MU: [u8; 256] = {
     let mut table = [0; 256];
     let mut octet = 0;
     while octet < 256 {
-        table[octet] = linear_to_mu(a_to_linear(octet as u8));
+        let sample = a_to_linear(octet as u8);
+        let mut best = linear_to_mu(sample);
+        let mut candidate = 0;
+        while candidate < 256 {
+            if sample.abs_diff(mu_to_linear(candidate as u8)) < sample.abs_diff(mu_to_linear(best)) {
+                best = candidate as u8;
+            }
+            candidate += 1;
+        }
+        table[octet] = best;
         octet += 1;
     }
     table

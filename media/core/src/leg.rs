@@ -21,6 +21,9 @@ const PLAUSIBLE: std::ops::RangeInclusive<usize> = 8..=1_600;
 /// Digits a leg may have waiting for the event loop; a peer that floods us with events loses the rest.
 const MAX_PENDING_DIGITS: u32 = 32;
 
+/// How long the packets of a peer's former address may trail in after it named a new one, in microseconds.
+const TRAILING: u64 = 1_000_000;
+
 /// What the peer agreed to; see `media.engine.StreamParameters`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
@@ -85,6 +88,8 @@ pub struct Leg {
     /// The last address the peer's SDP named; survives a hold without address.
     named: Option<SocketAddr>,
     latched: Option<SocketAddr>,
+    /// Whom we were latched to before the address changed, and until when it cannot be latched to again.
+    former: Option<(SocketAddr, u64)>,
     /// Where packets go, ready for the system call.
     destination: Option<SocketAddrAny>,
     reception: Reception,
@@ -114,6 +119,7 @@ impl Leg {
             parameters: None,
             named: None,
             latched: None,
+            former: None,
             destination: None,
             reception: Reception::default(),
             detector: Detector::default(),
@@ -134,15 +140,13 @@ impl Leg {
         &self.sockets
     }
 
-    /// Takes what the peer agreed to. A changed address arms latching anew and forgets what the old one sent.
+    /// Takes what the peer agreed to. A changed address arms latching anew.
     pub fn set_parameters(&mut self, mut parameters: Parameters, now: u64) {
         let named = parameters.remote.map(|address| as_seen_by(&self.local, address));
         parameters.remote = named;
         parameters.remote_rtcp = parameters.remote_rtcp.map(|address| as_seen_by(&self.local, address));
         if self.parameters.is_none() || (named.is_some() && named != self.named) {
-            self.sockets.rtp.drain();
-            self.sockets.rtcp.drain();
-            self.latched = None;
+            self.former = self.latched.take().map(|source| (source, now + TRAILING));
             self.last_arrival = None;
         }
         self.named = named.or(self.named);
@@ -223,18 +227,24 @@ impl Leg {
             self.counters.dropped.bump();
             return None;
         }
-        if self.latched.is_none() {
-            self.latch(from, events);
+        if self.latched.is_none() && !self.latch(from, now, events) {
+            return None;
         }
         self.count(header, content, data, now, events)
     }
 
-    fn latch(&mut self, from: &SocketAddr, events: &Events) {
+    fn latch(&mut self, from: &SocketAddr, now: u64, events: &Events) -> bool {
+        let trailing = self.former.is_some_and(|(former, until)| same(&former, from) && now < until);
+        if trailing && self.named != Some(*from) {
+            self.counters.foreign.bump();
+            return false;
+        }
         self.latched = Some(*from);
         if self.destination.is_some() {
             self.destination = Some(SocketAddrAny::from(*from));
         }
         events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
+        true
     }
 
     fn count(

@@ -117,6 +117,8 @@ impl Outgoing {
         let known = self.mapping.take_if(|mapping| mapping.source == source && !leaps(mapping, packet, now));
         let (mut mapping, switched) = match known {
             Some(mapping) => (mapping, false),
+            // A switch begins with the newest packet: what was overtaken before it belongs to the past.
+            None if !packet.newest => return None,
             None => (self.switch(source, packet, now), true),
         };
         let extended = mapping.sequence.of(packet.extended);
@@ -251,6 +253,8 @@ mod tests {
         place(&mut out, B, audio(500, 0), 20);
         let late = Packet { newest: false, ..audio(499, 0) };
         assert_eq!(out.place(B, late, 21_000), None);
+        assert_eq!(out.place(A, late, 22_000), None, "nor does one begin a switch");
+        assert_eq!(place(&mut out, B, audio(501, 160), 40), (102, 5_320, false));
     }
 
     #[test]

@@ -46,16 +46,6 @@ impl Socket {
         sendto(&self.fd, data, SendFlags::empty(), to).is_ok()
     }
 
-    /// Throws away what has arrived, at most a full buffer of it.
-    pub fn drain(&self) {
-        let mut scrap = [0; 1];
-        for _ in 0..4_096 {
-            if recvfrom(&self.fd, &mut scrap, RecvFlags::empty()).is_err() {
-                return;
-            }
-        }
-    }
-
     /// The descriptor, for epoll.
     pub fn fd(&self) -> &OwnedFd {
         &self.fd
@@ -136,15 +126,6 @@ mod tests {
         drop(pair.rtp);
         assert_eq!(SocketPair::bind(LOOPBACK, port, 65_536).unwrap_err(), Errno::ADDRINUSE);
         Socket::bind(SocketAddr::new(LOOPBACK, port), 65_536).unwrap();
-    }
-
-    #[test]
-    fn draining_leaves_nothing() {
-        let socket = Socket::bind(SocketAddr::new(LOOPBACK, 0), 65_536).unwrap();
-        let local = SocketAddrAny::from(socket.local_address().unwrap());
-        assert!(socket.send(b"one", &local) && socket.send(b"two", &local));
-        socket.drain();
-        assert_eq!(socket.receive(&mut [0; 16]), None);
     }
 
     #[test]

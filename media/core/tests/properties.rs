@@ -1,0 +1,191 @@
+//! What must hold for any input: nothing panics, nothing is counted wrong, no number is sent twice.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use _native::dtmf::{Detector, Event, parse as parse_event};
+use _native::g711::{A_TO_MU, MU_TO_A, a_to_linear, mu_to_linear};
+use _native::outgoing::{Outgoing, Packet, Source};
+use _native::reception::{Arrival, Reception};
+use _native::rtp;
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_datagram_is_read_or_refused(data in proptest::collection::vec(any::<u8>(), 0..2_100)) {
+        if let Some(header) = rtp::parse(&data) {
+            prop_assert!(header.payload.start >= rtp::HEADER && header.payload.end <= data.len());
+            prop_assert!(!header.payload.is_empty() && header.payload_type < 128);
+        }
+        rtp::is_rtcp(&data);
+        parse_event(&data);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(
+        marker: bool, payload_type in 0..128_u8, sequence: u16, timestamp: u32, ssrc: u32,
+        payload in proptest::collection::vec(any::<u8>(), 1..400),
+    ) {
+        let mut data = vec![0; rtp::HEADER];
+        rtp::write(data.first_chunk_mut().unwrap(), marker, payload_type, sequence, timestamp, ssrc);
+        data.extend_from_slice(&payload);
+        let header = rtp::parse(&data).unwrap();
+        prop_assert_eq!(
+            (header.marker, header.payload_type, header.sequence, header.timestamp, header.ssrc),
+            (marker, payload_type, sequence, timestamp, ssrc)
+        );
+        prop_assert_eq!(&data[header.payload], &payload[..]);
+    }
+
+    #[test]
+    fn transcoding_twice_stays_within_one_step(octet: u8) {
+        let there = MU_TO_A[usize::from(octet)];
+        let back = A_TO_MU[usize::from(there)];
+        let (before, after) = (i32::from(mu_to_linear(octet)), i32::from(mu_to_linear(back)));
+        prop_assert!((before - after).abs() <= (before.abs() / 16).max(8), "{} {}", before, after);
+        let linear = (i32::from(a_to_linear(there)) - before).abs();
+        prop_assert!(linear <= (before.abs() / 32).max(8));
+    }
+
+    /// Loss and duplication with reordering inside the window: the receiver knows the truth.
+    #[test]
+    fn reception_counts_what_was_lost(
+        first: u16,
+        fates in proptest::collection::vec((0..10_u8, 0..20_usize), 2..400),
+    ) {
+        let mut order: Vec<(usize, u16)> = Vec::new();
+        let mut lost = 0_u64;
+        let last = fates.len() - 1;
+        for (index, &(fate, delay)) in fates.iter().enumerate() {
+            let sequence = first.wrapping_add(index as u16);
+            // The first and the last arrive, in place: they mark where counting begins and ends.
+            if index == 0 || index == last {
+                order.push((index * 4, sequence));
+            } else if fate == 0 {
+                lost += 1;
+            } else {
+                let due = (index * 4 + 1 + delay * 4).clamp(4, last * 4 + 1);
+                order.push((due, sequence));
+                if fate == 1 {
+                    order.push((due + 1, sequence));
+                }
+            }
+        }
+        order.sort_by_key(|&(due, _)| due);
+        let mut reception = Reception::default();
+        let mut seen = HashSet::new();
+        for (_, sequence) in order {
+            let useful = reception.packet(1, sequence, 0) != Arrival::Useless;
+            prop_assert_eq!(useful, seen.insert(sequence), "{}", sequence);
+        }
+        prop_assert_eq!(reception.lost(), lost);
+        prop_assert_eq!(reception.epoch, 1);
+    }
+
+    #[test]
+    fn reception_survives_anything(packets in proptest::collection::vec((0..3_u32, any::<u16>(), any::<u32>()), 0..300)) {
+        let mut reception = Reception::default();
+        for (now, (ssrc, sequence, timestamp)) in packets.iter().enumerate() {
+            reception.packet(*ssrc, *sequence, now as u64 * 20_000);
+            reception.timing(*timestamp, now as u64 * 20_000);
+        }
+        prop_assert!(reception.lost() < 3_000 * 300);
+    }
+
+    /// RFC 3550 section 6.4.1 in real numbers; A.8 rounds, by less than one tick here.
+    #[test]
+    fn jitter_is_that_of_the_rfc(delays in proptest::collection::vec(0..400_u64, 2..200)) {
+        let mut reception = Reception::default();
+        let (mut jitter, mut previous) = (0.0_f64, None);
+        for (index, &delay) in delays.iter().enumerate() {
+            let timestamp = index as u32 * 160;
+            let arrival = u64::from(timestamp) + delay;
+            reception.timing(timestamp, arrival * 125);
+            if let Some(before) = previous.replace(delay) {
+                jitter += (delay.abs_diff(before) as f64 - jitter) / 16.0;
+            }
+        }
+        prop_assert!((f64::from(reception.jitter_16()) / 16.0 - jitter).abs() < 1.0);
+    }
+
+    /// Sources come and go, lose, swap and leave out packets: the stream out never repeats or reverses.
+    #[test]
+    fn the_outgoing_stream_has_no_seam(
+        start: u16,
+        timestamp: u32,
+        steps in proptest::collection::vec((0..3_u64, 0..12_u8, 0..60_u64), 1..400),
+    ) {
+        let mut out = Outgoing::new(1, start, timestamp);
+        let mut extended = [65_000_i64, 5, 40_000];
+        let mut sent = HashSet::new();
+        let (mut now, mut newest, mut end, mut before) = (0, None, None::<u32>, None);
+        for (id, fate, wait) in steps {
+            now += wait * 1_000;
+            let source = Source { id, epoch: 1 };
+            let position = &mut extended[id as usize];
+            *position += if fate == 0 { 2 } else { 1 };
+            if fate == 1 {
+                out.leave_out(source, *position);
+                continue;
+            }
+            if fate == 2 {
+                out.interrupt();
+                before = None;
+            }
+            // A packet of the past: late, perhaps a second time.
+            let late = fate == 3;
+            let extended = if late { *position - 3 } else { *position };
+            let packet = Packet {
+                extended, timestamp: (extended as u32).wrapping_mul(160), ticks: 160, audio: true, newest: !late,
+                marker: false,
+            };
+            let Some(place) = out.place(source, packet, now) else {
+                prop_assert!(late, "only what is late has no place");
+                continue;
+            };
+            if late && before == Some(id) {
+                continue; // its number may be one that was sent: the receiver's window drops duplicates before us
+            }
+            prop_assert!(sent.insert(place.sequence), "{} was sent twice", place.sequence);
+            if let Some(newest) = newest {
+                let step = place.sequence.wrapping_sub(newest) as i16;
+                prop_assert!(step == 1 || (step > 1 && before == Some(id)), "step {} after a switch", step);
+            }
+            if let Some(end) = end.filter(|_| before != Some(id)) {
+                prop_assert!(place.timestamp.wrapping_sub(end) as i32 >= 0, "inside what was sent");
+                prop_assert!(place.marker);
+            }
+            newest = Some(place.sequence);
+            end = Some(place.timestamp.wrapping_add(160));
+            before = Some(id);
+        }
+    }
+
+    /// Any loss that leaves one packet, any repetition: each key press is one digit.
+    #[test]
+    fn each_digit_is_told_once(
+        digits in proptest::collection::vec((0..16_u8, proptest::collection::vec(0..3_u8, 8)), 1..20),
+    ) {
+        let mut detector = Detector::default();
+        let mut told = Vec::new();
+        let mut pressed = Vec::new();
+        for (index, (code, fates)) in digits.iter().enumerate() {
+            let timestamp = 8_000 * index as u32;
+            let mut heard = false;
+            for (packet, &copies) in fates.iter().enumerate() {
+                let event = Event { code: *code, end: packet >= 5, duration: 160 * (packet as u16 + 1) };
+                for _ in 0..copies {
+                    heard = true;
+                    told.extend(detector.event(event, timestamp).into_iter().flatten());
+                }
+            }
+            if heard {
+                pressed.push(b"0123456789*#ABCD"[usize::from(*code)]);
+            }
+        }
+        told.extend(detector.audio(8_000 * digits.len() as u32));
+        prop_assert_eq!(told.iter().map(|digit| digit.character).collect::<Vec<_>>(), pressed);
+    }
+}

@@ -1,0 +1,126 @@
+"""The B2BUA as its users run it: `python -m b2bua run` with a configuration of the test's, its records read back."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.ports import LOOPBACK, free_port_range
+from tests.support.processes import ChildProcess, PeerError, wait_until
+
+Settings = Mapping[str, object]
+
+ROOT = Path(__file__).parent.parent.parent
+READY = r"^ready sip=udp:127\.0\.0\.1:(\d+)"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What the process holds at one moment."""
+
+    descriptors: int
+    sockets: int
+    memory: int
+    """Private octets."""
+
+
+class B2bua(ChildProcess):
+    """A running B2BUA that takes calls from loopback: `sip:NAME@address` goes to the destination of that name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        destinations: Mapping[str, Settings],
+        *,
+        timers: Settings | None = None,
+        media_ports: int = 400,
+        media: Settings | None = None,
+        cpus: Sequence[int] | None = None,
+        log_level: str = "info",
+    ) -> None:
+        """Write its configuration to `folder`, start it there and wait until it is ready.
+
+        `destinations` are those of destinations.yaml without `method` and `encryption`; `timers` as in b2bua.yaml.
+        """
+        first, last = free_port_range(media_ports)
+        self.cdr = folder / "cdr.jsonl"
+        self._secrets = [
+            str(auth["password"])
+            for one in destinations.values()
+            if isinstance(auth := one.get("auth"), Mapping)
+        ]
+        configuration = {
+            "sip": {"listen": [f"udp:{LOOPBACK}:0"]},
+            "media": {"address": LOOPBACK, "ports": f"{first}-{last}", **(media or {})},
+            "trunks": {"sbc": {"accept": {"addresses": [f"{LOOPBACK}/32"]}}},
+            "routes": [{"trunk": "sbc", "to": name, "destination": name} for name in destinations],
+            "destinations": "destinations.yaml",
+            "timers": dict(timers or {}),
+            "records": {"cdr": str(self.cdr)},
+        }
+        named = {
+            name: {"method": "invite", "encryption": "udp/rtp", **settings}
+            for name, settings in destinations.items()
+        }
+        next(iter(named.values()))["default"] = True
+        # JSON is YAML, and needs no library.
+        (folder / "b2bua.yaml").write_text(json.dumps(configuration, indent=1))
+        (folder / "destinations.yaml").write_text(json.dumps(named, indent=1))
+        command = [sys.executable, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
+        command += ["--drain", "1", "--log-level", log_level]
+        super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
+        try:
+            self.port = int(self.wait_for_line(READY, 20.0)[1])
+        except PeerError:
+            self.stop()
+            raise
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it takes calls."""
+        return LOOPBACK, self.port
+
+    @property
+    def host_port(self) -> str:
+        """The same as HOST:PORT."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def uri(self, name: str) -> str:
+        """The URI that reaches the destination `name`."""
+        return f"sip:{name}@{self.host_port}"
+
+    def records(self, count: int = 0, deadline: float = 10.0) -> list[dict]:
+        """The call records, once there are at least `count`."""
+
+        def look() -> list[dict] | None:
+            text = self.cdr.read_text() if self.cdr.exists() else ""
+            lines = text[: text.rfind("\n") + 1].splitlines()
+            return [json.loads(line) for line in lines] if len(lines) >= count else None
+
+        return (
+            wait_until(look, deadline, lambda: f"{count} call records: {self.tail()}")
+            if count
+            else look() or []
+        )
+
+    def record(self, deadline: float = 10.0) -> dict:
+        """The record of the one call that was made."""
+        (record,) = self.records(1, deadline)
+        return record
+
+    def level(self) -> Level:
+        """What it holds now."""
+        return Level(self.descriptors(), self.sockets(), self.memory())
+
+    def check_end(self) -> None:
+        """Stop it and make sure that it went well: status 0, no traceback, no secret in anything it wrote."""
+        status = self.stop(15.0)
+        written = self.output + self.errors + (self.cdr.read_text() if self.cdr.exists() else "")
+        assert status == 0, f"b2bua ended with {status}: {self.tail()}"
+        assert "Traceback" not in written, written[written.index("Traceback") - 500 :][:4000]
+        leaked = [secret for secret in self._secrets if re.search(rf"\b{re.escape(secret)}\b", written)]
+        assert not leaked, f"passwords in the output or the records: {leaked}"

@@ -1,0 +1,145 @@
+"""The process behind `PjsuaPhone`: `python -m tests.support.pjsua2_worker SETTINGS`, settings as JSON.
+
+One thread does it all (PJSUA2 runs with no worker thread of its own), so events come in the order they happened.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TextIO
+
+import pjsua2 as pj
+
+from tests.support.json_peer import Event, serve, take_stdout
+from tests.support.pjsua2_peer import PhoneSettings
+from tests.support.ports import LOOPBACK
+
+
+class Phone:
+    """One account, one call at a time, one file played and one recorded."""
+
+    def __init__(self, settings: PhoneSettings, events: TextIO) -> None:
+        self._events = events
+        self._endpoint = _endpoint(settings)
+        self.player, self.recorder = pj.AudioMediaPlayer(), pj.AudioMediaRecorder()
+        self.player.createPlayer(settings.play)
+        self.recorder.createRecorder(settings.record)
+        self._account = Account(self)
+        self._account.create(_account_config(settings))
+        self.call: Call | None = None
+        self.tell("ready", port=settings.port)
+
+    def tell(self, event: str, **values: object) -> None:
+        """Report what happened."""
+        self._events.write(json.dumps({"event": event, **values}) + "\n")
+
+    def poll(self) -> None:
+        """Let the library work for up to 5 ms."""
+        self._endpoint.libHandleEvents(5)
+
+    def obey(self, command: Event) -> None:
+        """Do what the test says."""
+        match command:
+            case {"command": "call", "uri": uri}:
+                self.call = Call(self, self._account)
+                self.call.makeCall(uri, pj.CallOpParam(True))
+            case {"command": "answer", "status": status}:
+                answer = pj.CallOpParam()
+                answer.statusCode = status
+                self.call.answer(answer)
+            case {"command": "hangup"}:
+                self.call.hangup(pj.CallOpParam())
+            case {"command": "dtmf", "digits": digits}:
+                self.call.dialDtmf(digits)
+
+    def close(self) -> None:
+        """End the library in the order it wants; this completes the recording."""
+        self.call = None
+        del self.player, self.recorder
+        self._account.shutdown()
+        self._endpoint.libDestroy()
+
+
+class Account(pj.Account):
+    """Takes calls for the phone."""
+
+    def __init__(self, phone: Phone) -> None:
+        super().__init__()
+        self._phone = phone
+
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
+        """The library's callback."""
+        self._phone.call = Call(self._phone, self, prm.callId)
+        self._phone.tell("incoming", caller=self._phone.call.getInfo().remoteUri)
+
+
+class Call(pj.Call):
+    """Joins the call's audio to the two files and reports."""
+
+    def __init__(self, phone: Phone, account: Account, call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(account, call_id)
+        self._phone = phone
+
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:
+        """The library's callback."""
+        info = self.getInfo()
+        self._phone.tell("state", state=info.stateText, status=info.lastStatusCode, reason=info.lastReason)
+
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
+        """The library's callback."""
+        info = self.getInfo()  # owns what `media` refers to: a temporary would be gone inside the loop
+        for media in info.media:
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                audio = self.getAudioMedia(media.index)
+                self._phone.player.startTransmit(audio)
+                audio.startTransmit(self._phone.recorder)
+                self._phone.tell("media", codec=self.getStreamInfo(media.index).codecName)
+
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
+        """The library's callback."""
+        self._phone.tell("dtmf", digit=prm.digit)
+
+
+def _endpoint(settings: PhoneSettings) -> pj.Endpoint:
+    """The library, started, with the null sound device and only the codecs asked for."""
+    endpoint = pj.Endpoint()
+    endpoint.libCreate()
+    config = pj.EpConfig()
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.mainThreadOnly = True
+    config.logConfig.level = config.logConfig.consoleLevel = 4
+    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+    config.medConfig.ecTailLen = 0
+    config.medConfig.noVad = True
+    endpoint.libInit(config)
+    transport = pj.TransportConfig()
+    transport.port, transport.boundAddress = settings.port, LOOPBACK
+    endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+    endpoint.libStart()
+    endpoint.audDevManager().setNullDev()
+    for codec in endpoint.codecEnum2():
+        endpoint.codecSetPriority(codec.codecId, 0)
+    for priority, name in enumerate(reversed(settings.codecs), 200):
+        endpoint.codecSetPriority(f"{name}/8000/1", priority)
+    return endpoint
+
+
+def _account_config(settings: PhoneSettings) -> pj.AccountConfig:
+    """An account that registers nowhere."""
+    config = pj.AccountConfig()
+    config.idUri = f"sip:{settings.user}@{LOOPBACK}:{settings.port}"
+    config.mediaConfig.transportConfig.port = settings.media_port
+    config.mediaConfig.transportConfig.boundAddress = LOOPBACK
+    if settings.username:
+        config.sipConfig.authCreds.append(
+            pj.AuthCredInfo("digest", "*", settings.username, 0, settings.password)
+        )
+    return config
+
+
+if __name__ == "__main__":
+    stdout = take_stdout()
+    phone = Phone(PhoneSettings(**json.loads(sys.argv[1])), stdout)
+    serve(phone.poll, phone.obey)
+    phone.close()

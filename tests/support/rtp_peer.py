@@ -1,0 +1,124 @@
+"""An RTP peer on a loopback socket, for tests of engines that use real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from media.engine import Address, Codec, StreamParameters
+
+STALL = 5.0
+"""Seconds after which a packet that should be there counts as missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The parts of an RTP packet with a plain header."""
+
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+    payload_type: int = 0
+    marker: bool = False
+
+    def encode(self) -> bytes:
+        """The packet on the wire."""
+        kind = self.payload_type | self.marker << 7
+        return struct.pack("!BBHII", 0x80, kind, self.sequence, self.timestamp, self.ssrc) + self.payload
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Reads a packet and insists on a plain header."""
+        version, kind, sequence, timestamp, ssrc = struct.unpack("!BBHII", data[:12])
+        assert version == 0x80, f"not a plain RTP header: {data[:12].hex()}"
+        return cls(sequence, timestamp, ssrc, data[12:], kind & 0x7F, bool(kind & 0x80))
+
+
+class RtpPeer:
+    """Sends one stream and receives whatever comes, on a socket of its own."""
+
+    def __init__(
+        self, codec: Codec = Codec.PCMU, *, telephone_event: int | None = 101, ssrc: int = 0x1234
+    ) -> None:
+        self.codec = codec
+        self.payload_type = 0 if codec is Codec.PCMU else 8
+        self.telephone_event = telephone_event
+        self.ssrc = ssrc
+        self.sequence = 1000
+        self.timestamp = 50_000
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(("127.0.0.1", 0))
+
+    @property
+    def address(self) -> Address:
+        """Where it is bound."""
+        host, port = self._socket.getsockname()
+        return host, port
+
+    def parameters(
+        self, *, remote: Address | None = None, send: bool = True, receive: bool = True
+    ) -> StreamParameters:
+        """What a leg is told about this peer; `remote` lies about the address, as a NAT does."""
+        return StreamParameters(
+            remote=remote or self.address,
+            remote_rtcp=None,
+            codec=self.codec,
+            payload_type=self.payload_type,
+            telephone_event=self.telephone_event,
+            send=send,
+            receive=receive,
+        )
+
+    def say(self, to: Address, payload: bytes = b"\xff" * 160, *, payload_type: int | None = None) -> Packet:
+        """Sends the next audio packet of the stream."""
+        kind = self.payload_type if payload_type is None else payload_type
+        packet = Packet(self.sequence, self.timestamp, self.ssrc, payload, kind)
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        self.timestamp = (self.timestamp + 160) & 0xFFFFFFFF
+        self.send(to, packet.encode())
+        return packet
+
+    def press(self, to: Address, code: int, *, packets: int = 5) -> None:
+        """Sends one digit as RFC 4733 wants it: one timestamp, a growing duration, the end three times."""
+        assert self.telephone_event is not None
+        durations = [160 * (n + 1) for n in range(packets)] + [160 * (packets + 1)] * 3
+        for n, duration in enumerate(durations):
+            end = 0x80 if n >= packets else 0
+            payload = struct.pack("!BBH", code, end | 10, duration)
+            kind = self.telephone_event
+            self.send(
+                to, Packet(self.sequence, self.timestamp, self.ssrc, payload, kind, marker=n == 0).encode()
+            )
+            self.sequence = (self.sequence + 1) & 0xFFFF
+        self.timestamp = (self.timestamp + durations[-1]) & 0xFFFFFFFF
+
+    def send(self, to: Address, data: bytes) -> None:
+        """Sends a datagram as it is."""
+        self._socket.sendto(data, to)
+
+    async def hear(self) -> Packet:
+        """The next packet that arrives."""
+        async with asyncio.timeout(STALL):
+            return Packet.decode(await asyncio.get_running_loop().sock_recv(self._socket, 2048))
+
+    async def hear_many(self, count: int) -> list[Packet]:
+        """The next packets that arrive, in order of arrival."""
+        return [await self.hear() for _ in range(count)]
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,383 @@
+"""The UDP transport and the stack on real loopback sockets: what arrives, what leaves, what survives."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from sip_stack.aio.advertise import AdvertisedAddresses, facing_address
+from sip_stack.aio.network import Listen
+from sip_stack.aio.stack import SipStack
+from sip_stack.aio.udp import BATCH, MAX_QUEUED, UdpTransport, open_udp
+from sip_stack.errors import TransportError
+from sip_stack.events import Answered, Ended, Event, InviteReceived, OutOfDialogCompleted
+from sip_stack.message import NameAddr, Request, parse_message
+from sip_stack.transport import Flow, Target
+
+ANY_PORT = Listen("udp", "127.0.0.1", 0)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 20))
+
+
+class Recorder:
+    """A receiver that writes down what it gets."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[bytes, Flow]]] = [[]]
+        self.lost_flows: list[Flow] = []
+        self.changed = asyncio.Event()
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        self.batches[-1].append((data, flow))
+
+    def flush(self) -> None:
+        self.batches.append([])
+        self.changed.set()
+
+    def lost(self, flow: Flow, reason: str) -> None:
+        self.lost_flows.append(flow)
+
+    @property
+    def datagrams(self) -> list[tuple[bytes, Flow]]:
+        return [datagram for batch in self.batches for datagram in batch]
+
+    async def until(self, count: int) -> None:
+        while len(self.datagrams) < count:
+            self.changed.clear()
+            await self.changed.wait()
+
+
+def open_one(where: Listen = ANY_PORT) -> tuple[UdpTransport, Recorder]:
+    recorder = Recorder()
+    return open_udp(where, recorder, AdvertisedAddresses()), recorder
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_datagrams_go_both_ways(host: str) -> None:
+    async def main() -> None:
+        left, left_heard = open_one(Listen("udp", host, 0))
+        right, right_heard = open_one(Listen("udp", host, 0))
+        try:
+            left.send(b"ping", left.flow_to(Target("udp", host, right.local[1])))
+            await right_heard.until(1)
+            data, flow = right_heard.datagrams[0]
+            assert (data, flow.remote, flow.local, flow.advertised) == (b"ping", left.local, right.local, right.local)
+            right.send(b"x" * 60_000, flow)
+            await left_heard.until(1)
+            assert left_heard.datagrams[0][0] == b"x" * 60_000
+        finally:
+            left.close()
+            right.close()
+
+    run(main())
+
+
+def test_the_same_peer_is_the_same_flow() -> None:
+    async def main() -> None:
+        left, _ = open_one()
+        right, heard = open_one()
+        try:
+            flow = left.flow_to(Target("udp", "127.0.0.1", right.local[1]))
+            for _ in range(3):
+                left.send(b"again", flow)
+            await heard.until(3)
+            assert len({id(flow) for _, flow in heard.datagrams}) == 1
+            back = right.flow_to(Target("udp", *left.local))
+            assert back is heard.datagrams[0][1]
+        finally:
+            left.close()
+            right.close()
+
+    run(main())
+
+
+def test_a_burst_is_taken_in_batches() -> None:
+    """At most BATCH datagrams before timers and calls get their turn, one flush for each batch."""
+
+    async def main() -> None:
+        transport, heard = open_one()
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            for number in range(BATCH + 10):
+                sender.sendto(str(number).encode(), transport.local)
+            await heard.until(BATCH + 10)
+            assert [len(batch) for batch in heard.batches if batch] == [BATCH, 10]
+            assert [data for data, _ in heard.datagrams] == [str(n).encode() for n in range(BATCH + 10)]
+        finally:
+            sender.close()
+            transport.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "target", [Target("udp", "example.com", 5060), Target("udp", "127.0.0.1", 0), Target("udp", "127.0.0.1", 70000)]
+)
+def test_what_is_no_address_is_a_transport_error(target: Target) -> None:
+    async def main() -> None:
+        transport, _ = open_one()
+        try:
+            with pytest.raises(TransportError):
+                transport.flow_to(target)
+        finally:
+            transport.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("remote", [("127.0.0.1", 99999), ("127.0.0.1", 0), ("no address", 5060), ("::1", 5060)])
+def test_the_send_path_survives_any_address(remote: tuple[str, int]) -> None:
+    """Pitfall 98: an OverflowError in sendto() once ended a sender for good."""
+
+    async def main() -> None:
+        transport, _ = open_one()
+        try:
+            bad = Flow("udp", transport.local, remote, transport.local)
+            with pytest.raises(TransportError):
+                transport.send(b"x", bad)
+            transport.send(b"x", transport.flow_to(Target("udp", *transport.local)))
+        finally:
+            transport.close()
+
+    run(main())
+
+
+def test_too_large_a_datagram_is_a_transport_error() -> None:
+    async def main() -> None:
+        transport, _ = open_one()
+        try:
+            with pytest.raises(TransportError):
+                transport.send(b"x" * 70_000, transport.flow_to(Target("udp", *transport.local)))
+        finally:
+            transport.close()
+
+    run(main())
+
+
+class FullSocket:
+    """A socket whose buffer is full until `blocked` is False; otherwise the real one."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real = real
+        self.blocked = True
+        self.sent: list[bytes] = []
+
+    def sendto(self, data: bytes, address: tuple[str, int]) -> int:
+        if self.blocked:
+            raise BlockingIOError
+        if data == b"bad":
+            raise OSError(101, "Network is unreachable")
+        self.sent.append(data)
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+def test_a_full_socket_is_waited_for_and_the_queue_is_bounded() -> None:
+    async def main() -> None:
+        transport, heard = open_one()
+        full = FullSocket(transport._socket)
+        transport._socket = full  # type: ignore[assignment]
+        flow = transport.flow_to(Target("udp", "127.0.0.1", 9))
+        try:
+            for number in range(MAX_QUEUED + 5):
+                transport.send(b"bad" if number == 1 else str(number).encode(), flow)
+            assert transport.dropped == 5
+            full.blocked = False
+            while len(full.sent) < MAX_QUEUED - 1:
+                await asyncio.sleep(0)
+            assert full.sent[:3] == [b"0", b"2", b"3"], "in order"
+            assert heard.lost_flows == [flow]
+            transport.send(b"direct", flow)
+            assert full.sent[-1] == b"direct"
+        finally:
+            transport.close()
+
+    run(main())
+
+
+def test_a_port_in_use_is_a_transport_error() -> None:
+    async def main() -> None:
+        transport, _ = open_one()
+        try:
+            with pytest.raises(TransportError, match="cannot listen"):
+                open_one(Listen("udp", "127.0.0.1", transport.local[1]))
+        finally:
+            transport.close()
+
+    run(main())
+
+
+def test_the_advertised_address() -> None:
+    by_prefix = {"10.0.0.0/8": "10.0.0.5", "10.1.0.0/16": "10.1.0.5", "2001:db8::/32": "2001:db8::5"}
+    addresses = AdvertisedAddresses("203.0.113.10", by_prefix)
+    assert addresses.toward("10.9.9.9", "0.0.0.0") == "10.0.0.5"
+    assert addresses.toward("10.1.9.9", "0.0.0.0") == "10.1.0.5"
+    assert addresses.toward("198.51.100.1", "0.0.0.0") == "203.0.113.10"
+    assert addresses.toward("2001:db8::99", "::") == "2001:db8::5"
+
+
+def test_without_configuration_the_address_that_faces_the_peer_is_advertised() -> None:
+    assert AdvertisedAddresses().toward("127.0.0.1", "0.0.0.0") == "127.0.0.1"
+    assert AdvertisedAddresses().toward("127.0.0.1", "127.0.0.2") == "127.0.0.2"
+    assert facing_address("::1", "::") == "::1"
+
+
+# The stack
+
+
+async def started(listens: list[Listen] | None = None) -> tuple[SipStack, Listen]:
+    stack = SipStack()
+    bound = await stack.start(listens or [ANY_PORT])
+    return stack, bound[0]
+
+
+def invite(stack: SipStack, to: Listen) -> None:
+    address = NameAddr.parse(f"<sip:peer@{to.host}:{to.port}>")
+    stack.endpoint.invite(
+        stack.now(),
+        flow=stack.flow_to(Target("udp", to.host, to.port)),
+        uri=address.uri,
+        from_=address,
+        to=address,
+        body=b"v=0\r\n",
+    )
+    stack.schedule_flush()
+
+
+def test_a_call_over_loopback() -> None:
+    async def main() -> None:
+        (alice, _), (bob, at) = await started(), await started()
+        over = asyncio.Event()
+        heard: list[str] = []
+
+        def on_alice(event: Event) -> None:
+            heard.append(f"alice {type(event).__name__}")
+            if isinstance(event, Answered):
+                event.session.bye(alice.now())
+            if isinstance(event, Ended):
+                over.set()
+
+        def on_bob(event: Event) -> None:
+            heard.append(f"bob {type(event).__name__}")
+            if isinstance(event, InviteReceived):
+                event.session.progress(bob.now(), 180)
+                event.session.answer(bob.now(), body=b"v=0\r\n")
+
+        alice.on_event, bob.on_event = on_alice, on_bob
+        try:
+            invite(alice, at)
+            await over.wait()
+            assert [line for line in heard if line.startswith("alice")] == [
+                "alice Progress", "alice Progress", "alice Answered", "alice Ended",
+            ]  # fmt: skip
+            assert [line for line in heard if line.startswith("bob")] == [
+                "bob InviteReceived", "bob Acknowledged", "bob Ended",
+            ]  # fmt: skip
+        finally:
+            await alice.close()
+            await bob.close()
+
+    run(main())
+
+
+def test_an_unreachable_peer_fails_the_request() -> None:
+    async def main() -> None:
+        stack, _ = await started()
+        told = asyncio.Event()
+        events: list[Event] = []
+
+        def on_event(event: Event) -> None:
+            events.append(event)
+            told.set()
+
+        stack.on_event = on_event
+        address = NameAddr.parse("<sip:x@127.0.0.1>")
+        flow = stack.flow_to(Target("udp", "127.0.0.1", 9))
+        bad = Flow("udp", flow.local, ("::1", 9), flow.advertised)
+        try:
+            stack.endpoint.request(stack.now(), flow=bad, method="OPTIONS", uri="sip:x", from_=address, to=address)
+            stack.schedule_flush()
+            await told.wait()
+            (event,) = events
+            assert isinstance(event, OutOfDialogCompleted)
+            assert event.reason == "transport"
+        finally:
+            await stack.close()
+
+    run(main())
+
+
+def test_a_defect_in_the_user_does_not_stop_the_stack(caplog: pytest.LogCaptureFixture) -> None:
+    """One call's exception is counted and logged once; the next call is served."""
+
+    async def main() -> None:
+        stack, at = await started()
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.setblocking(False)
+        calls: list[Event] = []
+
+        def on_event(event: Event) -> None:
+            calls.append(event)
+            raise ZeroDivisionError
+
+        stack.on_event = on_event
+        loop = asyncio.get_running_loop()
+        try:
+            for number in range(3):
+                text = (
+                    f"INVITE sip:x@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK{number};rport\r\n"
+                    f"From: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: {number}\r\nCSeq: 1 INVITE\r\n"
+                    "Contact: <sip:a@127.0.0.1>\r\n\r\n"
+                )
+                sender.sendto(text.encode(), (at.host, at.port))
+                answer = parse_message(await loop.sock_recv(sender, 65535))
+                assert not isinstance(answer, Request)
+                assert answer.status == 100
+            while len(calls) < 3:
+                await asyncio.sleep(0)
+            assert stack.internal_errors == 3
+            assert len([record for record in caplog.records if "defect" in record.message]) == 1
+        finally:
+            sender.close()
+            await stack.close()
+
+    run(main())
+
+
+def test_a_failed_start_leaves_nothing_open() -> None:
+    async def main() -> None:
+        stack, at = await started()
+        other = SipStack()
+        try:
+            with pytest.raises(TransportError):
+                await other.start([ANY_PORT, at])
+            with pytest.raises(TransportError):
+                await other.start([ANY_PORT, Listen("carrier-pigeon", "127.0.0.1", 0)])
+            with pytest.raises(TransportError):
+                other.flow_to(Target("udp", "127.0.0.1", 5060))
+        finally:
+            await stack.close()
+
+    run(main())
+
+
+def test_the_listener_is_chosen_by_what_reaches_the_peer() -> None:
+    async def main() -> None:
+        stack, _ = await started([Listen("udp", "::1", 0), Listen("udp", "0.0.0.0", 0), ANY_PORT])
+        try:
+            local = {host: stack.flow_to(Target("udp", host, 9)).local[0] for host in ("127.0.0.1", "::1")}
+            assert local == {"127.0.0.1": "127.0.0.1", "::1": "::1"}
+            with pytest.raises(TransportError):
+                stack.flow_to(Target("tcp", "127.0.0.1", 9))
+        finally:
+            await stack.close()
+
+    run(main())
