@@ -39,11 +39,12 @@ def build_services(configuration: Configuration, records: Records) -> Services:
         sip.advertise.get("default"),
         {peers: address for peers, address in sip.advertise.items() if peers != "default"},
     )
+    families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
     settings = NativeSettings(address=media.address, ports=(media.ports.first, media.ports.last))
     return Services(
         stack=SipStack(EndpointSettings(user_agent=f"b2bua/{__version__}"), advertise=advertise),
         engine=NativeEngine(settings),
-        resolver=Resolver(),
+        resolver=Resolver(families=families),
         records=records,
         node=socket.gethostname(),
     )

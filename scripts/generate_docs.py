@@ -15,6 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from b2bua.call.cause import CAUSES, Cause  # noqa: E402
+from sip_stack.transaction.tables import (  # noqa: E402
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    State,
+    Table,
+)
 
 NOTICE = "<!-- Written by scripts/generate_docs.py: change the program, not this page. -->"
 
@@ -50,7 +58,50 @@ def _outcome_cells(row: Cause) -> list[str]:
     return [str(row.code), f"`{row.name}`", row.when, str(row.status), str(row.caller), q850, row.source]
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/outcomes.md": outcomes}
+STATE_MACHINES = """\
+The four transaction machines of RFC 3261 section 17 with the corrections of RFC 6026, drawn from
+`sip_stack/transaction/tables.py`. An arrow reads *what happens / what is done, in order*. What has no arrow in a
+state is absorbed there. Not here, since it belongs to the dialog: the ACK to a 2xx, and repeating our own 2xx.
+"""
+
+MACHINES: dict[str, tuple[State, str, Table]] = {
+    "INVITE client transaction": (State.CALLING, "RFC 3261 figure 5, RFC 6026 section 7.2", INVITE_CLIENT),
+    "Non-INVITE client transaction": (State.TRYING, "RFC 3261 figure 6", NON_INVITE_CLIENT),
+    "INVITE server transaction": (
+        State.PROCEEDING,
+        "RFC 3261 figure 7, RFC 6026 section 7.1",
+        INVITE_SERVER,
+    ),
+    "Non-INVITE server transaction": (State.TRYING, "RFC 3261 figure 8", NON_INVITE_SERVER),
+}
+
+
+def state_machines() -> str:
+    """docs/state-machines.md: the transaction tables as diagrams."""
+    lines = ["# State machines", "", NOTICE, "", STATE_MACHINES]
+    for title, (start, source, machine) in MACHINES.items():
+        lines += [
+            f"## {title}",
+            "",
+            f"{source}.",
+            "",
+            "```mermaid",
+            "stateDiagram-v2",
+            f"    [*] --> {start}",
+        ]
+        lines += [
+            f"    {state} --> {'[*]' if following is State.TERMINATED else following} : {what}"
+            + (f" / {', '.join(verbs)}" if verbs else "")
+            for (state, what), (following, verbs) in machine.items()
+        ]
+        lines += ["```", ""]
+    return "\n".join(lines)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/outcomes.md": outcomes,
+    "docs/state-machines.md": state_machines,
+}
 """Page, relative to the repository, and the function that makes its text."""
 
 

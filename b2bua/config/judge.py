@@ -123,7 +123,8 @@ class Judge:
             if kind == "extra_forbidden":
                 self._unknown_key(where, _keys_at(model, location[:-1]))
             elif kind == "missing":
-                self.note(where[:-1], f"the key {where[-1]!r} is missing")
+                if not self._has_later_key(where[:-1]):
+                    self.note(where[:-1], f"the key {where[-1]!r} is missing")
             elif kind == "refused":
                 self._note_refusal(context, where, at_key)
             else:
@@ -184,6 +185,10 @@ class Judge:
         """The path without its last step where one value stands in the place of a list or a mapping."""
         around = self._value(path[:-1])
         return path if around is None or isinstance(around, list | dict) else path[:-1]
+
+    def _has_later_key(self, path: KeyPath) -> bool:
+        """True when a key of a later version stands there, in whose company others may be missing."""
+        return any(is_later_key((*self._prefix, *path, key)) for key in self.root.keys_at(path))
 
     def _found(self, path: KeyPath) -> str | None:
         """What stands at `path`, as written: references to secrets are shown, never what they stand for."""

@@ -12,7 +12,7 @@ from b2bua.config.configuration import Configuration, Origin
 from b2bua.config.file_models import ConfigurationFile, Names
 from b2bua.config.judge import Judge
 from b2bua.config.media import Media
-from b2bua.config.overrides import Override, apply_override, parse_overrides
+from b2bua.config.overrides import COMMAND_LINE, Override, apply_override, parse_overrides
 from b2bua.config.parts import Parts, read_destinations, read_routes, read_trunks, ready_to_dial
 from b2bua.config.policy import Policy
 from b2bua.config.problems import ConfigurationError, KeyPath, Problem
@@ -78,6 +78,10 @@ class _Load:
         return self._build(main, sections, parts)
 
     def _error(self) -> ConfigurationError:
+        files = list(
+            dict.fromkeys([COMMAND_LINE, str(self._path), *(p.position.file for p in self._problems)])
+        )
+        self._problems.sort(key=lambda p: (files.index(p.position.file), p.position.line or 0))
         return ConfigurationError(self._problems, self._sources.digests)
 
     def _judge(self, path: Path, overrides: list[Override], prefix: KeyPath = ()) -> Judge | None:

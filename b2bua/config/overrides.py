@@ -9,7 +9,7 @@ from dataclasses import replace
 from b2bua.config.problems import KeyPath, Position, Problem
 from b2bua.config.yaml_tree import MAX_DEPTH, Node, YamlError, in_command_line, parse_yaml
 
-FILE = "--set"
+COMMAND_LINE = "--set"
 """What stands in the place of a file name for these values."""
 
 _INDEX = re.compile("[0-9]{1,6}")
@@ -29,15 +29,17 @@ def parse_overrides(texts: Iterable[str], problems: list[Problem]) -> list[Overr
         steps = name.split(".")
         if not equals or not all(steps) or len(steps) > MAX_DEPTH:
             # Not quoted: what is written here may be a secret.
-            problems.append(Problem(Position(FILE), "", "not an override", allowed="path=value"))
+            problems.append(Problem(Position(COMMAND_LINE), "", "not an override", allowed="path=value"))
             continue
         try:
-            node = parse_yaml(value, FILE)
+            node = parse_yaml(value, COMMAND_LINE)
         except YamlError as error:
-            problems += [replace(problem, position=Position(FILE), key=name) for problem in error.problems]
+            problems += [
+                replace(problem, position=Position(COMMAND_LINE), key=name) for problem in error.problems
+            ]
         else:
             path = tuple(int(step) if _INDEX.fullmatch(step) else step for step in steps)
-            overrides.append((path, in_command_line(node, FILE)))
+            overrides.append((path, in_command_line(node, COMMAND_LINE)))
     return overrides
 
 

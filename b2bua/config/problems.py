@@ -62,7 +62,7 @@ def _printable(text: str) -> str:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used. Holds every problem found, in the order of the files."""
+    """The configuration cannot be used. Holds every problem found, in the order of files and lines."""
 
     def __init__(self, problems: Iterable[Problem], files: Mapping[Path, str] | None = None) -> None:
         self.problems = tuple(problems)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from b2bua.demo.journal import CallerResult, Entry
@@ -59,7 +60,14 @@ def hertz(tone: int | None) -> str:
 
 def plain_table(title: str) -> Table:
     """A table with a title above it and nothing but a line under its headings."""
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -93,19 +101,19 @@ def outcome_table(calls: Sequence[PlayedCall]) -> Table:
     """The five ends, side by side with what they should be."""
     table = plain_table("outcomes")
     for heading in ("call", "caller got", "outcome", "code", "status", "caller heard", "as it should"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for call in calls:
         got = f"{call.result.status} {call.result.reason}" if call.result else "no result"
         heard = call.result.heard if call.result else None
         problems = call.problems()
         table.add_row(
             call.scenario.title,
-            got,
+            escape(got),
             str(call.outcome.get("name", "-")),
             str(call.outcome.get("code", "-")),
             str(call.outcome.get("status", "-")),
             hertz(heard),
-            "[red]" + "; ".join(problems) + "[/]" if problems else "[green]yes[/]",
+            f"[red]{escape('; '.join(problems))}[/]" if problems else "[green]yes[/]",
         )
     return table
 
@@ -117,7 +125,7 @@ def progress_line(call: PlayedCall) -> str:
     right = call.result.status == call.scenario.status and call.result.heard == call.scenario.tone
     mark = "[green]✔[/]" if right else "[red]✘[/]"
     heard = f", heard {hertz(call.result.heard)}" if call.result.heard else ""
-    return f"{mark} {call.scenario.title}: {call.result.status} {call.result.reason}{heard}"
+    return f"{mark} {call.scenario.title}: {call.result.status} {escape(call.result.reason)}{heard}"
 
 
 def show(console: Console, calls: Sequence[PlayedCall], output: Path) -> None:
@@ -125,4 +133,7 @@ def show(console: Console, calls: Sequence[PlayedCall], output: Path) -> None:
     for call in calls:
         console.print(timeline(call))
     console.print(outcome_table(calls))
-    console.print(f"what the caller heard: {output}/*.wav, records: {output}/cdr.jsonl, logs: {output}/*.log")
+    console.print(
+        f"what the caller heard: {output}/*.wav, records: {output}/cdr.jsonl, logs: {output}/*.log",
+        soft_wrap=True,
+    )

@@ -29,7 +29,10 @@ PROGRESS_INTERVAL = 60.0
 HeaderLines = Iterable[tuple[str, str]]
 _TRANSPORTS = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
 _PRIVATE = tuple(
-    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7"))
+    map(
+        ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7"),
+    )
 )
 """What a NAT may hide (RFC 1918, RFC 6598, RFC 3927, RFC 4193). Python's `is_private` is wider, documentation
 addresses included."""

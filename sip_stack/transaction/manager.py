@@ -24,6 +24,9 @@ from sip_stack.transaction.tables import Input, State
 from sip_stack.transaction.timers import TimerQueue
 from sip_stack.transport import Flow, Transmit
 
+_RECEIVED = {1: Input.R1XX, 2: Input.R2XX, 3: Input.R3XX_6XX}
+_SENT = {1: Input.S1XX, 2: Input.S2XX, 3: Input.S3XX_6XX}
+
 
 class Upcalls(Protocol):
     """What transactions need from the layer above when their user has gone."""
@@ -96,11 +99,7 @@ class TransactionManager:
         transaction = self._clients.get(client_key(response.via.branch or "", response.cseq.method))
         if transaction is None:
             return False
-        if response.status < 200:
-            what = Input.R1XX
-        else:
-            what = Input.R2XX if response.status < 300 else Input.R3XX_6XX
-        transaction.feed(what, now, response)
+        transaction.feed(_RECEIVED[min(response.status // 100, 3)], now, response)
         return True
 
     def abandon(self, transaction: ClientTransaction, now: float) -> None:
@@ -153,10 +152,7 @@ class TransactionManager:
         if transaction.answered:
             return b""
         data = transaction.data = response.encode()
-        if response.status < 200:
-            transaction.feed(Input.S1XX, now)
-        else:
-            transaction.feed(Input.S2XX if response.status < 300 else Input.S3XX_6XX, now)
+        transaction.feed(_SENT[min(response.status // 100, 3)], now)
         return data
 
     def repeat_answer(self, transaction: ServerTransaction, data: bytes, now: float) -> None:

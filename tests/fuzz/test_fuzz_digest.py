@@ -87,6 +87,8 @@ def test_an_answer_survives_the_wire_and_echoes_what_it_answers(
         reason = rejected.reason
     assert reason in (None, "no_challenge", "unsupported_algorithm")
     assert (reason is None) == ("Authorization" in request.headers)
+    if reason is not None:
+        return
     received = parse_message(request.encode())
     offers = {(each.realm, each.nonce, each.params.get("opaque")) for each in parse_challenges(response)}
     for line in received.headers.get_all("Authorization"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.support.audio import dominant_frequency, longest_gap, mu_law, sound, tone
 from tests.support.digest_gate import DigestGate
 from tests.support.peer_sip import SipText, response, sdp

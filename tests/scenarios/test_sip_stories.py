@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_a_call_from_invite_to_bye(world: World) -> None:
 
 
 def test_the_callee_hangs_up(world: World) -> None:
-    calling, called = world.talk()
+    _, called = world.talk()
     called.bye(world.network.now, [("Reason", "Q.850;cause=16")])
     world.network.run_for(0.1)
 
@@ -130,7 +131,7 @@ def test_nobody_answers_the_invite(world: World) -> None:
 
     assert world.alice.one(Failed).reason == "timeout"
     sent = [each.at for each in world.wire.log]
-    gaps = [round(later - earlier, 3) for earlier, later in zip(sent, sent[1:], strict=False)]
+    gaps = [round(later - earlier, 3) for earlier, later in pairwise(sent)]
     assert gaps == [0.5, 1, 2, 4, 8, 16]
 
 
@@ -616,7 +617,7 @@ def test_reinvite_and_its_answer(world: World) -> None:
 
 
 def test_reinvite_with_lost_200_and_lost_ack(world: World) -> None:
-    calling, called = world.talk()
+    _, called = world.talk()
     answer_reoffers(world.alice)
     world.wire.drop("200 INVITE", times=1)
     world.wire.drop("ACK", times=1)
@@ -708,7 +709,7 @@ def test_reinvite_for_a_call_that_the_peer_forgot(world: World) -> None:
 
 def test_reoffer_waits_for_the_ack_of_the_answer(world: World) -> None:
     """The callee wants to re-INVITE right after answering: not before the INVITE is over."""
-    calling, called = world.ring()
+    _, called = world.ring()
     answer_reoffers(world.alice)
     called.answer(world.network.now, body=ANSWER)
     called.reoffer(world.network.now, b"v=0\r\n")

@@ -1,4 +1,4 @@
-"""Whole stacks on asyncio, over the fake network, on a loop whose clock jumps: what the B2BUA's own scenarios stand on."""
+"""Whole stacks on asyncio, over the fake network, on a loop whose clock jumps: the ground of the B2BUA's scenarios."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A PJSUA2 soft phone in a process of its own: says a WAV file, records what it hears. UDP, no sound card.
 
-Commands: `call` (uri), `answer` (status), `hangup`, `dtmf` (digits), `quit`. Events: `ready` (port), `incoming` (caller),
-`state` (state, status, reason), `media` (codec), `dtmf` (digit). The phone itself is `pjsua2_worker.py`.
+Commands: `call` (uri), `answer` (status), `hangup`, `dtmf` (digits), `quit`. Events: `ready` (port), `incoming`
+(caller), `state` (state, status, reason), `media` (codec), `dtmf` (digit). The phone itself is `pjsua2_worker.py`.
 """
 
 from __future__ import annotations

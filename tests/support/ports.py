@@ -1,4 +1,4 @@
-"""Free UDP ports on loopback, picked at run time. Between picking and use somebody else may take one: rare, not excluded."""
+"""Free UDP ports on loopback, picked at run time. Before they are used somebody else may take one: rare."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def free_port_range(count: int) -> tuple[int, int]:
-    """The first and last of `count` consecutive free UDP ports; the first is even. Raises OSError when there are none."""
+    """The first (even) and last of `count` consecutive free UDP ports. Raises OSError when there are none."""
     for _ in range(50):
         first = random.randrange(_LOWEST, _HIGHEST - count, 2)
         # In slices: thousands of sockets at once would run into the limit of open files.

@@ -11,6 +11,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -127,10 +128,8 @@ class ChildProcess:
     def stop(self, deadline: float = 5.0) -> int:
         """End it with SIGTERM, after `deadline` seconds with SIGKILL. Returns its exit status; may be repeated."""
         if self._process.stdin is not None and not self._process.stdin.closed:
-            try:
+            with suppress(BrokenPipeError):  # it may have ended with a line of ours unread
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass  # it ended with a line of ours unread
         if self._process.poll() is None:
             self._process.terminate()
             try:

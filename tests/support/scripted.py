@@ -1,4 +1,4 @@
-"""SIP peers that follow a script, datagram by datagram: callees that misbehave, and a caller that watches what it gets."""
+"""SIP peers that follow a script: callees that misbehave, and a caller that watches what it gets."""
 
 from __future__ import annotations
 

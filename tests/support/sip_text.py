@@ -55,7 +55,12 @@ def sip_request(
 
 
 def sip_response(
-    request: Request, status: int, *, to_tag: str | None = "them", headers: Iterable[str] = (), body: bytes = b""
+    request: Request,
+    status: int,
+    *,
+    to_tag: str | None = "them",
+    headers: Iterable[str] = (),
+    body: bytes = b"",
 ) -> bytes:
     """A response from THEM to a request of ours."""
     lines = [f"SIP/2.0 {status} Whatever"]
@@ -81,7 +86,9 @@ class Alone:
         tokens = itertools.count(1)
         self.asked_flows: list[Target] = []
         self.endpoint = Endpoint(
-            token=lambda: f"us{next(tokens):04d}", settings=settings or EndpointSettings(), flow_for=self._flow_for
+            token=lambda: f"us{next(tokens):04d}",
+            settings=settings or EndpointSettings(),
+            flow_for=self._flow_for,
         )
         self.now = 0.0
         self.transmits: list[Transmit] = []

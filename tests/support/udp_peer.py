@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from tests.support.peer_sip import SipText, read
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
-from tests.support.peer_sip import SipText, read
 
 Address = tuple[str, int]
 

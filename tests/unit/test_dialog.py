@@ -27,7 +27,7 @@ def invite(*headers: str, contact: str | None = "<sip:them@10.0.0.2:5062>", cseq
 
 def ok(*headers: str, contact: str = "Contact: <sip:them@10.0.0.2:5062>\r\n", cseq: int = 3) -> Response:
     text = (
-        f"SIP/2.0 200 OK\r\nVia: {VIA}\r\nFrom: \"Us\" <sip:us@10.0.0.1>;tag=ours\r\n"
+        f'SIP/2.0 200 OK\r\nVia: {VIA}\r\nFrom: "Us" <sip:us@10.0.0.1>;tag=ours\r\n'
         f"To: <sip:them@10.0.0.2>;tag=theirs\r\nCall-ID: c\r\nCSeq: {cseq} INVITE\r\n{contact}"
     )
     message = parse_message((text + "".join(f"{header}\r\n" for header in headers) + "\r\n").encode())
@@ -176,7 +176,9 @@ def udp(host: str, port: int = 5060) -> Flow:
         ("10.0.0.5", "sip:[2001:db8::1]:5070", ("2001:db8::1", 5070)),
     ],
 )
-def test_which_way_the_requests_of_a_dialog_go(current: str, next_hop: str, expected: tuple[str, int]) -> None:
+def test_which_way_the_requests_of_a_dialog_go(
+    current: str, next_hop: str, expected: tuple[str, int]
+) -> None:
     assert Paths().core.flow_toward(next_hop, udp(current)).remote == expected
 
 

@@ -191,6 +191,13 @@ def test_changed_credentials_are_refused(make_server: MakeServer, old: str, new:
     assert server.verify(answer, 0.0, PASSWORDS.get) == Verdict("refused")
 
 
+def test_a_weaker_algorithm_than_those_offered_is_refused(make_server: MakeServer) -> None:
+    server = make_server(algorithms=["SHA-256"])
+    ((name, challenge),) = server.challenges(0.0)
+    downgraded = Peer().answer([(name, challenge.replace("SHA-256", "MD5"))])
+    assert server.verify(downgraded, 0.0, PASSWORDS.get) == Verdict("refused")
+
+
 def test_another_method_is_refused(make_server: MakeServer) -> None:
     server = make_server()
     answer = Peer().answer(server.challenges(0.0))

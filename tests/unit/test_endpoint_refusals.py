@@ -50,7 +50,9 @@ def test_unknown_methods_are_501(method: str) -> None:
 
 def test_a_required_extension_we_lack_is_420() -> None:
     alone = Alone(EndpointSettings(supported=("replaces",)))
-    refused = only(alone.receive(sip_request("INVITE", headers=["Require: replaces, 100rel", "Require: foo"])))
+    refused = only(
+        alone.receive(sip_request("INVITE", headers=["Require: replaces, 100rel", "Require: foo"]))
+    )
     assert refused.status == 420
     assert refused.headers.get("Unsupported") == "100rel, foo"
 
@@ -60,7 +62,9 @@ def test_a_required_extension_we_have_is_served() -> None:
     assert only(alone.receive(sip_request("INVITE", headers=["Require: replaces"]))).status == 100
 
 
-@pytest.mark.parametrize("uri", ["http://example.com/", "soap.beep://192.0.2.103:3002", "nobodyKnowsThisScheme:x"])
+@pytest.mark.parametrize(
+    "uri", ["http://example.com/", "soap.beep://192.0.2.103:3002", "nobodyKnowsThisScheme:x"]
+)
 def test_a_foreign_scheme_is_416(uri: str) -> None:
     assert only(Alone().receive(sip_request("INVITE", uri=uri))).status == 416
 
@@ -77,7 +81,12 @@ def test_tel_is_no_foreign_scheme() -> None:
         ("text/plain", b"hello", [], 415),
         ("text/plain", b"hello", ["Content-Disposition: render;handling=optional"], 100),
         ("application/sdp", b"\x1f\x8b", ["Content-Encoding: gzip"], 415),
-        ("multipart/mixed;boundary=b", b"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b--\r\n", [], 100),
+        (
+            "multipart/mixed;boundary=b",
+            b"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b--\r\n",
+            [],
+            100,
+        ),
         ("multipart/mixed;boundary=b", b"--b\r\nContent-Type: text/plain\r\n\r\nhi\r\n--b--\r\n", [], 415),
         ("multipart/mixed", b"no boundary", [], 400),
     ],
@@ -238,7 +247,9 @@ def test_without_rport_the_response_goes_to_the_port_of_the_via() -> None:
 
 def test_maddr_does_not_aim_our_responses_at_others() -> None:
     alone = Alone()
-    alone.receive(sip_request("OPTIONS", via="Via: SIP/2.0/UDP 10.0.0.2;maddr=192.0.2.1;branch=z9hG4bKm;rport"))
+    alone.receive(
+        sip_request("OPTIONS", via="Via: SIP/2.0/UDP 10.0.0.2;maddr=192.0.2.1;branch=z9hG4bKm;rport")
+    )
     assert alone.transmits[0].flow.remote == THEM
 
 
@@ -295,7 +306,9 @@ def test_draining_refuses_new_calls_only() -> None:
 
 
 def test_an_out_of_dialog_method_is_the_users_when_served() -> None:
-    settings = EndpointSettings(allow=("INVITE", "ACK", "CANCEL", "BYE", "MESSAGE"), out_of_dialog=("MESSAGE",))
+    settings = EndpointSettings(
+        allow=("INVITE", "ACK", "CANCEL", "BYE", "MESSAGE"), out_of_dialog=("MESSAGE",)
+    )
     alone = Alone(settings)
     assert alone.receive(sip_request("MESSAGE", body=b"hi", content_type="text/plain")) == []
     (received,) = alone.events
@@ -311,7 +324,11 @@ def test_no_octets_raise(data: bytes) -> None:
     Alone().receive(data)
 
 
-@given(st.integers(0, 400), st.binary(min_size=1, max_size=8), st.sampled_from(["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"]))
+@given(
+    st.integers(0, 400),
+    st.binary(min_size=1, max_size=8),
+    st.sampled_from(["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"]),
+)
 def test_no_damaged_request_raises(position: int, damage: bytes, method: str) -> None:
     alone = Alone()
     data = sip_request(method, body=SDP, branch="z9hG4bKfuzz")

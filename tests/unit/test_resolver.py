@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import dns.rcode
 import pytest
 
 from sip_stack.aio import resolver as resolver_module
-from sip_stack.aio.resolver import HostsFile, Resolver
+from sip_stack.aio.resolver import Resolver
 from sip_stack.errors import RemoteError
 from sip_stack.locating import ResolutionError
 from sip_stack.transport import Target
@@ -83,47 +82,6 @@ def test_the_hosts_file_comes_before_the_dns(tmp_path: Path) -> None:
         assert server.questions == []
 
     run(story, hosts=hosts)
-
-
-def test_the_hosts_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    path = tmp_path / "hosts"
-    hosts = HostsFile(path)
-    assert hosts.addresses("a") == ()
-    path.write_text("192.0.2.1 a\n")
-    assert hosts.addresses("a") == ("192.0.2.1",)
-    before = path.stat()
-    path.write_text("192.0.2.2 a\n")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    assert hosts.addresses("a") == ("192.0.2.2",)
-    path.unlink()
-    assert hosts.addresses("a") == ()
-
-
-def test_the_hosts_file_is_not_read_again_when_it_did_not_change(tmp_path: Path) -> None:
-    path = tmp_path / "hosts"
-    path.write_text("192.0.2.1 a\n")
-    before = path.stat()
-    hosts = HostsFile(path)
-    hosts.addresses("a")
-    path.write_text("192.0.2.2 a\n")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert hosts.addresses("a") == ("192.0.2.1",)
-
-
-def test_the_hosts_file_may_hold_anything(tmp_path: Path) -> None:
-    path = tmp_path / "hosts"
-    path.write_bytes(
-        b"# 192.0.2.1 a\n\n   \n192.0.2.2\n300.1.2.3 a\nnonsense\n\xff\xfe a\nfe80::1%lo a\n"
-        b"\t::1 A b#c\n192.0.2.3\ta\r\n192.0.2.3 a\n"
-    )
-    hosts = HostsFile(path)
-    assert hosts.addresses("a") == ("::1", "192.0.2.3")
-    assert hosts.addresses("b") == ("::1",)
-    assert hosts.addresses("c") == ()
-
-
-def test_a_hosts_file_that_cannot_be_read_has_no_names(tmp_path: Path) -> None:
-    assert HostsFile(tmp_path).addresses("a") == ()
 
 
 # With the DNS
@@ -280,6 +238,18 @@ def test_an_answer_is_kept_as_long_as_its_ttl(monkeypatch: pytest.MonkeyPatch) -
     run(story)
 
 
+def test_a_very_long_ttl_is_cut_to_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(server: FakeDns, resolver: Resolver) -> None:
+        server.records[NAME, "A"] = ["192.0.2.1"]
+        server.ttl = server.negative_ttl = 10_000_000
+        await resolver.addresses(NAME)
+        server.records[NAME, "A"] = ["192.0.2.2"]
+        pass_time(monkeypatch, 3601.0)
+        assert await resolver.addresses(NAME) == ("192.0.2.2",)
+
+    run(story)
+
+
 def test_a_ttl_of_nothing_is_not_kept() -> None:
     async def story(server: FakeDns, resolver: Resolver) -> None:
         server.records[NAME, "A"] = ["192.0.2.1"]
@@ -386,45 +356,3 @@ def test_too_many_names_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         await first
 
     run(story, lifetime=30.0)
-
-
-# The system's name servers
-
-
-def test_the_name_servers_are_the_system_s_and_changes_are_noticed(tmp_path: Path) -> None:
-    path = tmp_path / "resolv.conf"
-    resolver = Resolver(resolv_conf=path, hosts=tmp_path / "hosts")
-    assert resolver._configured() is None
-    path.write_text("nameserver 192.0.2.53\nsearch example.test\n")
-    configured = resolver._configured()
-    assert configured is not None
-    assert list(configured.nameservers) == ["192.0.2.53"]
-    assert resolver._configured() is configured
-    path.write_text("nameserver 192.0.2.54\n# longer than before, whatever the clock says\n")
-    changed = resolver._configured()
-    assert changed is not None
-    assert list(changed.nameservers) == ["192.0.2.54"]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "nameserver\n", "nameserver not-an-address\n", f"search {'a' * 70}.b\n"]
-)
-def test_a_broken_system_configuration_is_no_name_server(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "resolv.conf"
-    path.write_text(text)
-
-    async def scene() -> None:
-        resolver = Resolver(resolv_conf=path, hosts=tmp_path / "hosts")
-        assert await failure(resolver.addresses(NAME)) == f"{NAME}: no name server is configured"
-
-    asyncio.run(scene())
-
-
-def test_a_broken_system_configuration_leaves_the_last_good_one(tmp_path: Path) -> None:
-    path = tmp_path / "resolv.conf"
-    path.write_text("nameserver 192.0.2.53\n")
-    resolver = Resolver(resolv_conf=path)
-    good = resolver._configured()
-    assert good is not None
-    path.write_text("")
-    assert resolver._configured() is good

@@ -44,7 +44,12 @@ def test_the_invite() -> None:
     alone = Alone()
     owner = object()
     session, invite = call(
-        alone, contact_user="b2bua", headers=[("X-Reason", "billing")], max_forwards=69, call_id="mine", owner=owner
+        alone,
+        contact_user="b2bua",
+        headers=[("X-Reason", "billing")],
+        max_forwards=69,
+        call_id="mine",
+        owner=owner,
     )
     assert (invite.method, invite.uri, invite.body) == ("INVITE", "sip:them@10.0.0.2", OFFER)
     assert invite.headers.get("Via") == f"SIP/2.0/UDP 10.0.0.1:5060;branch={invite.branch};rport"
@@ -167,7 +172,9 @@ def test_requests_in_an_early_dialog_get_an_answer() -> None:
     tag = session.local_tag
     call_id = session.call_id
     assert statuses(alone.receive(sip_request("UPDATE", to_tag=tag, call_id=call_id, body=OFFER))) == [491]
-    assert statuses(alone.receive(sip_request("INVITE", to_tag=tag, call_id=call_id, cseq=2))) == [100, 491][1:]
+    assert (
+        statuses(alone.receive(sip_request("INVITE", to_tag=tag, call_id=call_id, cseq=2))) == [100, 491][1:]
+    )
     assert statuses(alone.receive(sip_request("OPTIONS", to_tag=tag, call_id=call_id, cseq=3))) == [200]
 
 

@@ -41,7 +41,9 @@ def established(alone: Alone, data: bytes = INVITE) -> ServerSession:
     return session
 
 
-def within(session: ServerSession, method: str, cseq: int, body: bytes = b"", branch: str | None = None) -> bytes:
+def within(
+    session: ServerSession, method: str, cseq: int, body: bytes = b"", branch: str | None = None
+) -> bytes:
     """A request of the peer in the dialog."""
     return sip_request(method, to_tag=session.local_tag, cseq=cseq, body=body, branch=branch)
 
@@ -276,7 +278,9 @@ def test_a_cancelled_reinvite_leaves_the_call() -> None:
     alone = Alone()
     session = established(alone)
     alone.receive(within(session, "INVITE", 2, OFFER, branch="z9hG4bKre"))
-    assert statuses(alone.receive(sip_request("CANCEL", branch="z9hG4bKre", to_tag=session.local_tag, cseq=2))) == [
+    assert statuses(
+        alone.receive(sip_request("CANCEL", branch="z9hG4bKre", to_tag=session.local_tag, cseq=2))
+    ) == [
         200,
         487,
     ]
@@ -357,9 +361,7 @@ def test_a_refused_reinvite_does_not_move_the_target() -> None:
     """RFC 6141: a Contact counts once the request is accepted."""
     alone = Alone()
     session = established(alone)
-    data = sip_request(
-        "INVITE", to_tag=session.local_tag, cseq=2, contact="<sip:moved@10.0.0.9>", body=OFFER
-    )
+    data = sip_request("INVITE", to_tag=session.local_tag, cseq=2, contact="<sip:moved@10.0.0.9>", body=OFFER)
     alone.receive(data)
     session.refuse(alone.now, reoffered(alone).transaction, 488)
     assert session.remote_contact == "sip:them@10.0.0.2:5060"

@@ -1,6 +1,8 @@
-"""Every (state, input) pair of the four machines against what RFC 3261 section 17 and RFC 6026 say, written out again."""
+"""Every (state, input) pair of the four machines against RFC 3261 section 17 and RFC 6026, written out again."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -137,7 +139,9 @@ def test_each_state_but_the_end_can_be_left_without_the_peer(machine: str) -> No
         while frontier:
             current = frontier.pop()
             reached.add(current)
-            steps = {following for (at, what), (following, _) in table.items() if at is current and what in ours}
+            steps = {
+                following for (at, what), (following, _) in table.items() if at is current and what in ours
+            }
             frontier |= steps - reached
         assert State.TERMINATED in reached, state
 
@@ -145,3 +149,18 @@ def test_each_state_but_the_end_can_be_left_without_the_peer(machine: str) -> No
 def test_each_verb_is_used() -> None:
     used = {verb for table in TABLES.values() for _, verbs in table.values() for verb in verbs}
     assert used == set(Verb)
+
+
+def test_the_page_of_diagrams_is_current() -> None:
+    """Each row is one arrow of docs/state-machines.md; scripts/generate_docs.py writes it."""
+    page = Path(__file__).parents[2] / "docs" / "state-machines.md"
+    arrows = [
+        line for line in page.read_text(encoding="utf-8").splitlines() if " --> " in line and " : " in line
+    ]
+    expected = [
+        f"    {state} --> {'[*]' if following is State.TERMINATED else following} : {what}"
+        + (f" / {', '.join(verbs)}" if verbs else "")
+        for table in (INVITE_CLIENT, NON_INVITE_CLIENT, INVITE_SERVER, NON_INVITE_SERVER)
+        for (state, what), (following, verbs) in table.items()
+    ]
+    assert arrows == expected, "run scripts/generate_docs.py"

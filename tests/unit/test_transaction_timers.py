@@ -9,7 +9,13 @@ import pytest
 from sip_stack.counters import Counters
 from sip_stack.message import Request, Response, parse_message, response_to
 from sip_stack.settings import EndpointSettings
-from sip_stack.transaction import ClientTransaction, ServerTransaction, TimerOwner, TimerQueue, TransactionManager
+from sip_stack.transaction import (
+    ClientTransaction,
+    ServerTransaction,
+    TimerOwner,
+    TimerQueue,
+    TransactionManager,
+)
 from sip_stack.transaction.key import server_key
 from sip_stack.transaction.tables import State
 from sip_stack.transport import Flow, Transmit

@@ -1,0 +1,162 @@
+"""The relays that `relay.py` compares: ours, Debian's rtpengine in userspace, and the barest epoll loop.
+
+Each is a process pinned to one core, given the addresses of both peers of every call, telling where it takes them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERATOR = ROOT / "target/release/examples/relay_load"
+
+Pair = tuple[str, str]
+"""`address:port` of the two sides of a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A relay at work."""
+
+    pid: int
+    sides: list[Pair]
+    """Where it takes the packets of each call's peers."""
+
+
+@contextmanager
+def speaking_lines(command: list[str], core: int, peers: list[Pair]) -> Iterator[Running]:
+    """A relay that reads the peers and writes its own addresses, one call per line."""
+    process = subprocess.Popen(
+        ["taskset", "-c", str(core), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write("".join(f"{a} {b}\n" for a, b in peers) + "\n")
+        process.stdin.flush()
+        lines = [process.stdout.readline().split() for _ in peers]
+        yield Running(process.pid, [(a, b) for a, b in lines])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def ours(core: int, peers: list[Pair]) -> Iterator[Running]:
+    """The native engine in a Python process."""
+    with speaking_lines([sys.executable, str(ROOT / "benchmarks/native_relay.py")], core, peers) as running:
+        yield running
+
+
+@contextmanager
+def transcoding(core: int, peers: list[Pair]) -> Iterator[Running]:
+    """The native engine with PCMU on one side and PCMA on the other."""
+    command = [sys.executable, str(ROOT / "benchmarks/native_relay.py"), "--transcode"]
+    with speaking_lines(command, core, peers) as running:
+        yield running
+
+
+@contextmanager
+def bare(core: int, peers: list[Pair]) -> Iterator[Running]:
+    """One receive, one compare, one send per packet: what any relay costs here."""
+    with speaking_lines([str(GENERATOR), "bare"], core, peers) as running:
+        yield running
+
+
+@contextmanager
+def rtpengine(core: int, peers: list[Pair]) -> Iterator[Running]:
+    """Debian's rtpengine-daemon without its kernel module, one media thread, over the ng protocol."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
+            + ["--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=1"]
+            + ["--port-min=10000", "--port-max=59999", "--foreground", "--log-stderr", "--log-level=1"]
+            + [f"--pidfile={folder}/pid", "--timeout=3600"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            control = NgControl(port)
+            control.wait_ready()
+            yield Running(process.pid, [control.open_call(number, *pair) for number, pair in enumerate(peers)])
+        finally:
+            process.kill()
+            process.wait()
+
+
+class NgControl:
+    """As much of rtpengine's ng protocol (a cookie and a bencoded dictionary) as setting up a call takes."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(1)
+        self._socket.connect(("127.0.0.1", port))
+        self._cookie = 0
+
+    def wait_ready(self) -> None:
+        """Until the daemon answers a ping; it needs a moment to start."""
+        for _ in range(50):
+            try:
+                self._ask({"command": "ping"})
+            except (ConnectionRefusedError, TimeoutError):
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError("rtpengine does not answer")
+
+    def open_call(self, number: int, caller: str, callee: str) -> Pair:
+        """Offer and answer of one call; where rtpengine takes the caller's and the callee's packets."""
+        names = {"call-id": f"call-{number}", "from-tag": "caller", "ICE": "remove"}
+        offered = self._ask({"command": "offer", "sdp": _sdp(caller), **names})
+        answered = self._ask({"command": "answer", "sdp": _sdp(callee), "to-tag": "callee", **names})
+        # The offer it passes on names the callee's side, the answer the caller's.
+        return _address(answered), _address(offered)
+
+    def _ask(self, command: dict[str, str]) -> str:
+        self._cookie += 1
+        entries = "".join(
+            f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(command.items())
+        )
+        for _ in range(3):
+            self._socket.send(f"{self._cookie} d{entries}e".encode())
+            try:
+                reply = self._socket.recv(65_536).decode()
+            except TimeoutError:
+                continue
+            if reply.startswith(f"{self._cookie} "):
+                return reply
+        raise TimeoutError("no answer from rtpengine")
+
+
+def _sdp(address: str) -> str:
+    host, port = address.split(":")
+    return (
+        f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+        f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+    )
+
+
+def _address(reply: str) -> str:
+    port = reply.split("m=audio ", 1)[1].split(" ", 1)[0]
+    return f"127.0.0.1:{port}"
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+RELAYS = {"ours": ours, "ours, transcoding": transcoding, "rtpengine": rtpengine, "bare epoll": bare}

@@ -1,0 +1,243 @@
+//! Load for RTP relays, and the barest relay to compare with. Driven by `benchmarks/relay.py`.
+//!
+//! `relay_load load PID WARMUP SECONDS` plays both peers of many calls: prints the addresses of its sockets, reads
+//! one line `ADDRESS ADDRESS` per call (where the relay takes each side) until an empty line, then sends 50 packets
+//! per second and side, evenly spread, and prints one line of figures. PID is the relay, whose CPU time it reads.
+//! `relay_load bare` reads one line `ADDRESS ADDRESS` per call (the peers), prints the relay's addresses, relays.
+//! Both are one thread; pin them with taskset.
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, recvfrom,
+    sendto, socket_with, sockopt,
+};
+use std::io::{Error, Result, Write, stdin, stdout};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Sockets that play all peers. Few, so that the generator costs less than what it measures.
+const SOCKETS: usize = 8;
+const PERIOD: Duration = Duration::from_millis(20);
+const PACKET: usize = 172;
+/// Marks our packets, so that nothing else is counted.
+const MAGIC: [u8; 4] = *b"load";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["load", pid, warmup, seconds] => load(number(pid)?, number(warmup)?, number(seconds)?),
+        ["bare"] => bare(),
+        _ => Err(Error::other("usage: relay_load load PID WARMUP SECONDS | relay_load bare")),
+    }
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.parse().map_err(Error::other)
+}
+
+fn open(receive_buffer: usize) -> Result<(OwnedFd, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let fd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
+    sockopt::set_socket_recv_buffer_size(&fd, receive_buffer)?;
+    bind(&fd, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let address = SocketAddr::try_from(getsockname(&fd)?)?;
+    Ok((fd, address))
+}
+
+/// Reads `ADDRESS ADDRESS` lines until an empty one.
+fn read_pairs() -> Result<Vec<[SocketAddr; 2]>> {
+    let mut pairs = Vec::new();
+    for line in stdin().lines() {
+        let line = line?;
+        let Some((a, b)) = line.split_once(' ') else {
+            break;
+        };
+        pairs.push([a.parse().map_err(Error::other)?, b.parse().map_err(Error::other)?]);
+    }
+    Ok(pairs)
+}
+
+/// One stream toward one side of the relay.
+struct Stream {
+    to: SocketAddrAny,
+    socket: usize,
+    sequence: u16,
+}
+
+/// Counts of the measured window.
+struct Figures {
+    sent: u64,
+    received: u64,
+    /// Latencies in microseconds, the last bucket for all that is longer.
+    histogram: Vec<u32>,
+}
+
+impl Figures {
+    fn new() -> Self {
+        Figures { sent: 0, received: 0, histogram: vec![0; 500_001] }
+    }
+
+    fn percentile(&self, share: f64) -> usize {
+        let wanted = (self.received as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        self.histogram
+            .iter()
+            .position(|&count| {
+                seen += u64::from(count);
+                seen >= wanted.max(1)
+            })
+            .unwrap_or(0)
+    }
+}
+
+fn load(pid: u64, warmup: u64, seconds: u64) -> Result<()> {
+    let sockets: Vec<_> = (0..SOCKETS).map(|_| open(4_194_304)).collect::<Result<_>>()?;
+    for (_, address) in &sockets {
+        print!("{address} ");
+    }
+    println!();
+    stdout().flush()?;
+    let mut streams: Vec<Stream> = Vec::new();
+    for pair in read_pairs()? {
+        for to in pair {
+            // Streams keep their place: relays are told which of our sockets is the peer of which side.
+            streams.push(Stream { to: to.into(), socket: streams.len() % SOCKETS, sequence: 0 });
+        }
+    }
+    let mut generator = Generator { sockets, streams, started: Instant::now(), figures: Figures::new() };
+    generator.play(Duration::from_secs(warmup));
+    generator.figures = Figures::new();
+    let (cpu, begun) = (cpu_time(pid)?, Instant::now());
+    generator.play(Duration::from_secs(seconds));
+    let (used, elapsed) = (cpu_time(pid)? - cpu, begun.elapsed());
+    // What is still inside the relay belongs to the window that sent it.
+    let grace = Instant::now();
+    while grace.elapsed() < Duration::from_millis(300) {
+        generator.receive();
+    }
+    let figures = &generator.figures;
+    println!(
+        "{{\"sent\": {}, \"received\": {}, \"p50_us\": {}, \"p99_us\": {}, \"max_us\": {}, \"cpu_ns\": {}, \
+         \"elapsed_ns\": {}}}",
+        figures.sent,
+        figures.received,
+        figures.percentile(0.5),
+        figures.percentile(0.99),
+        figures.percentile(1.0),
+        used,
+        elapsed.as_nanos()
+    );
+    Ok(())
+}
+
+struct Generator {
+    sockets: Vec<(OwnedFd, SocketAddr)>,
+    streams: Vec<Stream>,
+    started: Instant,
+    figures: Figures,
+}
+
+impl Generator {
+    /// Sends every stream once per period, evenly spread over it, and receives in between. Never sleeps.
+    fn play(&mut self, duration: Duration) {
+        let begun = Instant::now();
+        let step = PERIOD.as_nanos() as u64 / self.streams.len().max(1) as u64;
+        let (mut next, mut due) = (0, 0_u64);
+        while begun.elapsed() < duration {
+            let now = begun.elapsed().as_nanos() as u64;
+            let mut burst = 0;
+            while due <= now && burst < 32 {
+                self.send(next);
+                next = (next + 1) % self.streams.len();
+                due += step;
+                burst += 1;
+            }
+            self.receive();
+        }
+    }
+
+    fn send(&mut self, index: usize) {
+        let stamp = self.started.elapsed().as_nanos() as u64;
+        let stream = &mut self.streams[index];
+        let mut packet = [0xd5_u8; PACKET];
+        packet[..2].copy_from_slice(&[0x80, 0]);
+        packet[2..4].copy_from_slice(&stream.sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&(u32::from(stream.sequence) * 160).to_be_bytes());
+        packet[8..12].copy_from_slice(&(index as u32 + 1).to_be_bytes());
+        packet[12..16].copy_from_slice(&MAGIC);
+        packet[16..24].copy_from_slice(&stamp.to_ne_bytes());
+        // Far from the wrap in any run, so that the timestamp above stays 160 per packet.
+        stream.sequence = stream.sequence.wrapping_add(1);
+        if sendto(&self.sockets[stream.socket].0, &packet, SendFlags::empty(), &stream.to).is_ok() {
+            self.figures.sent += 1;
+        }
+    }
+
+    fn receive(&mut self) {
+        let mut buffer = [0; 256];
+        for (socket, _) in &self.sockets {
+            for _ in 0..16 {
+                let Ok((_, length, _)) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
+                    break;
+                };
+                if length != PACKET || buffer[12..16] != MAGIC {
+                    continue;
+                }
+                let mut stamp = [0; 8];
+                stamp.copy_from_slice(&buffer[16..24]);
+                let now = self.started.elapsed().as_nanos() as u64;
+                let micros = (now.saturating_sub(u64::from_ne_bytes(stamp)) / 1_000) as usize;
+                let last = self.figures.histogram.len() - 1;
+                self.figures.histogram[micros.min(last)] += 1;
+                self.figures.received += 1;
+            }
+        }
+    }
+}
+
+/// User and system time of all threads of a process in nanoseconds: exact, where tick counters are not.
+fn cpu_time(pid: u64) -> Result<u64> {
+    let mut sum = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
+        sum += number(text.split(' ').next().unwrap_or("0"))?;
+    }
+    Ok(sum)
+}
+
+/// The least a relay can do: one receive per readiness, the source compared, one send.
+fn bare() -> Result<()> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let mut legs: Vec<(OwnedFd, SocketAddr)> = Vec::new();
+    let mut output = String::new();
+    for peers in read_pairs()? {
+        for peer in peers {
+            let (socket, address) = open(65_536)?;
+            epoll::add(&epoll, &socket, EventData::new_u64(legs.len() as u64), EventFlags::IN)?;
+            output.push_str(&format!("{address}{}", if legs.len().is_multiple_of(2) { " " } else { "\n" }));
+            legs.push((socket, peer));
+        }
+    }
+    println!("{output}");
+    stdout().flush()?;
+    let mut ready = Vec::with_capacity(256);
+    let mut buffer = [0; 2_048];
+    loop {
+        ready.clear();
+        epoll::wait(&epoll, spare_capacity(&mut ready), None)?;
+        for event in &ready {
+            let index = event.data.u64() as usize;
+            let (socket, peer) = &legs[index];
+            let Ok((_, length, Some(from))) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
+                continue;
+            };
+            if SocketAddr::try_from(from).ok().as_ref() == Some(peer) {
+                let (other, to) = &legs[index ^ 1];
+                // A full socket buffer loses the packet, as the network would.
+                let _ = sendto(other, &buffer[..length], SendFlags::empty(), to);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+"""docs/configuration.md: its full example is true, and it names every key there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from b2bua.config import configuration_schema, destinations_schema
+from tests.support.config_files import ConfigFiles
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+ENVIRON = {
+    "ACME_PASSWORD": "acme-password",
+    "GW_PASSWORD": "gw-password",
+    "B2BUA_API_KEY": "an-api-key-of-some-length",
+    "BILLING_SIP_PASSWORD": "billing-password",
+}
+
+
+def example(name: str) -> str:
+    (block,) = re.findall(rf"```yaml\n(# {re.escape(name)}\n.*?)```", PAGE, re.DOTALL)
+    return str(block)
+
+
+def full_example(folder: Path) -> ConfigFiles:
+    return ConfigFiles(folder, example("b2bua.yaml"), example("destinations.yaml"))
+
+
+def test_the_full_example_is_refused_only_for_what_is_not_available_yet(tmp_path: Path) -> None:
+    problems = full_example(tmp_path).problems(ENVIRON)
+
+    assert [(problem.key, problem.message) for problem in problems] == [
+        ("sip.listen[1]", "tcp listeners: not available yet"),
+        ("sip.listen[2]", "tls listeners: not available yet"),
+        ("sip.tls", "tls: not available yet"),
+        ("trunks.acme-sbc.accept.auth", "auth: not available yet"),
+        ("routes[0].assistant", "assistant: not available yet"),
+        ("billing.encryption", "tls/srtp is the default and not available yet, set udp/rtp"),
+        ("billing.hold_music", "hold_music: not available yet"),
+        ("desk-by-refer.method", "method refer: not available yet"),
+        ("back-to-sbc.method", "method bye: not available yet"),
+    ]
+
+
+def test_the_lines_it_is_refused_for_are_marked(tmp_path: Path) -> None:
+    files = full_example(tmp_path)
+    marked = {
+        (str(file), number)
+        for file in (files.main, files.destinations)
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if "# later" in line
+    }
+
+    refused = {(problem.position.file, problem.position.line) for problem in files.problems(ENVIRON)}
+
+    assert refused == marked
+
+
+def test_the_rest_of_the_full_example_loads(tmp_path: Path) -> None:
+    files = full_example(tmp_path)
+    main = files.main.read_text(encoding="utf-8").replace(", tcp:0.0.0.0:5060, tls:0.0.0.0:5061", "")
+    people = files.destinations.read_text(encoding="utf-8").replace("tls/srtp", "udp/rtp")
+    people = people.partition("desk-by-refer:")[0]
+    keep = [line for line in main.splitlines() if "# later" not in line or "listen:" in line]
+    kept_people = [line for line in people.splitlines() if "hold_music" not in line]
+    loaded = ConfigFiles(tmp_path, "\n".join(keep), "\n".join(kept_people)).load(ENVIRON)
+
+    assert loaded.advertised_address("10.1.1.1") == "10.0.0.5"
+    assert loaded.policy.allows("tel:+1-555-000-1000")
+    assert loaded.destinations["billing"].fallback == "front-desk"
+    assert [warning.message for warning in loaded.warnings] == ["checked, but not used yet"] * 2
+
+
+@pytest.mark.parametrize("variable", ENVIRON)
+def test_each_secret_of_the_full_example_is_needed_from_the_environment(
+    tmp_path: Path, variable: str
+) -> None:
+    environ = {name: value for name, value in ENVIRON.items() if name != variable}
+
+    messages = [problem.message for problem in full_example(tmp_path).problems(environ)]
+
+    assert f"the environment variable {variable} is not set" in messages
+
+
+def keys_of(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for below in schema.values():
+            yield from keys_of(below)
+
+
+def test_every_key_is_explained() -> None:
+    keys = {*keys_of(configuration_schema()), *keys_of(destinations_schema())}
+    explained = {word for code in re.findall(r"`([^`\n]+)`", PAGE) for word in re.findall(r"\w+", code)}
+
+    assert keys - explained == set()
