@@ -7,12 +7,16 @@ import gc
 import signal
 import socket
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from b2bua import __version__
+from b2bua.admission import LoopLoad
 from b2bua.call.registry import CallRegistry
-from b2bua.call.services import Records, Services
-from b2bua.config import Configuration, ConfigurationWatcher
+from b2bua.call.services import METHODS, Records, Services
+from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
+from b2bua.operations import Operations
 from b2bua.record_writer import RecordWriter
 from b2bua.telemetry.logs import get_logger
 from media.engine import MediaError
@@ -25,6 +29,9 @@ from sip_stack.errors import SipError
 from sip_stack.message import format_host_port
 from sip_stack.settings import EndpointSettings
 
+if TYPE_CHECKING:
+    from b2bua.http_api import ApiServer
+
 RELOAD_INTERVAL = 2.0
 """Seconds between looks at the configuration files. By content, so that renames and mounts are seen too."""
 
@@ -32,17 +39,19 @@ FAREWELL = 2.0
 """Seconds that the last BYEs get to be answered before the sockets close."""
 
 
-def build_services(configuration: Configuration, records: Records) -> Services:
-    """Stack, engine and resolver for this configuration; nothing is opened yet."""
-    sip, media = configuration.sip, configuration.media
-    advertise = AdvertisedAddresses(
-        sip.advertise.get("default"),
-        {peers: address for peers, address in sip.advertise.items() if peers != "default"},
-    )
+def build_services(current: Callable[[], Configuration], records: Records) -> Services:
+    """Stack, engine and resolver for the configuration in force; nothing is opened yet.
+
+    `current` is asked again for what a reload may change.
+    """
+    sip, media = current().sip, current().media
+    advertise = AdvertisedAddresses(lambda peer: current().advertised_address(peer))
     families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
     settings = NativeSettings(address=media.address, ports=(media.ports.first, media.ports.last))
     return Services(
-        stack=SipStack(EndpointSettings(user_agent=f"b2bua/{__version__}"), advertise=advertise),
+        stack=SipStack(
+            EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS), advertise=advertise
+        ),
         engine=NativeEngine(settings),
         resolver=Resolver(families=families),
         records=records,
@@ -75,9 +84,17 @@ class Application:
         self._watcher = ConfigurationWatcher(configuration)
         self._log = get_logger()
         self._stop = asyncio.Event()
+        self._reload_asked = asyncio.Event()
         self._records = RecordWriter(configuration.records.cdr)
-        self._services = build_services(configuration, self._records)
-        self.registry = CallRegistry(self._services, configuration)
+        self._operations = Operations(self._records, self.reload)
+        self._services = build_services(lambda: self.configuration, self._operations)
+        self.registry = self._operations.registry = CallRegistry(self._services, configuration)
+        self.registry.on_handoff = self._operations.remember
+        self._api: ApiServer | None = None
+        self._reloading = asyncio.Lock()
+        self._loop_load = LoopLoad(
+            self.registry.trunks.doorkeeper.measured, kept_up=self._services.stack.kept_up
+        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises `StartError`; prints the ready line on stdout."""
@@ -85,9 +102,9 @@ class Application:
         self._handle_signals()
         watcher = asyncio.create_task(self._watch(), name="configuration watcher")
         try:
-            sys.stdout.write(f"ready sip={','.join(listening)}\n")
+            sys.stdout.write(f"ready {listening}\n")
             sys.stdout.flush()
-            self._log.info("ready", sip=listening, node=self._services.node)
+            self._log.info("ready", listening=listening, node=self._services.node)
             await self._stop.wait()
             self._log.info("draining", calls=len(self.registry.calls), seconds=self._drain_seconds)
             await self.registry.drain(self._drain_seconds)
@@ -105,21 +122,48 @@ class Application:
             self.registry.end_all()
         self._stop.set()
 
-    async def _start(self) -> list[str]:
+    async def _start(self) -> str:
         """Open what is needed, in the order in which a failure costs least. Returns what we listen on."""
         try:
             self._records.start()
             await self._services.engine.start()
+            self._load_prompts(self.configuration)
             bound = await self._services.stack.start(listens(self.configuration))
+            api = await self._start_api()
+        except StartError:
+            await self._close()
+            raise
         except (OSError, MediaError, SipError) as error:
             await self._close()
             raise StartError(str(error)) from error
         self._services.stack.on_event = self.registry.deliver
-        self._services.stack.endpoint.admits = self.registry.admits
+        self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
+        self._loop_load.start()
         # What lives for the whole run need not be looked at by every collection.
         gc.collect()
         gc.freeze()
-        return [f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound]
+        sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
+        return f"sip={sip} api={api}" if api else f"sip={sip}"
+
+    async def _start_api(self) -> str:
+        """Open the HTTP API where one is configured; returns its address."""
+        configured = self.configuration.api
+        if configured is None:
+            return ""
+        # Imported here: FastAPI takes 45 MB and 0.4 s that a B2BUA without an API need not pay.
+        from b2bua.http_api import ApiServer, ApiStartError
+
+        self._api = ApiServer(configured.listen, configured.keys, self._operations)
+        try:
+            return format_host_port(*await self._api.start())
+        except ApiStartError as error:
+            raise StartError(str(error)) from error
+
+    def _load_prompts(self, configuration: Configuration) -> None:
+        """Load the hold music that is not loaded yet. Raises `MediaError` when a file cannot be read."""
+        for path in configuration.hold_music_files():
+            if path not in self._services.prompts:
+                self._services.prompts[path] = self._services.engine.load_prompt(path)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -129,28 +173,59 @@ class Application:
 
     def _hang_up_signal(self) -> None:
         self._records.reopen()
-        self.reload()
+        self._reload_asked.set()
 
-    def reload(self) -> bool:
-        """Take the edited configuration for new calls; a bad one changes nothing and is reported. True when taken."""
-        result = self._watcher.reload()
-        for problem in result.problems:
-            self._log.error("configuration_error", problem=str(problem))
-        if result.configuration is None:
-            return False
-        for key in result.restart_needed:
+    async def reload(self) -> ReloadResult:
+        """Take the edited configuration for new calls; a bad one changes nothing and is reported."""
+        async with self._reloading:  # the watcher, SIGHUP and the API may all ask at once
+            result = await asyncio.to_thread(self._watcher.reload)
+            if result.configuration is not None:
+                result = await self._with_prompts(result.configuration, result)
+            for problem in result.problems:
+                self._log.error("configuration_error", problem=str(problem))
+            if result.configuration is not None:
+                self._take(result.configuration, result.restart_needed)
+        return result
+
+    async def _with_prompts(self, configuration: Configuration, result: ReloadResult) -> ReloadResult:
+        """The result once its hold music is loaded; a failed one when a file cannot be read."""
+        try:
+            await asyncio.to_thread(self._load_prompts, configuration)
+        except MediaError as error:
+            where = Position(str(configuration.origin.path))
+            return ReloadResult(None, (Problem(where, "hold_music", str(error)),))
+        return result
+
+    def _take(self, configuration: Configuration, restart_needed: Iterable[str]) -> None:
+        for key in restart_needed:
             self._log.warning("restart_needed", key=key)
-        self.configuration = self.registry.configuration = result.configuration
-        self._log.info("configuration_reloaded", destinations=len(result.configuration.destinations))
-        return True
+        self.configuration = self.registry.configuration = configuration
+        self._services.stack.forget_flows()
+        if self._api is not None and configuration.api is not None:
+            self._api.replace_keys(configuration.api.keys)
+        self._log.info("configuration_reloaded", destinations=len(configuration.destinations))
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(RELOAD_INTERVAL)
-            if self._watcher.changed():
-                self.reload()
+            try:
+                async with asyncio.timeout(RELOAD_INTERVAL):
+                    await self._reload_asked.wait()
+            except TimeoutError:
+                pass
+            asked = self._reload_asked.is_set()
+            self._reload_asked.clear()
+            try:
+                # In a thread: a thousand destinations take a third of a second to read.
+                if asked or await asyncio.to_thread(self._watcher.changed):
+                    await self.reload()
+            except Exception:
+                # A defect of the watcher must not take the running calls with it.
+                self._log.exception("reload_failed")
 
     async def _close(self) -> None:
+        self._loop_load.stop()
+        if self._api is not None:
+            await self._api.close()
         await self._services.stack.close()
         await self._services.engine.close()
         await self._services.resolver.close()

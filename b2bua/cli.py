@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from b2bua import __version__
 from b2bua.config import (
@@ -52,10 +53,10 @@ def load(path: Path, overrides: list[str] | None) -> Configuration:
         configuration = load_configuration(path, os.environ, overrides or [])
     except ConfigurationError as error:
         for problem in error.problems:
-            errors.print(f"[bold red]error[/] {problem}", markup=True)
+            errors.print(f"[bold red]error[/] {escape(str(problem))}")
         raise typer.Exit(2) from None
     for warning in configuration.warnings:
-        errors.print(f"[bold yellow]warning[/] {warning}")
+        errors.print(f"[bold yellow]warning[/] {escape(str(warning))}")
     return configuration
 
 
@@ -78,7 +79,7 @@ def run(
     try:
         asyncio.run(application.run())
     except StartError as error:
-        errors.print(f"[bold red]error[/] {error}")
+        errors.print(f"[bold red]error[/] {escape(str(error))}")
         raise typer.Exit(1) from None
 
 
@@ -133,7 +134,7 @@ def call(
     configuration = load(config, set_)
     if destination not in configuration.destinations:
         known = ", ".join(sorted(configuration.destinations))
-        errors.print(f"[bold red]error[/] no destination {destination!r}; there are: {known}")
+        errors.print(f"[bold red]error[/] no destination {escape(repr(destination))}; there are: {known}")
         raise typer.Exit(2)
     logs.configure(log_level)
     raise typer.Exit(asyncio.run(place_probe_call(configuration, destination, seconds)))

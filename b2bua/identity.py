@@ -45,7 +45,11 @@ class Caller:
         uri = from_.parsed_uri
         privacy = ";".join(request.headers.get_all("Privacy")).lower()
         return cls(
-            user=uri.user or "" if isinstance(uri, SipUri) else uri.number if isinstance(uri, TelUri) else "",
+            user=uri.username or ""
+            if isinstance(uri, SipUri)
+            else uri.number
+            if isinstance(uri, TelUri)
+            else "",
             display=from_.display or "",
             private=any(level in privacy for level in ("id", "user", "header")),
             max_forwards=max((request.max_forwards if request.max_forwards is not None else 70) - 1, 0),

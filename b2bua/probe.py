@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from b2bua.app import build_services, listens, say_goodbye
+from b2bua.call import story
 from b2bua.call.call import Call
 from b2bua.call.clock import CallClock
 from b2bua.call.events import CallEvent
@@ -30,7 +31,7 @@ class _NoRecords:
 
 async def place_probe_call(configuration: Configuration, destination: str, seconds: float) -> int:
     """Call `destination` and its fallbacks from a port of its own, print each attempt; 0 if answered, else 1."""
-    services = build_services(configuration, _NoRecords())
+    services = build_services(lambda: configuration, _NoRecords())
     console = Console(highlight=False)
     await services.engine.start()
     await services.stack.start([replace(where, port=0) for where in listens(configuration)])
@@ -50,7 +51,7 @@ async def place_probe_call(configuration: Configuration, destination: str, secon
         inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
         call = Call(services, configuration, record, inbox, get_logger().bind(call_id=record.call_id))
         caller = Caller(user="probe", display="b2bua probe", private=False, max_forwards=70)
-        await call.originate(configuration.destinations[destination], caller, seconds)
+        await call.live(story.of_probe(call, configuration.destinations[destination], caller, seconds))
         console.print(_table(record))
         return 0 if record.answered is not None else 1
     finally:

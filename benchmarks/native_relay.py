@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 
 from media.engine import Address, Codec, MediaEvent, StreamParameters
 from media.native import NativeEngine, NativeSettings
@@ -19,9 +20,9 @@ def _parameters(peer: str, codec: Codec) -> StreamParameters:
     return StreamParameters(remote, None, codec, 0 if codec is Codec.PCMU else 8, telephone_event=101)
 
 
-async def relay(second_codec: Codec) -> None:
+async def relay(second_codec: Codec, settings: NativeSettings) -> None:
     """Opens the calls of standard input, answers on standard output, and stays until it is killed."""
-    engine = NativeEngine(NativeSettings(ports=(10000, 59999)))
+    engine = NativeEngine(settings)
     await engine.start()
     calls = []
     for line in iter(sys.stdin.readline, "\n"):
@@ -38,4 +39,10 @@ async def relay(second_codec: Codec) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(relay(Codec.PCMA if "--transcode" in sys.argv else Codec.PCMU))
+    plain = NativeSettings(ports=(10000, 59999))
+    asyncio.run(
+        relay(
+            Codec.PCMA if "--transcode" in sys.argv else Codec.PCMU,
+            replace(plain, gather=0.0) if "--no-gather" in sys.argv else plain,
+        )
+    )

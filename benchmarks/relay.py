@@ -1,8 +1,9 @@
 """The RTP relay against rtpengine and the barest epoll loop: CPU per packet, and how many calls fit one core.
 
-`benchmarks/relay.py` measures and writes `benchmarks/relay_results.md`; `--quick` takes a minute and is good for a
-look. Candidates take turns within each round, tables show medians with minimum and maximum. A call is two directions
-of 50 packets per second, 172 octets. The relay has one core, the load the other; do not run it beside other work.
+`benchmarks/relay.py` measures and writes `benchmarks/relay_results.md` (about 20 minutes; 5 with `--skip-maximum`;
+`--quick` takes one, for a look, and writes nothing).
+Candidates take turns within each round; tables show medians with minimum and maximum. A call is two directions of 50
+packets per second, 172 octets. The relay has one core and the load the other: run nothing else beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,31 +25,13 @@ from relays import GENERATOR, RELAYS, ROOT
 
 RELAY_CORE, LOAD_CORE = 1, 0
 MAX_LOSS, MAX_P99_US = 0.001, 20_000
-LOWEST, HIGHEST = 200, 4_800
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One measurement of one relay at one number of calls."""
-
-    calls: int
-    loss: float
-    p50_us: int
-    p99_us: int
-    cpu_us: float
-    """CPU time of the relay per packet relayed, in microseconds."""
-    kept_up: bool
-    """The generator sent what it should have: otherwise the figures say nothing about the relay."""
-
-    @property
-    def passed(self) -> bool:
-        """Within both bounds."""
-        return self.kept_up and self.loss < MAX_LOSS and self.p99_us < MAX_P99_US
+FEWEST, MOST = 800, 4_800
+"""Where the search for the maximum looks; the open-file limit is near the upper end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How thorough a run is."""
+    """How thorough a run is. The warm-up outlasts the seconds in which rtpengine still learns addresses."""
 
     rounds: int
     warmup: int
@@ -56,26 +39,173 @@ class Plan:
     search_steps: int
 
 
-def measure(name: str, calls: int, plan: Plan, *, core: int | None = None) -> Step:
+FULL = Plan(rounds=3, warmup=4, seconds=4, search_steps=5)
+QUICK = Plan(rounds=1, warmup=4, seconds=3, search_steps=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One measurement of one relay at one number of calls."""
+
+    loss: float
+    p50_us: int
+    p99_us: int
+    cpu_us: float
+    """CPU time of the relay per packet it relayed, in microseconds."""
+    waited: float
+    """Share of the time in which the relay was ready to run and a neighbour had its core: what a p99 of
+    milliseconds at a low load means."""
+    kept_up: bool
+    """The generator sent what it should have; otherwise the step says nothing about the relay."""
+
+    @property
+    def passed(self) -> bool:
+        """Within both bounds: socket buffers hide overload from the loss alone."""
+        return self.kept_up and self.loss < MAX_LOSS and self.p99_us < MAX_P99_US
+
+
+def measure(name: str, calls: int, plan: Plan) -> Step:
     """Runs a relay with this many calls."""
-    load_core = LOAD_CORE if core is None else core
-    with subprocess.Popen(["true"]):
-        pass
-    generator: subprocess.Popen[str] | None = None
-    sources = _Sources(plan, load_core)
-    try:
-        peers = sources.peers(calls)
+    law = "PCMA" if name == "ours, transcoding" else "PCMU"
+    settings = [str(plan.warmup), str(plan.seconds), law]
+    command = ["taskset", "-c", str(LOAD_CORE), str(GENERATOR), "load", *settings]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
+        assert generator.stdin is not None
+        assert generator.stdout is not None
+        sources = generator.stdout.readline().split()
+        # The generator gives stream n its socket n modulo the number of sockets; a call is two streams.
+        peers = [(sources[2 * n % len(sources)], sources[(2 * n + 1) % len(sources)]) for n in range(calls)]
         with RELAYS[name](RELAY_CORE, peers) as running:
-            figures = sources.run(running.pid, running.sides)
-    finally:
-        sources.close()
-    assert generator is None
-    expected = 100 * calls * plan.seconds
+            sides = "".join(f"{a} {b}\n" for a, b in running.sides)
+            generator.stdin.write(f"{running.pid}\n{sides}\n")
+            generator.stdin.flush()
+            figures = json.loads(generator.stdout.readline())
     return Step(
-        calls=calls,
         loss=max(0.0, 1 - figures["received"] / max(1, figures["sent"])),
-        p50_us=int(figures["p50_us"]),
-        p99_us=int(figures["p99_us"]),
+        p50_us=figures["p50_us"],
+        p99_us=figures["p99_us"],
         cpu_us=figures["cpu_ns"] / 1000 / max(1, figures["received"]),
-        kept_up=figures["sent"] > 0.98 * expected,
+        waited=figures["wait_ns"] / figures["elapsed_ns"],
+        kept_up=figures["sent"] > 0.98 * 100 * calls * plan.seconds,
     )
+
+
+def passes(name: str, calls: int, plan: Plan) -> bool:
+    """A failed step is repeated once: a neighbour's burst is not the relay's limit, and passing is as lucky."""
+    return measure(name, calls, plan).passed or measure(name, calls, plan).passed
+
+
+def most_calls(name: str, plan: Plan) -> int:
+    """The largest number of calls within both bounds, by halving the ratio of a passing and a failing number."""
+    low, high = FEWEST, MOST
+    for _ in range(plan.search_steps):
+        middle = round((low * high) ** 0.5)
+        if passes(name, middle, plan):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Minimum, median and maximum, the way the tables show them."""
+    low, middle, high = (form.format(f(values)) for f in (min, statistics.median, max))
+    return middle if len(values) == 1 else f"{low} / **{middle}** / {high}"
+
+
+def cpu_table(names: Sequence[str], calls: int, plan: Plan) -> list[str]:
+    """CPU per packet and latency of every relay at one number of calls, in interleaved rounds."""
+    steps: dict[str, list[Step]] = {name: [] for name in names}
+    for _ in range(plan.rounds):
+        for name in names:
+            steps[name].append(measure(name, calls, plan))
+            say(f"{calls} calls, {name}: {steps[name][-1]}")
+    lines = [
+        f"### {calls} calls",
+        "",
+        "| relay | CPU µs per packet | ratio to rtpengine | p50 µs | p99 µs | waited for its core | loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        ratios = [a.cpu_us / b.cpu_us for a, b in zip(steps[name], steps["rtpengine"], strict=True)]
+        lines.append(
+            f"| {name} | {spread([s.cpu_us for s in steps[name]], '{:.2f}')} | {spread(ratios, '{:.2f}')} "
+            f"| {spread([s.p50_us for s in steps[name]], '{:.0f}')} "
+            f"| {spread([s.p99_us for s in steps[name]], '{:.0f}')} "
+            f"| {spread([s.waited * 100 for s in steps[name]], '{:.1f}')} % "
+            f"| {max(s.loss for s in steps[name]):.3%}{'' if all(s.kept_up for s in steps[name]) else ' (*)'} |"
+        )
+    return [*lines, ""]
+
+
+def maximum_table(names: Sequence[str], plan: Plan) -> list[str]:
+    """The most calls on one core, in interleaved rounds."""
+    found: dict[str, list[int]] = {name: [] for name in names}
+    for _ in range(plan.rounds):
+        for name in names:
+            found[name].append(most_calls(name, plan))
+            say(f"most calls, {name}: {found[name][-1]}")
+    lines = [
+        "### Most calls on one core (loss < 0.1 % and p99 added latency < 20 ms)",
+        "",
+        "| relay | calls |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {spread(found[name], '{:.0f}')} |" for name in names]
+    return [*lines, ""]
+
+
+def machine() -> str:
+    """One line about where this ran."""
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "name" in line
+        ),
+        platform.machine(),
+    )
+    return f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def say(text: str) -> None:
+    """Progress, to standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """Builds the generator, measures, and writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round, no search for the maximum, no report"
+    )
+    parser.add_argument("--skip-maximum", action="store_true", help="no search for the most calls")
+    parser.add_argument(
+        "--only", nargs="*", choices=list(RELAYS), help="the relays to compare with rtpengine"
+    )
+    options = parser.parse_args()
+    plan = QUICK if options.quick else replace(FULL, search_steps=0) if options.skip_maximum else FULL
+    build = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
+    subprocess.run([*build, "--no-default-features"], cwd=ROOT, check=True)
+    names = [name for name in RELAYS if not options.only or name in options.only or name == "rtpengine"]
+    report = [
+        f"## {datetime.now(UTC):%Y-%m-%d}, {machine()}",
+        "",
+        f"{plan.rounds} interleaved rounds of {plan.seconds} s after {plan.warmup} s warm-up; minimum / **median** / "
+        "maximum. (*) the generator fell behind: not the relay's figure. Loopback charges the receive path to the "
+        "sender.",
+        "",
+    ]
+    for calls in (200, 1_000):
+        report += cpu_table(names, calls, plan)
+    if plan.search_steps:
+        report += maximum_table([name for name in names if "," not in name], plan)
+    text = "\n".join(report)
+    sys.stdout.write(text + "\n")
+    if not options.quick:
+        (ROOT / "benchmarks/relay_results.md").write_text(f"# RTP relay\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,10 @@ class Running:
     pid: int
     sides: list[Pair]
     """Where it takes the packets of each call's peers."""
+
+
+Relay = Callable[[int, list[Pair]], AbstractContextManager[Running]]
+"""Runs a relay on a core for the peers of some calls."""
 
 
 @contextmanager
@@ -50,19 +54,16 @@ def speaking_lines(command: list[str], core: int, peers: list[Pair]) -> Iterator
         process.communicate()
 
 
-@contextmanager
-def ours(core: int, peers: list[Pair]) -> Iterator[Running]:
+def native(*options: str) -> Relay:
     """The native engine in a Python process."""
-    with speaking_lines([sys.executable, str(ROOT / "benchmarks/native_relay.py")], core, peers) as running:
-        yield running
 
+    @contextmanager
+    def relay(core: int, peers: list[Pair]) -> Iterator[Running]:
+        command = [sys.executable, str(ROOT / "benchmarks/native_relay.py"), *options]
+        with speaking_lines(command, core, peers) as running:
+            yield running
 
-@contextmanager
-def transcoding(core: int, peers: list[Pair]) -> Iterator[Running]:
-    """The native engine with PCMU on one side and PCMA on the other."""
-    command = [sys.executable, str(ROOT / "benchmarks/native_relay.py"), "--transcode"]
-    with speaking_lines(command, core, peers) as running:
-        yield running
+    return relay
 
 
 @contextmanager
@@ -77,11 +78,11 @@ def rtpengine(core: int, peers: list[Pair]) -> Iterator[Running]:
     """Debian's rtpengine-daemon without its kernel module, one media thread, over the ng protocol."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
+        command = ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
+        command += ["--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=1"]
+        command += ["--port-min=10000", "--port-max=59999", "--foreground", "--log-stderr", "--log-level=1"]
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
-            + ["--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=1"]
-            + ["--port-min=10000", "--port-max=59999", "--foreground", "--log-stderr", "--log-level=1"]
-            + [f"--pidfile={folder}/pid", "--timeout=3600"],
+            [*command, f"--pidfile={folder}/pid", "--timeout=3600"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -89,7 +90,9 @@ def rtpengine(core: int, peers: list[Pair]) -> Iterator[Running]:
         try:
             control = NgControl(port)
             control.wait_ready()
-            yield Running(process.pid, [control.open_call(number, *pair) for number, pair in enumerate(peers)])
+            yield Running(
+                process.pid, [control.open_call(number, *pair) for number, pair in enumerate(peers)]
+            )
         finally:
             process.kill()
             process.wait()
@@ -125,9 +128,7 @@ class NgControl:
 
     def _ask(self, command: dict[str, str]) -> str:
         self._cookie += 1
-        entries = "".join(
-            f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(command.items())
-        )
+        entries = "".join(f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(command.items()))
         for _ in range(3):
             self._socket.send(f"{self._cookie} d{entries}e".encode())
             try:
@@ -159,4 +160,10 @@ def _free_port() -> int:
     return port
 
 
-RELAYS = {"ours": ours, "ours, transcoding": transcoding, "rtpengine": rtpengine, "bare epoll": bare}
+RELAYS: dict[str, Relay] = {
+    "ours": native(),
+    "ours, gather 0": native("--no-gather"),
+    "ours, transcoding": native("--transcode"),
+    "rtpengine": rtpengine,
+    "bare epoll": bare,
+}

@@ -18,11 +18,18 @@ class Exhausted(Exception): ...
 class Engine:
     """Worker threads and the port pool. `low` and `high` 0: any port pair the system has.
 
-    `quarantine` is in seconds, `receive_buffer` in octets (SO_RCVBUF).
+    `quarantine` and `gather` are in seconds, `receive_buffer` in octets (SO_RCVBUF).
     """
 
     def __new__(
-        cls, address: str, low: int, high: int, quarantine: float, workers: int, receive_buffer: int
+        cls,
+        address: str,
+        low: int,
+        high: int,
+        quarantine: float,
+        workers: int,
+        receive_buffer: int,
+        gather: float,
     ) -> Engine: ...
     def fileno(self) -> int:
         """Readable while `drain` has something."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 Address = tuple[str, int]
@@ -88,6 +89,16 @@ class LegStatistics:
 
 
 @runtime_checkable
+class Prompt(Protocol):
+    """Sound that was loaded once and may be played on any number of legs of its engine at the same time."""
+
+    @property
+    def duration_ms(self) -> int:
+        """Length of one pass, rounded down."""
+        ...
+
+
+@runtime_checkable
 class MediaLeg(Protocol):
     """One RTP stream each way between us and a peer."""
 
@@ -109,6 +120,12 @@ class MediaLeg(Protocol):
     def set_media_timeout(self, seconds: float | None) -> None:
         """Reports `MediaTimeout` after this long without valid RTP, counted from now; None stops watching.
         The watch stands still while `receive` is False and starts again when it turns True."""
+        ...
+
+    def watch_silence(self, quiet_ms: int | None) -> None:
+        """From now on: reports `Quiet` once the peer has been silent for this long (no packets, comfort noise, or
+        audio below -44 dBov), and stops watching. None stops earlier. The watch stands still while `receive` is
+        False. Raises `MediaError` below 20 ms."""
         ...
 
     def statistics(self) -> LegStatistics:
@@ -142,6 +159,31 @@ class DtmfDigit:
 
 
 @dataclass(frozen=True, slots=True)
+class Switched:
+    """How a `hear_when_heard` went on; reported once for each, unless it was superseded or a leg closed."""
+
+    listener: MediaLeg
+    heard: bool
+    """True: the new source was heard and the listener hears it. False: the time ran out; the listener hears silence
+    in time until the source is heard (which is not reported again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The peer of a leg has been silent for the time given to `watch_silence`. Reported once per watch."""
+
+    leg: MediaLeg
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnded:
+    """A prompt that was not looped has been played to its end; the leg hears silence in time now. Not reported when
+    the leg was given another source before."""
+
+    leg: MediaLeg
+
+
+@dataclass(frozen=True, slots=True)
 class EngineLost:
     """The engine failed under this call: its legs are gone and carry no more audio. The call must end
     (11070)."""
@@ -149,7 +191,7 @@ class EngineLost:
     reason: str
 
 
-MediaEvent = FirstPacket | MediaTimeout | DtmfDigit | EngineLost
+MediaEvent = FirstPacket | MediaTimeout | DtmfDigit | Switched | Quiet | PromptEnded | EngineLost
 OnMediaEvent = Callable[[MediaEvent], None]
 
 
@@ -171,7 +213,24 @@ class MediaCall(Protocol):
         ...
 
     def unbridge(self, leg: MediaLeg) -> None:
-        """`leg` hears nobody and is heard by nobody; it still counts, latches and watches its timeout."""
+        """`leg` hears nobody and is heard by nobody; it still counts, latches and watches its timeout. Nothing is
+        sent to it."""
+        ...
+
+    def hear(self, listener: MediaLeg, source: MediaLeg | Prompt | None, *, loop: bool = True) -> None:
+        """`listener` hears `source` from now on and nothing else; who hears `listener` stays as it is. None is
+        silence in time: RTP keeps flowing, 20 ms of silence after the other. A prompt begins at its beginning, 20 ms
+        after the last packet to the listener; `loop` repeats it without a seam, without it `PromptEnded` follows
+        and then silence in time. A leg may be heard by several listeners. All of it is one RTP stream to the
+        listener. Raises `MediaError` for a leg of another call, a leg hearing itself or a prompt of another kind
+        of engine; closed legs are ignored, and a listener whose source closes hears nobody."""
+        ...
+
+    def hear_when_heard(self, listener: MediaLeg, source: MediaLeg, *, within_ms: int = 500) -> None:
+        """`listener` goes on hearing what it hears until the next valid RTP packet of `source` comes, which is the
+        first it hears of it: nothing of the old source follows. When none came `within_ms`, the listener hears
+        silence in time until one does. Either is reported by `Switched`. Any other `hear`, `hear_when_heard`,
+        `bridge` or `unbridge` of the listener ends the wait. Errors as for `hear`."""
         ...
 
     def close_leg(self, leg: MediaLeg) -> None:
@@ -204,6 +263,16 @@ class Engine(Protocol):
     def open_call(self, on_event: OnMediaEvent) -> MediaCall:
         """A call without legs. `on_event` runs on the event loop, never from inside a method of this
         contract."""
+        ...
+
+    def load_prompt(self, path: Path) -> Prompt:
+        """Reads a WAV file (PCM of 8 to 32 bits, float, A-law or mu-law; any number of channels; 4 to 192 kHz) and
+        converts it once to 8 kHz G.711 of both laws. Works before `start`. Takes about 0.1 s per minute of sound:
+        meant for loading the configuration. Raises `MediaError` naming the file when it cannot be used."""
+        ...
+
+    def ringback(self) -> Prompt:
+        """A generated ringing tone: 440 and 480 Hz together, 2 s on and 4 s off."""
         ...
 
     async def close(self) -> None:

@@ -52,6 +52,9 @@ class NativeSettings:
     """Media threads. One carries thousands of legs; more than the machine has cores gains nothing."""
     receive_buffer: int = 65536
     """SO_RCVBUF of each socket in octets: how much a stall of ours may pile up (about a second of audio)."""
+    gather: float = 0.00015
+    """Seconds a busy worker lets packets gather before it takes the next few: adds at most this much latency and
+    halves the cost of a packet at a few hundred calls, where waking up is dearer than relaying. 0 turns it off."""
 
 
 class NativeEngine:
@@ -88,6 +91,7 @@ class NativeEngine:
                 self._settings.quarantine,
                 self._settings.workers,
                 self._settings.receive_buffer,
+                self._settings.gather,
             )
         )
         self._loop = asyncio.get_running_loop()

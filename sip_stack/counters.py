@@ -9,6 +9,8 @@ class Counters:
     __slots__ = (
         "forked_answers",
         "keepalives",
+        "large_by_stream",
+        "large_datagrams",
         "lost_flows",
         "no_flow",
         "over_limit",
@@ -22,6 +24,7 @@ class Counters:
         "timeouts",
         "unanswerable",
         "unheard",
+        "unread",
     )
 
     def __init__(self) -> None:
@@ -34,7 +37,9 @@ class Counters:
         self.unanswerable = 0
         """Malformed messages whose answer would have nowhere to go, malformed responses included."""
         self.unheard = 0
-        """Requests from sources that are not admitted; dropped without an answer."""
+        """Requests the gate silenced: read, and dropped without an answer."""
+        self.unread = 0
+        """Messages of sources that the gate does not hear; dropped without being read."""
         self.refused = 0
         """Requests the endpoint answered >= 400 by itself."""
         self.over_limit = 0
@@ -51,6 +56,10 @@ class Counters:
         """INVITE sessions begun, both sides."""
         self.timeouts = 0
         """Transactions that ended by silence."""
+        self.large_by_stream = 0
+        """Requests over 1300 octets that went by TCP in place of UDP."""
+        self.large_datagrams = 0
+        """Requests over 1300 octets that had to go by UDP: the network may lose their fragments."""
         self.lost_flows = 0
         """Calls of `Endpoint.lost`."""
         self.no_flow = 0

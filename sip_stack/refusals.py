@@ -39,6 +39,9 @@ class Refusal:
     status: int
     reason: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    stateless: bool = False
+    """Answer and forget (RFC 3261 section 8.2.7). Toward strangers: a refusal that is repeated until an ACK comes lets
+    a spoofed source aim ten packets at somebody with one."""
 
 
 def refusal(request: Request, settings: EndpointSettings, *, in_dialog: bool) -> Refusal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 Address = tuple[str, int]
 """An IP address literal without brackets, and a port 1..65535."""
@@ -36,7 +37,7 @@ class Flow:
     advertised: Address
     """What our Via and Contact say toward this peer."""
     connection: int = 0
-    """Number of the connection for stream transports, 0 for UDP."""
+    """Number of a connection that the peer made; 0 for UDP, and for connections that we make when we need one."""
 
     @property
     def reliable(self) -> bool:
@@ -50,3 +51,12 @@ class Transmit:
 
     data: bytes
     flow: Flow
+    fallback: Target | None = None
+    """Where to send them when the connection of `flow` is gone (RFC 3261 section 18.2.2); None: nowhere."""
+
+
+class FlowFor(Protocol):
+    """How the core asks the transports for a path; may raise TransportError."""
+
+    def __call__(self, target: Target, like: Flow | None = None, /) -> Flow:
+        """The flow to `target`, from the same socket as `like` when that makes sense."""

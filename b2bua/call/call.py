@@ -1,8 +1,8 @@
-"""The call: one caller and whoever they talk to, told as one coroutine.
+"""The call: one caller and whoever they talk to.
 
-`Call.run` reads as the story of a call: dial, bridge, wait for the hang-up. That the caller may leave at any moment
-is not part of the story: `next_event` raises `CallOver` in every phase, and `run` lets go of everything in one place,
-through the one `_end`.
+What is here holds in every phase: the legs, who the caller talks to, the events, and the one `end`. The phases read
+as a story in `story.py` and in `b2bua.handoff`. That the caller may leave at any moment is no part of any story:
+`next_event` raises `CallOver` in every phase.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
-from b2bua.call.dialing import DialFailed, Dialing
+from b2bua.call.bridge import Bridge
+from b2bua.call.dialing import DialFailed
 from b2bua.call.events import (
     AudioLost,
     AudioStarted,
@@ -19,32 +20,50 @@ from b2bua.call.events import (
     Cancelled,
     Digit,
     Ended,
+    HandoffStopped,
     HangUp,
     MediaLost,
-    Progress,
+    Quiet,
     ShutDown,
+    Switched,
 )
 from b2bua.call.inbox import Inbox
 from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout
+from media.engine import Quiet as MediaQuiet
+from media.engine import Switched as MediaSwitched
 
 if TYPE_CHECKING:
-    from b2bua.call.agent_leg import AgentLeg
     from b2bua.call.caller_leg import CallerLeg
+    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.leg import Leg
     from b2bua.call.record import CallRecord
     from b2bua.call.services import Services
-    from b2bua.config import Configuration, Destination
-    from b2bua.identity import Caller
+    from b2bua.config import Configuration
+    from b2bua.handoff.handoff import Handoff
     from b2bua.telemetry.logs import Logger
     from media.engine import MediaCall, MediaEvent, MediaLeg
+    from sip_stack.message import Request
+    from sip_stack.transaction import ServerTransaction
+
+    OnRefer = Callable[["Call", Leg, ServerTransaction, Request], None]
+
+
+def _decline_refer(call: Call, leg: Leg, transaction: ServerTransaction, request: Request) -> None:
+    leg.respond(transaction, 603, [("Warning", '399 b2bua "Nobody may refer here"')])
 
 
 class CallOver(Exception):
     """The call is over, whatever it was doing: the caller left, time is up, somebody hung up."""
 
-    def __init__(self, outcome: cause.Outcome) -> None:
+    def __init__(self, outcome: cause.Outcome, leg: Leg | None = None) -> None:
         super().__init__(outcome.name)
         self.outcome = outcome
+        self.leg = leg
+        """The leg whose far end left, if that was it."""
+
+
+class HandoffCancelled(Exception):
+    """The handoff in hand is no longer wanted."""
 
 
 class Call:
@@ -68,7 +87,21 @@ class Call:
         self.inbox = inbox
         self.log = log
         self.caller: CallerLeg | None = None
+        self.peer: DialledLeg | None = None
+        """Whom the caller talks to: the assistant, later the human; None while that is nobody."""
+        self.last_peer: DialledLeg | None = None
+        """Who that was before."""
+        self.peer_outcome = cause.local("normal_hangup")
+        """How that ended."""
+        self.handoff: Handoff | None = None
+        """The handoff under way; one at a time."""
+        self.handoffs: list[Handoff] = []
+        self.on_refer: OnRefer = _decline_refer
+        """What answers a REFER on one of the legs."""
+        self.on_handoff: Callable[[Handoff], None] = lambda handoff: None
+        """Told of every handoff that begins."""
         self.legs: list[Leg] = []
+        self.bridge: Bridge | None = None
         self.answered = False
 
     @property
@@ -76,27 +109,25 @@ class Call:
         """Our name for the call, in every log line and record."""
         return self.record.call_id
 
+    @property
+    def over(self) -> bool:
+        """True once the call has ended."""
+        return self.record.outcome is not None
+
     def add_leg(self, leg: Leg) -> None:
         """Keep a leg: its events are heard, its end is this call's business, its record is written."""
         self.legs.append(leg)
         self.record.legs.append(leg.record)
 
-    async def connect(self, destination: Destination) -> None:
-        """Connect the caller to `destination` (or its fallbacks) and stay until somebody hangs up."""
-        assert self.caller is not None, "a caller is connected after its leg was added"
-        await self._until_over(self._connect_caller(self.caller, destination))
-
-    async def originate(self, destination: Destination, caller: Caller, seconds: float) -> None:
-        """Call `destination` with nobody on our side, stay for `seconds` after the answer, then hang up."""
-        await self._until_over(self._place(destination, caller, seconds))
-
-    async def _until_over(self, story: Coroutine[None, None, cause.Outcome]) -> None:
+    async def live(self, story: Coroutine[None, None, cause.Outcome]) -> None:
         """Live through a story to its end, however it ends."""
         try:
             outcome = await story
         except (CallOver, DialFailed) as over:
             outcome = over.outcome
         self.end(outcome)
+
+    # -- events --------------------------------------------------------------------------------------------------------
 
     def deliver_media(self, event: MediaEvent) -> None:
         """Hear one event of the media engine."""
@@ -107,8 +138,12 @@ class Call:
                 self._tell(media, AudioStarted)
             case MediaTimeout(media):
                 self._tell(media, AudioLost)
-            case DtmfDigit(media, digit, _):
-                self._tell(media, lambda leg: Digit(leg, digit))
+            case MediaQuiet(media):
+                self._tell(media, Quiet)
+            case MediaSwitched(media, heard):
+                self._tell(media, lambda leg: Switched(leg, heard))
+            case DtmfDigit(media, digit, duration_ms):
+                self._tell(media, lambda leg: Digit(leg, digit, duration_ms, in_audio=True))
 
     def _tell(self, media: MediaLeg, event: Callable[[Leg], CallEvent]) -> None:
         for leg in self.legs:
@@ -118,8 +153,8 @@ class Call:
     async def next_event(self, deadline: float) -> CallEvent:
         """The next event a phase has to look at.
 
-        Raises `TimeoutError` at `deadline` (loop time) and `CallOver` when the call ended meanwhile, so that no
-        phase can forget that it may.
+        Raises `TimeoutError` at `deadline` (loop time), `CallOver` when the call ended meanwhile and
+        `HandoffCancelled` when the handoff in hand did, so that no phase can forget that they may.
         """
         event = await self.inbox.get(deadline)
         match event:
@@ -130,71 +165,68 @@ class Call:
             case HangUp(source):
                 raise CallOver(cause.local("normal_hangup", source=source))
             case Cancelled(leg) if leg is self.caller:
-                raise CallOver(cause.local("cancel", source="caller"))
+                raise CallOver(cause.local("cancel", source="caller"), leg)
             case Ended(leg, outcome) if leg is self.caller:
-                raise CallOver(outcome)
-            case AudioLost(leg) if self.answered and leg in self.legs:
+                raise CallOver(outcome, leg)
+            case AudioLost(leg) if self.answered and leg in (self.caller, self.peer):
                 raise CallOver(cause.local("media_timeout", source=leg.role))
+            case HandoffStopped(handoff) if handoff is self.handoff and not handoff.is_connected:
+                raise HandoffCancelled
+            case Ended(leg, outcome) if leg is self.peer:
+                # Whatever is under way goes on without them; who tells the story looks at `peer` when it is done.
+                self._lose_peer(outcome)
+        if self.bridge is not None:
+            self.bridge.hear(event)
         return event
 
-    async def _connect_caller(self, caller: CallerLeg, destination: Destination) -> cause.Outcome:
-        agent = await self._dial(destination, caller.identity, self._alert_caller)
-        self.media.bridge(caller.media, agent.media)
-        caller.answer()
-        self._answered_now(agent, caller, agent)
-        return await self._until_hang_up(agent, agent.timers.time_limit)
+    # -- who hears whom ------------------------------------------------------------------------------------------------
 
-    async def _place(self, destination: Destination, caller: Caller, seconds: float) -> cause.Outcome:
-        agent = await self._dial(destination, caller, lambda _leg, _progress: None)
-        self._answered_now(agent, agent)
-        outcome = await self._until_hang_up(agent, seconds)
-        return cause.local("normal_hangup", source="b2bua") if outcome.event == "time_limit" else outcome
+    def join(self, one: Leg, other: Leg, *, heard_already: bool = False) -> None:
+        """Let two legs hear each other from now on, and know of each other's hold.
 
-    async def _dial(
-        self, destination: Destination, caller: Caller, alert: Callable[[AgentLeg, Progress], None]
-    ) -> AgentLeg:
-        """An answered leg at `destination` or the first of its fallbacks that answers; raises the last failure."""
-        dialing = Dialing(self, caller, alert)
-        while True:
-            try:
-                return await dialing.dial(destination)
-            except DialFailed:
-                if destination.fallback is None:
-                    raise
-                self.log.info("fallback", destination=destination.name, fallback=destination.fallback)
-                destination = self.configuration.destinations[destination.fallback]
+        `heard_already`: the media engine joined them before, only the signalling side is left to do.
+        """
+        self.bridge = Bridge(self.media, one, other, joined=heard_already)
 
-    def _answered_now(self, agent: AgentLeg, *watched: Leg) -> None:
-        self.answered = True
+    def note_answered(self, peer: DialledLeg) -> None:
+        """The caller talks to `peer` now: it was answered, its audio is watched."""
+        self.peer = peer
         now = self.services.now()
-        self.record.answered = now
-        for leg in watched:
-            leg.watch_audio(agent.timers.media_timeout)
-        self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
+        peer.watch_audio(peer.timers.media_timeout)
+        if self.caller is not None:
+            self.caller.watch_audio(peer.timers.media_timeout)
+        if not self.answered:
+            self.answered = True
+            self.record.answered = now
+            self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
 
-    def _alert_caller(self, agent: AgentLeg, progress: Progress) -> None:
-        """Pass ringing on to the caller, and with early media let them hear it."""
-        assert self.caller is not None
-        if progress.early_media:
-            self.media.bridge(self.caller.media, agent.media)
-            self.caller.early_media()
-        else:
-            self.caller.ring()
+    def release_peer(self, outcome: cause.Outcome) -> None:
+        """Hang up on whom the caller talks to; the caller stays."""
+        if self.peer is not None:
+            self.peer.hang_up(outcome)
+            self._lose_peer(outcome)
 
-    async def _until_hang_up(self, agent: AgentLeg, seconds: float) -> cause.Outcome:
-        deadline = self.services.now() + seconds
-        while True:
-            try:
-                event = await self.next_event(deadline)
-            except TimeoutError:
-                return cause.local("time_limit")
-            match event:
-                case Ended(leg, outcome) if leg is agent:
-                    return outcome
+    def drop_dialled(self, outcome: cause.Outcome) -> None:
+        """Let go of every leg that is being dialled, and of none that the caller talks to."""
+        for leg in self.legs:
+            if leg is not self.caller and leg is not self.peer and not leg.over:
+                leg.hang_up(outcome)
+                self.media.close_leg(leg.media)
+
+    def _lose_peer(self, outcome: cause.Outcome) -> None:
+        assert self.peer is not None
+        self.last_peer, self.peer_outcome, self.peer = self.peer, outcome, None
+        self.bridge = None
+        if self.caller is not None:
+            # Nobody watches the audio of a caller who waits: there is nobody they would talk to.
+            self.caller.watch_audio(0)
+            self.media.hear(self.caller.media, None)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     def end(self, outcome: cause.Outcome) -> None:
         """The one end of a call: every leg is let go, ports are freed, the record is written. Only the first counts."""
-        if self.record.outcome is not None:
+        if self.over:
             return
         now = self.services.now()
         self.record.outcome = outcome
@@ -204,6 +236,9 @@ class Call:
             self.record.media[leg.role] = leg.statistics()
         for attempt in self.record.attempts:
             attempt.close(now, outcome)
+        for handoff in self.handoffs:
+            handoff.close(outcome, now)
+            self.record.handoffs.append(handoff.as_record())
         self.media.close()
         self.log.info(
             "ended",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.leg import Leg, describe, leg_record
 from b2bua.identity import Caller
 from sip_stack import events as sip
+from sip_stack.auth import Credentials
+from sip_stack.errors import RemoteError
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.headers import Header
+    from b2bua.sdp_bridge import LocalOffer
     from sip_stack.dialog.uas import ServerSession
     from sip_stack.message import Request
 
@@ -19,15 +24,23 @@ class CallerLeg(Leg):
     """The leg that a call exists for.
 
     Our session description toward the caller is made once and stays the same through early media, attempts and
-    the answer.
+    the answer. A caller without an offer gets ours in the 200 and answers it in the ACK.
     """
 
     def __init__(self, call: Call, session: ServerSession, request: Request) -> None:
-        """Understand the offer and take a port. Raises `RemoteError` (488) or `PortsExhausted`."""
+        """Understand the offer, if there is one, and take a port. Raises `RemoteError` (488) or `PortsExhausted`."""
         media = call.media.open_leg("caller")
         super().__init__(call, "caller", media, describe(call, media, session.flow))
-        media.set_remote(self.description.receive_offer(request.body_of_type("application/sdp")))
+        offer = request.body_of_type("application/sdp") or b""
+        self._offers = bool(offer.strip())
+        if self._offers:
+            self.description.receive_offer(offer)
+            self.agree()
+        self._our_offer: LocalOffer | None = None
+        """In our 200 to an INVITE without an offer, until the ACK brings the answer."""
         self._session = session
+        session.credentials = _credentials(call)
+        self.learn_methods(request)
         self._alerted = False
         self._early_media = False
         self._answered = False
@@ -48,11 +61,17 @@ class CallerLeg(Leg):
         self.flush()
 
     def early_media(self) -> None:
-        """183 with our description to the caller, once: from now on they hear the far end."""
+        """183 with our description to the caller, once: from now on they hear the far end.
+
+        A caller without an offer cannot hear anything yet (only a reliable 183 could carry ours): they get ringing.
+        """
         if self._early_media or self.over:
             return
+        if not self._offers:
+            self.ring()
+            return
         self._alerted = self._early_media = True
-        self._session.progress(self.now(), 183, body=self.description.make_answer())
+        self._session.progress(self.now(), 183, body=self.description.preview_answer())
         self.flush()
 
     def answer(self) -> None:
@@ -61,16 +80,45 @@ class CallerLeg(Leg):
             return
         self._answered = True
         self.record.answered = self.now()
-        self._session.answer(self.now(), body=self.description.make_answer())
+        if self._offers:
+            body = self.description.make_answer()
+            self.agree()
+        else:
+            self._our_offer = self.description.make_offer()
+            body = self._our_offer.body
+        self._session.answer(self.now(), body=body)
         self.flush()
+        self.reoffers.tell()
 
-    def hang_up(self, outcome: cause.Outcome) -> None:
+    def acknowledged(self, request: Request) -> None:
+        """Take the answer in the ACK if our 200 had the offer; a call without a good one cannot go on."""
+        offer, self._our_offer = self._our_offer, None
+        if offer is None:
+            super().acknowledged(request)
+            return
+        try:
+            self.description.receive_acknowledgement(offer, request.body_of_type("application/sdp"))
+        except RemoteError as error:
+            outcome = cause.local("media_not_acceptable", source=self.role, detail=error.reason)
+            self.log("answer_unusable", why=error.reason)
+            self.tell(events.Ended(self, outcome))
+            self.hang_up(outcome)
+            return
+        self.agree()
+        self.reoffers.tell()
+
+    def refer(self, refer_to: str, headers: Iterable[Header]) -> None:
+        """REFER the caller's side to somebody else; `ReferAnswered` and `ReferNotified` follow."""
+        referred_by = ("Referred-By", self._session.contact)
+        self.request("REFER", [("Refer-To", refer_to), referred_by, *headers])
+
+    def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:
             return
         self.over = True
         self.record.end("b2bua" if outcome.source == self.role else outcome.source, self.now())
         if self._answered:
-            self._session.bye(self.now(), headers=outcome.reason_headers())
+            self._session.bye(self.now(), headers=[*headers, *outcome.reason_headers()])
         else:
             status = outcome.caller_status or 500
             self._session.reject(self.now(), status, headers=outcome.reason_headers())
@@ -82,3 +130,10 @@ class CallerLeg(Leg):
                 self.record.end(self.role, self.now())
                 self.tell(events.Cancelled(self))
                 self.over = True
+
+
+def _credentials(call: Call) -> Credentials | None:
+    """What answers a trunk that challenges our requests in its own calls: what we call it with."""
+    trunk = call.configuration.trunks.get(call.record.trunk)
+    auth = trunk.outbound.auth if trunk is not None and trunk.outbound is not None else None
+    return None if auth is None else Credentials(auth.username, auth.password.get_secret_value(), auth.realm)

@@ -10,7 +10,7 @@ It does not decide when something ended (timers and legs do) and does not judge 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sip_stack.errors import LocalError
@@ -256,3 +256,14 @@ def from_response(
     if auth is not None:
         detail = f"{auth}; {detail}" if detail else auth
     return Outcome(CAUSES[event], source, status, reason, detail)
+
+
+def with_response(outcome: Outcome, status: int, reason: str | None = None) -> Outcome:
+    """The same outcome with the final response that came with it."""
+    return replace(outcome, sip_status=status, sip_reason=reason)
+
+
+def refer_refused(status: int | None, reason: str | None) -> Outcome:
+    """The outcome of a REFER that was not accepted; `status` is None after silence."""
+    event = "refer_timeout" if status is None else "refer_refused"
+    return Outcome(CAUSES[event], "caller", status, reason)

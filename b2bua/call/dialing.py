@@ -1,4 +1,4 @@
-"""Dialling a destination: its routes in order, each an attempt, each attempt over the addresses its name resolves to.
+"""Dialling a place: its routes in order or all together, each an attempt, each over the addresses its name resolves to.
 
 The timers of an attempt (docs/design.md "Timers of an attempt"):
 `connect_timeout` from an INVITE without credentials to the first response of any kind, then the next address;
@@ -8,21 +8,22 @@ The timers of an attempt (docs/design.md "Timers of an attempt"):
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
-from b2bua.call.agent_leg import AgentLeg
-from b2bua.call.events import Answered, CallEvent, Challenged, Failed, LegEvent, Progress
+from b2bua.call.dialled_leg import DialledLeg
+from b2bua.call.events import Answered, Challenged, Failed, LegEvent, Progress
 from b2bua.call.record import AttemptRecord
-from b2bua.headers import Header, HeaderRefused, Variables, combine, render
+from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
 from media.engine import PortsExhausted
 from sip_stack.errors import SipError
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.config import Destination, Timers
+    from b2bua.call.leg import Leg
+    from b2bua.config import Dialled, Timers
     from b2bua.identity import Caller
     from sip_stack.transport import Target
 
@@ -35,60 +36,205 @@ class DialFailed(Exception):
         self.outcome = outcome
 
 
-@dataclass(slots=True)
-class _Deadlines:
-    """When the attempt in hand stops waiting, and for what (loop time, seconds)."""
+def _nobody(leg: DialledLeg, progress: Progress) -> None:
+    """Whom a call without a caller tells that it rings."""
 
+
+@dataclass(slots=True)
+class Errand:
+    """On whose behalf a place is dialled, and where that is written down."""
+
+    role: str
+    """What the leg will be: `assistant` or `agent`."""
+    caller: Caller
+    """Who is shown to the far end."""
+    attempts: list[AttemptRecord]
+    """Each attempt made is added here."""
+    variables: Variables = field(default_factory=Variables)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Custom headers that came with the request; they win over the place's own."""
+    rendered: RenderedHeaders = field(default_factory=RenderedHeaders)
+    """What became of the custom headers of the last place dialled."""
+    alert: Callable[[DialledLeg, Progress], None] = _nobody
+    """Told when a far end rings or sends early media."""
+    reached: Callable[[], None] = lambda: None
+    """Told when a far end gave its first provisional response."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt under way. Deadlines are loop times (seconds)."""
+
+    record: AttemptRecord
+    timers: Timers
+    targets: Iterator[Target]
+    uri: str
     ring: float
     connect: float | None = None
     auth: float | None = None
+    failure: cause.Outcome = field(default_factory=lambda: cause.local("network_error"))
+    """What the last address said; the outcome when no other is left."""
 
-    def next(self) -> float:
+    def deadline(self) -> float:
         return min(moment for moment in (self.ring, self.connect, self.auth) if moment is not None)
 
-    def expired(self, now: float) -> str:
-        """The cause of what ran out at `now`; silence is told before the ring timeout, being the more precise."""
+    def expired(self, now: float) -> cause.Outcome:
+        """What ran out at `now`; silence is told before the ring timeout, being the more precise."""
         if self.auth is not None and now >= self.auth:
-            return "auth_timeout"
+            return cause.local("auth_timeout")
         if self.connect is not None and now >= self.connect:
-            return "network_error"
-        return "ring_timeout"
+            return cause.local("network_error", detail="no response")
+        return cause.local("ring_timeout")
 
 
 class Dialing:
-    """Dials on behalf of one call; every attempt made is added to the call's record."""
+    """Dials on behalf of one call."""
 
-    def __init__(self, call: Call, caller: Caller, alert: Callable[[AgentLeg, Progress], None]) -> None:
-        """`caller` is who is shown to the destination; `alert` is told when it rings or sends early media."""
+    def __init__(self, call: Call, errand: Errand) -> None:
         self._call = call
-        self._caller = caller
-        self._alert = alert
+        self._errand = errand
         self._services = call.services
 
-    async def dial(self, destination: Destination) -> AgentLeg:
-        """An answered leg at `destination`. Raises `DialFailed`, and `CallOver` when the caller left meanwhile."""
+    async def dial(self, place: Dialled, *, together: bool = False) -> DialledLeg:
+        """An answered leg at `place`. Raises `DialFailed`, and `CallOver` when the call ended meanwhile.
+
+        `together` rings all routes at once, and the first answer wins; else each has its turn.
+        """
+        if together:
+            return await self._contest(place, place.route)
         outcome = cause.local("network_error")
-        for uri in destination.route:
-            record = self._record(destination, uri)
+        for uri in place.route:
             try:
-                return await self._attempt(destination, uri, record)
+                return await self._contest(place, (uri,))
             except DialFailed as failed:
                 outcome = failed.outcome
-                self._close(record, outcome)
         raise DialFailed(outcome)
 
-    def _record(self, destination: Destination, uri: str) -> AttemptRecord:
-        record = AttemptRecord(
-            destination=destination.name,
-            method=destination.method,
-            target=uri,
-            encryption=destination.encryption,
-            started=self._services.now(),
-        )
-        self._call.record.attempts.append(record)
-        return record
+    async def _contest(self, place: Dialled, uris: tuple[str, ...]) -> DialledLeg:
+        """The first of these attempts to be answered; the others lose the race."""
+        running: dict[Leg, _Attempt] = {}
+        outcome = cause.local("network_error")
+        for uri in uris:
+            attempt = await self._prepare(place, uri)
+            outcome = self._next_target(place, attempt, running) or outcome
+        while running:
+            leg, verdict = await self._next_verdict(running)
+            attempt = running.pop(leg)
+            if verdict is None:
+                for loser, lost in running.items():
+                    self._give_up(loser, lost, cause.local("lost_race"))
+                    lost.record.close(self._services.now(), cause.local("lost_race"))
+                assert isinstance(leg, DialledLeg)
+                return leg
+            self._give_up(leg, attempt, verdict)
+            if verdict.try_next_target:
+                outcome = self._next_target(place, attempt, running) or outcome
+            else:
+                outcome = self._close(attempt, verdict)
+        raise DialFailed(outcome)
 
-    def _close(self, record: AttemptRecord, outcome: cause.Outcome) -> None:
+    async def _prepare(self, place: Dialled, uri: str) -> _Attempt:
+        """The attempt at one URI with the addresses it leads to; none when it cannot be resolved."""
+        timers = self._call.configuration.timers_for(place)
+        record = AttemptRecord(place.name, place.method, uri, place.encryption, self._services.now())
+        self._errand.attempts.append(record)
+        targets: list[Target] = []
+        failure = cause.local("network_error")
+        try:
+            targets = await self._services.resolver.resolve(uri, timeout=timers.connect_timeout)
+        except SipError as error:
+            failure = cause.local("network_error", detail=str(error))
+        ring = self._services.now() + timers.ring_timeout
+        return _Attempt(record, timers, iter(targets), uri, ring, failure=failure)
+
+    def _next_target(
+        self, place: Dialled, attempt: _Attempt, running: dict[Leg, _Attempt]
+    ) -> cause.Outcome | None:
+        """INVITE the attempt's next address; its outcome when there is none left or it cannot be dialled."""
+        target = next(attempt.targets, None)
+        if target is None:
+            return self._close(attempt, attempt.failure)
+        try:
+            leg = self._invite(place, attempt.uri, target)
+        except DialFailed as failed:
+            return self._close(attempt, failed.outcome)
+        attempt.connect = self._services.now() + attempt.timers.connect_timeout
+        attempt.auth = None
+        running[leg] = attempt
+        return None
+
+    def _invite(self, place: Dialled, uri: str, target: Target) -> DialledLeg:
+        call, errand = self._call, self._errand
+        headers = self._headers(place)
+        try:
+            media = call.media.open_leg(errand.role)
+        except PortsExhausted as error:
+            raise DialFailed(cause.local("ports_exhausted")) from error
+        try:
+            leg = DialledLeg(call, errand.role, media, place, uri, target, errand.caller, headers)
+        except SipError as error:
+            call.media.close_leg(media)
+            raise DialFailed(cause.local("network_error", detail=str(error))) from error
+        call.add_leg(leg)
+        call.log.info("dialing", leg=leg.role, destination=place.name, target=uri, address=target.host)
+        return leg
+
+    def _headers(self, place: Dialled) -> list[tuple[str, str]]:
+        """The caller's headers that may pass, and the place's own with their variables filled in."""
+        errand = self._errand
+        try:
+            errand.rendered = render(place.headers, errand.headers, errand.variables)
+        except HeaderRefused as error:
+            raise DialFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error
+        for dropped in errand.rendered.dropped:
+            self._call.log.info("header_dropped", header=dropped.name, why=dropped.reason)
+        return combine(errand.caller.headers, errand.rendered)
+
+    async def _next_verdict(self, running: dict[Leg, _Attempt]) -> tuple[Leg, cause.Outcome | None]:
+        """The next leg that is decided: None for answered, else why not."""
+        while True:
+            due, attempt = min(running.items(), key=lambda item: item[1].deadline())
+            try:
+                event = await self._call.next_event(attempt.deadline())
+            except TimeoutError:
+                return due, attempt.expired(self._services.now())
+            if not isinstance(event, LegEvent) or event.leg not in running:
+                continue  # of a leg whose attempt is over, or that has nothing to do with this
+            decided, verdict = self._note(event, running[event.leg])
+            if decided:
+                return event.leg, verdict
+
+    def _note(self, event: LegEvent, attempt: _Attempt) -> tuple[bool, cause.Outcome | None]:
+        """Note what happened on a leg; whether that decides it, and why it failed if it did."""
+        now, record, errand = self._services.now(), attempt.record, self._errand
+        if not isinstance(event, Challenged) and attempt.connect is not None:
+            errand.reached()
+        attempt.connect = attempt.auth = None  # any event of the leg is a sign of life
+        match event:
+            case Challenged():
+                record.challenged = record.challenged or now
+                attempt.auth = now + attempt.timers.auth_timeout
+                self._call.log.info("challenged", leg=event.leg.role)
+            case Progress(leg, status, early_media):
+                record.ringing = record.ringing or now
+                self._call.log.info("ringing", leg=leg.role, status=status, early_media=early_media)
+                assert isinstance(leg, DialledLeg)
+                errand.alert(leg, event)
+            case Answered():
+                record.answered = now
+                return True, None
+            case Failed(_, outcome):
+                return True, outcome
+        return False, None
+
+    def _give_up(self, leg: Leg, attempt: _Attempt, outcome: cause.Outcome) -> None:
+        """Let a leg go that nobody will hear; its ports need not wait for the end of the call."""
+        attempt.failure = outcome
+        leg.hang_up(outcome)
+        self._call.media.close_leg(leg.media)
+
+    def _close(self, attempt: _Attempt, outcome: cause.Outcome) -> cause.Outcome:
+        record = attempt.record
         record.close(self._services.now(), outcome)
         self._call.log.info(
             "attempt_failed",
@@ -98,109 +244,4 @@ class Dialing:
             code=outcome.code,
             sip_status=outcome.sip_status,
         )
-
-    async def _attempt(self, destination: Destination, uri: str, record: AttemptRecord) -> AgentLeg:
-        timers = self._call.configuration.timers_for(destination)
-        try:
-            targets = await self._services.resolver.resolve(uri, timeout=timers.connect_timeout)
-        except SipError as error:
-            raise DialFailed(cause.local("network_error", detail=str(error))) from error
-        headers = self._headers(destination)
-        deadlines = _Deadlines(ring=self._services.now() + timers.ring_timeout)
-        failure = cause.local("network_error")
-        for target in targets:
-            leg = self._invite(destination, uri, target, headers)
-            try:
-                await self._until_answered(leg, record, timers, deadlines)
-            except _NextTarget as why:
-                failure = why.outcome
-                self._give_up(leg, failure)
-            except DialFailed as failed:
-                self._give_up(leg, failed.outcome)
-                raise
-            else:
-                return leg
-        raise DialFailed(failure)
-
-    def _give_up(self, leg: AgentLeg, outcome: cause.Outcome) -> None:
-        """Let a leg go that nobody will hear; its ports need not wait for the end of the call."""
-        leg.hang_up(outcome)
-        self._call.media.close_leg(leg.media)
-
-    def _headers(self, destination: Destination) -> list[Header]:
-        """The caller's headers that may pass, and the destination's own with their variables filled in."""
-        variables = Variables(
-            call_id=self._call.id,
-            caller_id=self._caller.user,
-            called=self._call.record.called,
-            received=self._caller.variables,
-        )
-        try:
-            rendered = render(destination.headers, {}, variables)
-        except HeaderRefused as error:
-            raise DialFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error
-        for dropped in rendered.dropped:
-            self._call.log.info("header_dropped", header=dropped.name, why=dropped.reason)
-        return combine(self._caller.headers, rendered)
-
-    def _invite(self, destination: Destination, uri: str, target: Target, headers: list[Header]) -> AgentLeg:
-        try:
-            media = self._call.media.open_leg("agent")
-        except PortsExhausted as error:
-            raise DialFailed(cause.local("ports_exhausted")) from error
-        try:
-            leg = AgentLeg(self._call, media, destination, uri, target, self._caller, headers)
-        except SipError as error:
-            self._call.media.close_leg(media)
-            raise DialFailed(cause.local("network_error", detail=str(error))) from error
-        self._call.add_leg(leg)
-        self._call.log.info(
-            "dialing", leg=leg.role, destination=destination.name, target=uri, address=target.host
-        )
-        return leg
-
-    async def _until_answered(
-        self, leg: AgentLeg, record: AttemptRecord, timers: Timers, deadlines: _Deadlines
-    ) -> None:
-        deadlines.connect = self._services.now() + timers.connect_timeout
-        while True:
-            event = await self._next_event(deadlines)
-            if not isinstance(event, LegEvent) or event.leg is not leg:
-                continue  # an echo of an attempt that is over
-            now = self._services.now()
-            deadlines.connect = deadlines.auth = None  # any event of the leg is a sign of life
-            match event:
-                case Challenged():
-                    record.challenged = record.challenged or now
-                    self._call.log.info("challenged", leg=leg.role)
-                    deadlines.auth = now + timers.auth_timeout
-                case Progress():
-                    record.ringing = record.ringing or now
-                    self._call.log.info(
-                        "ringing", leg=leg.role, status=event.status, early_media=event.early_media
-                    )
-                    self._alert(leg, event)
-                case Answered():
-                    record.answered = now
-                    return
-                case Failed(_, outcome) if outcome.try_next_target:
-                    raise _NextTarget(outcome)
-                case Failed(_, outcome):
-                    raise DialFailed(outcome)
-
-    async def _next_event(self, deadlines: _Deadlines) -> CallEvent:
-        try:
-            return await self._call.next_event(deadlines.next())
-        except TimeoutError:
-            expired = deadlines.expired(self._services.now())
-        if expired == "network_error":
-            raise _NextTarget(cause.local(expired, detail="no response"))
-        raise DialFailed(cause.local(expired))
-
-
-class _NextTarget(Exception):
-    """This address is not answering; another address of the same name may (RFC 3263 section 4.3)."""
-
-    def __init__(self, outcome: cause.Outcome) -> None:
-        super().__init__(outcome.name)
-        self.outcome = outcome
+        return outcome

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from b2bua.call.cause import Outcome
     from b2bua.call.leg import Leg
+    from b2bua.handoff.handoff import Handoff
+    from b2bua.sdp_bridge import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,74 @@ class AudioLost(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Reoffered(LegEvent):
+    """The far end wants something else of the audio than before: it holds, or takes the call back."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
 class Digit(LegEvent):
     """The far end pressed a key."""
 
     digit: str
+    duration_ms: int
+    in_audio: bool
+    """True when it came as telephone-event, False when it came by SIP INFO."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet(LegEvent):
+    """The far end has said nothing for as long as was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched(LegEvent):
+    """The far end of `leg` hears its new source from now on, or silence until that speaks (`heard` is False)."""
+
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ByeAnswered(LegEvent):
+    """Our BYE is finished; `status` is its final response, None after silence."""
+
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferAnswered(LegEvent):
+    """The final response to our REFER; None after silence."""
+
+    status: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferNotified(LegEvent):
+    """The far end tells what came of our REFER; `status` is None when it does not say."""
+
+    status: int | None
+    terminated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyAnswered(LegEvent):
+    """The far end has our NOTIFY."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAsked:
+    """A handoff was asked for and accepted; it waits to be carried out."""
+
+    handoff: Handoff
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffStopped:
+    """Whoever asked for this handoff does not want it any more."""
+
+    handoff: Handoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +165,4 @@ class MediaLost:
     """The media engine failed under the call."""
 
 
-CallEvent = LegEvent | ShutDown | HangUp | MediaLost
+CallEvent = LegEvent | HandoffAsked | HandoffStopped | ShutDown | HangUp | MediaLost

@@ -7,25 +7,31 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
+from b2bua.call.dtmf import RELAY, KeyPress, read_key_press, write_key_press
 from b2bua.call.record import JsonObject, LegRecord
-from b2bua.sdp_bridge import LegDescription
+from b2bua.call.reoffers import Reoffers
+from b2bua.sdp_bridge import LegDescription, Wish
 from sip_stack import events as sip
-from sip_stack.errors import LocalError, RemoteError
+from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
+from sip_stack.errors import RemoteError
+from sip_stack.message import format_host_port
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from media.engine import MediaLeg
+    from b2bua.headers import Header
+    from media.engine import MediaLeg, StreamParameters
     from sip_stack.dialog.session import Session
-    from sip_stack.message import Request
+    from sip_stack.message import Message, Request
     from sip_stack.transaction import ServerTransaction
     from sip_stack.transport import Flow
 
 
 class Leg:
-    """What both directions have in common: re-offers, the peer's hang-up, ours, and the statistics."""
+    """What both directions have in common: hold, keys, the peer's hang-up, ours, and the statistics."""
 
     def __init__(self, call: Call, role: str, media: MediaLeg, description: LegDescription) -> None:
         self.call = call
@@ -33,7 +39,14 @@ class Leg:
         self.media = media
         self.description = description
         self.record: LegRecord
+        self.reoffers = Reoffers(self)
+        self.keys_in_audio = False
+        """The far end was heard to send keys as telephone-event."""
         self._media_timeout: float | None = None
+        self._watched: float | None = None
+        self._agreed: StreamParameters | None = None
+        self._wish = self._permitted = Wish()
+        self._takes_info = True
         self.over = False
         """Nothing more will be heard from or said to the far end: it left, or we hung up."""
 
@@ -58,13 +71,109 @@ class Leg:
     def watch_audio(self, timeout: float) -> None:
         """Report `AudioLost` after `timeout` seconds without RTP from the far end; 0 never does.
 
-        Not while the far end holds us: it may be silent then for as long as it likes.
+        Not while either side holds the call: who holds, and who is held, may be silent as long as they like.
         """
         self._media_timeout = timeout or None
-        self.media.set_media_timeout(None if self.description.held else self._media_timeout)
+        self._watch()
 
-    def hang_up(self, outcome: cause.Outcome) -> None:
-        """Let the far end go, whatever state it is in. Harmless when repeated."""
+    def _watch(self) -> None:
+        on_hold = self._wish.holds or self._permitted.holds
+        timeout = None if on_hold else self._media_timeout
+        if timeout != self._watched:
+            self._watched = timeout
+            self.media.set_media_timeout(timeout)
+
+    # -- hold and resume ----------------------------------------------------------------------------------------------
+
+    @property
+    def wish(self) -> Wish:
+        """What the far end wants of the audio."""
+        return self._wish
+
+    def follow(self, wish: Wish) -> None:
+        """The other side of the bridge wants this: the far end is told, now or with its next answer."""
+        if wish != self._permitted:
+            self._permitted = wish
+            self.description.permit(wish)
+            self._watch()
+            self.reoffers.tell()
+
+    def agree(self) -> None:
+        """Put into effect what the descriptions say now, and tell the call if the far end wants something new."""
+        parameters = self.description.parameters
+        if parameters is not None and parameters != self._agreed:
+            self._agreed = parameters
+            self.media.set_remote(parameters)
+        if self.description.wish != self._wish:
+            self._wish = self.description.wish
+            self._watch()
+            self.tell(events.Reoffered(self, self._wish))
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def takes_events(self) -> bool:
+        """True when the far end takes keys as telephone-event, where the media engine puts them."""
+        return self._agreed is not None and self._agreed.telephone_event is not None
+
+    def press(self, key: KeyPress) -> None:
+        """Send a key to the far end by INFO, unless it is known not to take any."""
+        if self.over:
+            return
+        if not self._takes_info:
+            self.log("key_not_passed_on")
+            return
+        self.session.request(self.now(), "INFO", body=write_key_press(key), content_type=RELAY)
+        self.flush()
+
+    def learn_methods(self, message: Message) -> None:
+        """Note what the far end's Allow says; without a readable one it is tried."""
+        try:
+            methods = message.allow
+        except RemoteError:
+            return
+        self._takes_info = not methods or "INFO" in methods
+
+    def _answer_info(self, transaction: ServerTransaction, request: Request) -> None:
+        """200 whatever it says: a phone that is told 4xx beeps at its user, or gives up on keys."""
+        self.session.respond(self.now(), transaction, 200)
+        content_type = request.content_type
+        key = read_key_press(content_type.name, request.body) if content_type is not None else None
+        if key is not None:
+            self.tell(events.Digit(self, key.digit, key.duration_ms, in_audio=False))
+
+    def log(self, event: str, **values: object) -> None:
+        """A line about this leg in the call's log."""
+        self.call.log.info(event, leg=self.role, **values)
+
+    # -- REFER and NOTIFY ---------------------------------------------------------------------------------------------
+
+    def respond(self, transaction: ServerTransaction, status: int, headers: Iterable[Header] = ()) -> None:
+        """Answer a request that the session passed up."""
+        self.session.respond(self.now(), transaction, status, headers=headers)
+        self.flush()
+
+    def request(
+        self, method: str, headers: Iterable[Header] = (), body: bytes = b"", content_type: str = ""
+    ) -> None:
+        """Send a request inside the dialog, unless the leg is over."""
+        if not self.over:
+            self.session.request(self.now(), method, headers=headers, body=body, content_type=content_type)
+            self.flush()
+
+    def _receive_notify(self, transaction: ServerTransaction, request: Request) -> None:
+        """Hear what became of a REFER of ours; other packages nobody subscribed to (RFC 6665 section 4.1.3)."""
+        package = event_package(request)
+        if package is None:
+            self.respond(transaction, 400)
+        elif package[0] != "refer":
+            self.respond(transaction, 489, [("Allow-Events", "refer")])
+        else:
+            self.respond(transaction, 200)
+            self.tell(events.ReferNotified(self, read_sipfrag(request.body), is_terminated(request)))
+
+    def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
+        """Let the far end go, whatever state it is in; `headers` go into a BYE. Harmless when repeated."""
         raise NotImplementedError
 
     def statistics(self) -> JsonObject:
@@ -83,46 +192,52 @@ class Leg:
         """Hear one event of the session, and tell the call what it means."""
         match event:
             case sip.ReofferReceived(_, transaction, request):
-                self._answer_reoffer(transaction, request)
-            case sip.Ended(_, by, _) if by != "local":
+                self.reoffers.received(transaction, request)
+            case sip.ReofferCompleted(_, response):
+                self.reoffers.completed(response)
+            case sip.Acknowledged(_, request):
+                self.acknowledged(request)
+            case sip.RequestReceived(_, transaction, request):
+                self._receive(transaction, request)
+            case sip.RequestCompleted(_, "INFO", response) if response and response.status in (405, 415, 501):
+                self._takes_info = False
+            case sip.RequestCompleted(_, "REFER", response):
+                status, reason = (None, None) if response is None else (response.status, response.reason)
+                self.tell(events.ReferAnswered(self, status, reason))
+            case sip.RequestCompleted(_, "NOTIFY", _):
+                self.tell(events.NotifyAnswered(self))
+            case sip.Ended(_, "local", message):
+                self.call.inbox.put(events.ByeAnswered(self, getattr(message, "status", None)))
+            case sip.Ended(_, by, _):
                 self._ended(by)
             case _:
                 self.deliver_first(event)
 
+    def _receive(self, transaction: ServerTransaction, request: Request) -> None:
+        """Hear a request of the far end that makes no offer."""
+        match request.method:
+            case "INFO":
+                self._answer_info(transaction, request)
+            case "NOTIFY":
+                self._receive_notify(transaction, request)
+            case "REFER":
+                self.call.on_refer(self.call, self, transaction, request)
+            case _:
+                self.respond(transaction, 501)
+
     def deliver_first(self, event: sip.SessionEvent) -> None:
         """Hear an event of the session's beginning, which each direction has of its own."""
         raise NotImplementedError
+
+    def acknowledged(self, request: Request) -> None:
+        """The far end has a 2xx of ours."""
+        self.reoffers.acknowledged(request)
 
     def _ended(self, by: sip.EndedBy) -> None:
         self.record.end(self.role, self.now())
         outcome = cause.local("not_acknowledged" if by == "no_ack" else "normal_hangup", source=self.role)
         self.tell(events.Ended(self, outcome))
         self.over = True
-
-    def _answer_reoffer(self, transaction: ServerTransaction, request: Request) -> None:
-        """Follow a change of direction, address or port by ourselves; anything else is refused (488).
-
-        The other leg need not know: its media ends here.
-        """
-        body = request.body_of_type("application/sdp")
-        if not body:
-            warning = ("Warning", '399 b2bua "A re-INVITE without an offer is not supported"')
-            self.session.refuse(self.now(), transaction, 488, headers=[warning])
-            return
-        try:
-            reoffer = self.description.receive_reoffer(body)
-        except RemoteError as error:
-            self.session.refuse(self.now(), transaction, error.status_hint, headers=error.headers)
-            self.call.log.info("reoffer_refused", leg=self.role, why=error.reason)
-            return
-        except LocalError:
-            # An offer before the first one was answered (RFC 3311 section 5.2).
-            self.session.refuse(self.now(), transaction, 491)
-            return
-        self.session.answer_reoffer(self.now(), transaction, reoffer.answer)
-        self.media.set_remote(reoffer.parameters)
-        self.media.set_media_timeout(None if self.description.held else self._media_timeout)
-        self.call.log.info("reoffer_answered", leg=self.role, held=self.description.held)
 
 
 def deliver_to_leg(event: sip.Event) -> None:
@@ -156,7 +271,7 @@ def leg_record(role: str, session: Session, started: float) -> LegRecord:
         sip_call_id=session.call_id,
         local_tag=session.local_tag,
         remote_tag=session.remote_tag or "",
-        remote_address=f"{flow.remote[0]}:{flow.remote[1]}",
+        remote_address=format_host_port(*flow.remote),
         transport=flow.transport,
         encryption="udp/rtp",
         started=started,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause
+from b2bua.call import cause, story
 from b2bua.call.call import Call
 from b2bua.call.caller_leg import CallerLeg
 from b2bua.call.clock import CallClock
@@ -15,15 +16,19 @@ from b2bua.call.inbox import Inbox
 from b2bua.call.leg import deliver_to_leg
 from b2bua.call.limits import Limits
 from b2bua.call.record import CallRecord
-from b2bua.telemetry.logs import OncePerInterval, get_logger
+from b2bua.handoff.referral import receive_refer
+from b2bua.telemetry.logs import get_logger
+from b2bua.trunks import Trunks
 from media.engine import PortsExhausted
 from sip_stack.errors import RemoteError
 from sip_stack.events import Event, InviteReceived
 from sip_stack.message import SipUri
+from sip_stack.refusals import Refusal
 
 if TYPE_CHECKING:
     from b2bua.call.services import Services
-    from b2bua.config import Configuration, Destination, Trunk
+    from b2bua.config import Configuration, Route, Trunk
+    from b2bua.handoff.handoff import Handoff
     from sip_stack.dialog.uas import ServerSession
     from sip_stack.message import Request
 
@@ -48,8 +53,10 @@ class CallRegistry:
 
     def __init__(self, services: Services, configuration: Configuration) -> None:
         self.services = services
-        self.configuration = configuration
+        self.trunks = Trunks(configuration, services.now)
         self.calls: dict[str, Call] = {}
+        self.on_handoff: Callable[[Handoff], None] = lambda handoff: None
+        """Told of every handoff that begins in any call."""
         self.draining = False
         self.failures = 0
         self._limits = Limits()
@@ -57,7 +64,15 @@ class CallRegistry:
         self._idle = asyncio.Event()
         self._idle.set()
         self._log = get_logger()
-        self._once = OncePerInterval(60.0, services.now)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What the next call starts with."""
+        return self.trunks.configuration
+
+    @configuration.setter
+    def configuration(self, configuration: Configuration) -> None:
+        self.trunks.configuration = configuration
 
     def deliver(self, event: Event) -> None:
         """Take one event of the SIP stack: a new call, or something a leg has to hear."""
@@ -65,10 +80,6 @@ class CallRegistry:
             self._admit(event)
         else:
             deliver_to_leg(event)
-
-    def admits(self, address: str) -> bool:
-        """Whether a request from this address gets an answer at all (`sip.unknown_source: silent`)."""
-        return self.configuration.sip.unknown_source == "reject" or self._trunk(address) is not None
 
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, give the running ones `seconds` to end, then end them."""
@@ -88,25 +99,18 @@ class CallRegistry:
 
     # -- letting a call in ---------------------------------------------------------------------------------------
 
-    def _trunk(self, address: str) -> Trunk | None:
-        return self.configuration.trunk_for(address)
-
     def _admit(self, event: InviteReceived) -> None:
         session, request = event.session, event.request
         source = session.flow.remote[0]
-        trunk = self._trunk(source)
-        if trunk is None:
-            session.reject(self.services.now(), 403)
-            if (held := self._once.allow(source)) is not None:
-                self._log.warning(
-                    "unknown_source", source=source, user_agent=request.headers.get("User-Agent"), held=held
-                )
+        trunk = self.trunks.identify(request, source, self.services.now())
+        if isinstance(trunk, Refusal):
+            session.reject(self.services.now(), trunk.status, headers=trunk.headers)
             return
         record = self._record(trunk, session, request)
         log = self._log.bind(call_id=record.call_id)
         log.info("received", trunk=trunk.name, source=source, caller=record.caller, called=record.called)
         try:
-            destination = self._destination(trunk, record.called)
+            route = self._route(trunk, record.called)
             call = self._open(record, session, request)
         except Refused as refused:
             self._refuse(record, session, refused)
@@ -114,9 +118,7 @@ class CallRegistry:
         self._limits.enter(trunk.name)
         self.calls[call.id] = call
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(
-            self._supervise(call, destination), name=f"call {call.id}"
-        )
+        task = asyncio.get_running_loop().create_task(self._supervise(call, route), name=f"call {call.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -129,21 +131,28 @@ class CallRegistry:
             node=self.services.node,
             trunk=trunk.name,
             caller=request.from_.uri,
-            called=uri.user or "" if isinstance(uri, SipUri) else str(uri),
+            called=uri.username or "" if isinstance(uri, SipUri) else str(uri),
             started=now,
             clock=CallClock(now),
         )
 
-    def _destination(self, trunk: Trunk, called: str) -> Destination:
-        if self.draining:
-            raise Refused(cause.local("draining"), (("Retry-After", RETRY_AFTER),))
-        limits = self.configuration.limits
-        if not self._limits.admits(trunk.name, trunk_limit=trunk.max_calls, total_limit=limits.max_calls):
-            raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
+    def _route(self, trunk: Trunk, called: str) -> Route:
+        self._check_room(trunk)
         route = self.configuration.route_for(trunk.name, called)
         if route is None:
             raise Refused(cause.local("no_route"))
-        return self.configuration.destinations[route.destination]
+        return route
+
+    def _check_room(self, trunk: Trunk) -> None:
+        """Raises `Refused` when a trunk may not start another call now."""
+        if self.draining:
+            raise Refused(cause.local("draining"), (("Retry-After", RETRY_AFTER),))
+        doorkeeper, limits = self.trunks.doorkeeper, self.configuration.limits
+        if not doorkeeper.start_call(trunk, self.services.now()):
+            raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
+        if not self._limits.admits(trunk.name, trunk_limit=trunk.max_calls, total_limit=limits.max_calls):
+            doorkeeper.counters.over_calls += 1
+            raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
 
     def _open(self, record: CallRecord, session: ServerSession, request: Request) -> Call:
         """The call with its caller leg: the offer is understood and has a port. Raises `Refused`."""
@@ -159,6 +168,7 @@ class CallRegistry:
             raise Refused(cause.local(event, source="caller", detail=error.reason), error.headers) from None
         call.add_leg(caller)
         call.caller = caller
+        call.on_refer, call.on_handoff = receive_refer, self.on_handoff
         return call
 
     def _refuse(self, record: CallRecord, session: ServerSession, refused: Refused) -> None:
@@ -171,10 +181,11 @@ class CallRegistry:
         self._log.info("refused", call_id=record.call_id, cause=outcome.name, code=outcome.code)
         self.services.records.write(record)
 
-    async def _supervise(self, call: Call, destination: Destination) -> None:
+    async def _supervise(self, call: Call, route: Route) -> None:
         """Run a call; whatever goes wrong in it ends that call and no other."""
         try:
-            await call.connect(destination)
+            assert call.caller is not None, "an admitted call has its caller"
+            await call.live(story.of_caller(call, call.caller, route))
         except Exception:
             self.failures += 1
             call.log.exception("internal_error")

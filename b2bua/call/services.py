@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from b2bua.call.record import CallRecord
-    from media.engine import Engine
+    from media.engine import Engine, Prompt
     from sip_stack.aio.resolver import Resolver
     from sip_stack.aio.stack import SipStack
+
+
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "REFER", "NOTIFY")
+"""What calls answer, for the Allow header and the stack; anything else is refused before a leg sees it."""
 
 
 class Records(Protocol):
@@ -29,6 +34,8 @@ class Services:
     resolver: Resolver
     records: Records
     node: str
+    prompts: dict[Path, Prompt] = field(default_factory=dict)
+    """Hold music by file, loaded before a configuration that names it comes into force."""
 
     def now(self) -> float:
         """Loop time in seconds, the clock of every deadline."""

@@ -15,7 +15,8 @@ from b2bua.config.section import refusal, text_schema
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-LISTENER_PATTERN = r"^udp:(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
+SIP_TRANSPORTS = ("udp", "tcp")
+LISTENER_PATTERN = r"^(udp|tcp):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
 _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _RANGE = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})")
 
@@ -25,7 +26,7 @@ class Listener:
     """A socket that waits for peers."""
 
     transport: str
-    """"udp"; or "http" for the API."""
+    """"udp" or "tcp"; or "http" for the API."""
     host: str
     """An IP address without brackets."""
     port: int
@@ -92,13 +93,13 @@ def parse_network(value: object) -> Network:
 
 
 def parse_listener(value: object) -> Listener:
-    """`udp:127.0.0.1:5060` or `udp:[::1]:5060`; port 0 lets the system choose."""
+    """`udp:127.0.0.1:5060` or `tcp:[::1]:5060`; port 0 lets the system choose."""
     transport, _, rest = _text(value).partition(":")
-    allowed = 'udp:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "udp:[::]:5060"'
-    if transport in ("tcp", "tls"):
-        raise later(f"{transport} listeners", use=f"udp:{rest}")
-    if transport != "udp":
-        meant = closest(transport, ["udp"])
+    allowed = 'udp:ADDRESS:PORT or tcp:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tcp:[::]:5060"'
+    if transport == "tls":
+        raise later("tls listeners", use=f"tcp:{rest}")
+    if transport not in SIP_TRANSPORTS:
+        meant = closest(transport, SIP_TRANSPORTS)
         raise refusal(
             "not a listener", allowed=allowed, suggestion=f"{meant}:{rest}" if meant and rest else None
         )

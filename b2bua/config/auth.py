@@ -1,4 +1,4 @@
-"""`auth:` as whom we answer a digest challenge."""
+"""`auth:` as whom we answer a digest challenge, or who answers ours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _either_password(schema: JsonDict) -> None:
     schema["oneOf"] = [{"required": ["password"]}, {"required": ["password_file"]}]
 
 
-class Auth(Section):
+class Login(Section):
     """A user name and its password; the password is never printed, logged or returned."""
 
     model_config = ConfigDict(json_schema_extra=_either_password)
@@ -30,5 +30,10 @@ class Auth(Section):
     username: Word
     password: Password
     """Best `${NAME}` from the environment. `password_file: PATH` in its place reads it from a file."""
+
+
+class Auth(Login):
+    """As whom we answer challenges."""
+
     realm: Word | None = None
     """When set, challenges of other realms are not answered."""

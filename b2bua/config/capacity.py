@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from b2bua.config.configuration import Configuration
 
-PAIRS_PER_CALL = 2
-"""RTP/RTCP port pairs: one for each leg of an answered call."""
+LEGS_PER_CALL = 2
+"""Caller and human. A leg takes one RTP/RTCP port pair."""
+LEGS_PER_HANDOFF = 3
+"""Caller, assistant and human, while the one hands over to the other."""
 SOCKETS_PER_PAIR = 2
 RESERVED_FILES = 64
 """Open files that are no audio sockets: listeners, records, logs, event descriptors, name look-ups."""
@@ -43,12 +45,16 @@ class Capacity:
 
 
 def capacity(configuration: Configuration, open_files: int | None = None) -> Capacity:
-    """How many calls are possible at once. `open_files` is the limit of this process unless given."""
+    """How many calls are possible at once, were all of them handed over together where routes have assistants.
+
+    `open_files` is the limit of this process unless given.
+    """
     limit = _open_file_limit() if open_files is None else open_files
-    sockets = PAIRS_PER_CALL * SOCKETS_PER_PAIR
+    handoffs = any(route.assistant is not None for route in configuration.routes)
+    legs = LEGS_PER_HANDOFF if handoffs else LEGS_PER_CALL
     return Capacity(
-        by_ports=configuration.media.ports.pairs // PAIRS_PER_CALL,
-        by_open_files=None if limit is None else max(limit - RESERVED_FILES, 0) // sockets,
+        by_ports=configuration.media.ports.pairs // legs,
+        by_open_files=None if limit is None else max(limit - RESERVED_FILES, 0) // (legs * SOCKETS_PER_PAIR),
         by_limit=configuration.limits.max_calls,
         open_files=limit,
         ports=str(configuration.media.ports),

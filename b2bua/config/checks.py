@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from b2bua.config.addresses import Network
+from b2bua.config.addresses import Listener, Network
+from b2bua.config.assistant import Assistant
 from b2bua.config.destination import Destination
 from b2bua.config.dial_uri import number_of
+from b2bua.config.handoff_checks import check_new_calls
 from b2bua.config.judge import Judge
 from b2bua.config.parts import Parts
 from b2bua.config.problems import KeyPath, closest, listing
+from sip_stack.message import SipUri
 
 
 def check_parts(parts: Parts) -> None:
@@ -17,22 +20,40 @@ def check_parts(parts: Parts) -> None:
     _check_routes(parts)
     _check_default(parts.people)
     _check_fallbacks(parts)
-    for name, destination in parts.destinations.items():
-        _check_trunk(parts, name, destination)
+    for judge, path, place in parts.places():
+        _check_trunk(parts, judge, path, place)
+    check_new_calls(parts)
     _check_networks(parts)
+    _check_logins(parts)
+
+
+def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
+    """Note what is to be dialled over a transport that nothing listens on: answers could not reach us."""
+    transports = {listener.transport for listener in listeners}
+    for judge, path, place in parts.dialled():
+        for index, text in enumerate(place.route):
+            if number_of(text) is None:
+                _check_transport(judge, (*path, "route", index), text, transports)
+    for name, trunk in parts.trunks.items():
+        if trunk.outbound is not None:
+            _check_transport(parts.main, ("trunks", name, "outbound", "uri"), trunk.outbound.uri, transports)
+
+
+def _check_transport(judge: Judge, path: KeyPath, uri: str, transports: Collection[str]) -> None:
+    transport = (SipUri.parse(uri).param("transport") or "udp").lower()
+    if transport not in transports:
+        judge.note(
+            path, f"needs a listener for {transport}", allowed=f"{transport}:… in sip.listen", show=True
+        )
 
 
 def _check_routes(parts: Parts) -> None:
     for index, route in parts.routes.items():
         if route.trunk is not None:
             _check_name(parts.main, ("routes", index, "trunk"), "trunk", route.trunk, parts.trunk_names)
-        _check_name(
-            parts.main,
-            ("routes", index, "destination"),
-            "destination",
-            route.destination,
-            parts.destination_names,
-        )
+        if route.destination is not None:
+            path = ("routes", index, "destination")
+            _check_name(parts.main, path, "destination", route.destination, parts.destination_names)
 
 
 def _check_name(judge: Judge, path: KeyPath, kind: str, name: str, known: Collection[str]) -> None:
@@ -90,21 +111,24 @@ def _cycle_through(name: str, destinations: Mapping[str, Destination]) -> list[s
     return []
 
 
-def _check_trunk(parts: Parts, name: str, destination: Destination) -> None:
-    if destination.trunk is None:
-        for index, text in enumerate(destination.route):
-            if number_of(text) is not None:
+def _check_trunk(parts: Parts, judge: Judge, path: KeyPath, place: Destination | Assistant) -> None:
+    if place.trunk is None:
+        referred = isinstance(place, Destination) and not place.dials
+        for index, text in enumerate(place.route):
+            # The SBC may know where a tel URI leads, and does not have to guess what a bare number is.
+            if number_of(text) is not None and not (referred and text[:4].lower() == "tel:"):
                 message = "a bare number says not where to dial it"
-                allowed = "sip:user@host, or `trunk: <name of a trunk with outbound>` beside it"
-                parts.people.note((name, "route", index), message, allowed=allowed, show=True)
+                also = ", tel:+15550001000" if referred else ""
+                allowed = f"sip:user@host{also}, or `trunk: <name of a trunk with outbound>` beside it"
+                judge.note((*path, "route", index), message, allowed=allowed, show=True)
         return
-    path = (name, "trunk")
-    _check_name(parts.people, path, "trunk", destination.trunk, parts.trunk_names)
-    trunk = parts.trunks.get(destination.trunk)
+    path = (*path, "trunk")
+    _check_name(judge, path, "trunk", place.trunk, parts.trunk_names)
+    trunk = parts.trunks.get(place.trunk)
     if trunk is not None and trunk.outbound is None:
         able = [name for name, trunk in parts.trunks.items() if trunk.outbound is not None]
         allowed = listing(able) or "a trunk with outbound"
-        parts.people.note(path, "a trunk without outbound", allowed=allowed, show=True)
+        judge.note(path, "a trunk without outbound", allowed=allowed, show=True)
 
 
 def _check_networks(parts: Parts) -> None:
@@ -115,3 +139,15 @@ def _check_networks(parts: Parts) -> None:
             if owner != name:
                 path = ("trunks", name, "accept", "addresses", index)
                 parts.main.note(path, f"also an address of trunk {owner}", show=True)
+
+
+def _check_logins(parts: Parts) -> None:
+    """A username alone must tell which trunk it is."""
+    owners: dict[str, str] = {}
+    for name, trunk in parts.trunks.items():
+        if trunk.accept is None or trunk.accept.auth is None or trunk.accept.addresses:
+            continue
+        owner = owners.setdefault(trunk.accept.auth.username, name)
+        if owner != name:
+            path = ("trunks", name, "accept", "auth", "username")
+            parts.main.note(path, f"also the username of trunk {owner}, and neither has addresses", show=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from b2bua.config.assistant import Assistant
 from b2bua.config.destination import Destination
+from b2bua.config.dialled import Dialled
 from b2bua.config.media import Media
 from b2bua.config.policy import Policy
 from b2bua.config.prefix_table import PrefixTable
@@ -47,6 +50,8 @@ class Configuration:
     api: Api | None = None
     store: Store | None = None
     warnings: tuple[Problem, ...] = ()
+    logins: Mapping[str, Trunk] = field(init=False, repr=False, compare=False)
+    """The trunks known by their credentials alone, by username."""
     _trunk_table: PrefixTable[Trunk] = field(init=False, repr=False, compare=False)
     _advertised: PrefixTable[str] = field(init=False, repr=False, compare=False)
     _timers_of: Mapping[str, Timers] = field(init=False, repr=False, compare=False)
@@ -59,6 +64,12 @@ class Configuration:
             for network in trunk.accept.addresses
         ]
         timers = {name: destination.over(self.timers) for name, destination in self.destinations.items()}
+        logins = {
+            trunk.accept.auth.username: trunk
+            for trunk in self.trunks.values()
+            if trunk.accept is not None and trunk.accept.auth is not None and not trunk.accept.addresses
+        }
+        object.__setattr__(self, "logins", MappingProxyType(logins))
         object.__setattr__(self, "_trunk_table", PrefixTable(networks))
         object.__setattr__(self, "_advertised", PrefixTable(self.sip.advertised_networks()))
         object.__setattr__(self, "_timers_of", timers)
@@ -76,9 +87,20 @@ class Configuration:
         """The first route for a call of the trunk named `trunk` to `user`, the unescaped Request-URI user."""
         return next((route for route in self.routes if route.matches(trunk, user)), None)
 
-    def timers_for(self, destination: Destination) -> Timers:
-        """The timers of a destination: its own where it has them, else the defaults."""
-        return self._timers_of.get(destination.name) or destination.over(self.timers)
+    def assistant_for(self, route: Route) -> Assistant | None:
+        """The assistant of a route, ready to dial as destinations are; None for a route to a destination."""
+        return route.assistant
+
+    def hold_music_files(self) -> tuple[Path, ...]:
+        """Every WAV file that a destination names, once, in the order of the file."""
+        music = (destination.hold_music for destination in self.destinations.values())
+        return tuple(dict.fromkeys(each.path for each in music if each is not None and each.path is not None))
+
+    def timers_for(self, place: Dialled) -> Timers:
+        """The timers of a destination or an assistant: its own where it has them, else the defaults."""
+        if self.destinations.get(place.name) is place:
+            return self._timers_of[place.name]
+        return place.over(self.timers)
 
     def advertised_address(self, peer: str) -> str | None:
         """The address a peer at this IP address is told; None for the local address that faces it."""

@@ -1,86 +1,122 @@
-"""A destination: a named place for humans, from the file that operators edit."""
+"""A destination: a named place for humans, from the file that operators edit.
+
+One model for all methods. Which keys belong to which is in `method_keys.py` and looked at by the loader, which
+knows where each is written; here is what depends on the method otherwise.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticKnownError
 
 from b2bua.config.auth import Auth
-from b2bua.config.dial_uri import FromUser, RouteUri
-from b2bua.config.not_yet import later
-from b2bua.config.problems import closest
-from b2bua.config.section import FrozenMapping, Name, NamedSection, one_or_list, refusal
+from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
+from b2bua.config.dialled import ENCRYPTION_SCHEMA, MAX_ROUTE, CustomHeaders, check_encryption
+from b2bua.config.durations import SilenceDuration
+from b2bua.config.hold_music import HoldMusicChoice
+from b2bua.config.method_keys import schema_by_method
+from b2bua.config.route import AfterAgent
+from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.timers import TimerOverrides
-from b2bua.headers import refusal_of
-
-ENCRYPTIONS = ("tls/srtp", "tls/srtp-preferred", "tls/rtp", "udp/rtp")
-LATER_METHODS = ("refer", "bye")
-"""Methods that exist and that this version does not know."""
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+from b2bua.config.trunk import Method
 
 
-def _encryption(value: object) -> object:
+def _dials(info: ValidationInfo) -> bool:
+    method = info.data.get("method")
+    return method == "invite" or (method == "refer" and info.data.get("refer_fallback") == "invite")
+
+
+def _encryption(value: object, info: ValidationInfo) -> str:
+    if not _dials(info):
+        return ""
     if value == "tls/srtp":
         raise refusal("tls/srtp is the default and not available yet, set udp/rtp")
-    if value in ENCRYPTIONS[1:3]:
-        raise later(str(value), use="udp/rtp")
-    return value
+    return check_encryption(value)
 
 
-def _header_name(name: str) -> str:
-    why = refusal_of(name)
-    if why is not None and why != "reserved name":
-        allowed = "X-… or User-to-User"
-        raise refusal("not a custom header", allowed=allowed, suggestion=closest(name, ["User-to-User"]))
-    return name
+def _target(text: str, info: ValidationInfo) -> str:
+    return check_route(text) if _dials(info) else check_refer_target(text)
 
 
-def _header_value(value: str) -> str:
-    if _CONTROLS.search(value):
-        raise refusal("a control character in a header")
-    return value
-
-
-def _distinct_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    if len({name.lower() for name in headers}) < len(headers):
-        raise refusal("a header set twice; upper and lower case are the same to SIP")
-    return headers
-
-
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-HeaderValue = Annotated[str, Field(max_length=1024), AfterValidator(_header_value)]
+def _route(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> tuple[str, ...]:
+    method = info.data.get("method")
+    if method in ("bye", None):
+        return ()
+    if value == ():
+        # The default; what is written as [] is a list.
+        raise PydanticKnownError("missing")
+    route: tuple[str, ...] = handler(value)
+    if method == "refer" and len(route) > 1:
+        raise refusal("more than one URI with method refer", allowed="one; `fallback` names what follows")
+    return route
 
 
 class Destination(NamedSection, TimerOverrides):
-    """One destination; its `timers` keys stand beside the others and override `timers:`."""
+    """One destination; its timers stand beside the other keys and override those of `timers:`."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["method", "encryption", "route"]})
+    model_config = ConfigDict(json_schema_extra=schema_by_method())
 
     description: Annotated[str, Field(max_length=1024)] = ""
     """When to use it; read by people and by the assistant."""
     default: StrictBool = False
     """Exactly one destination is the default."""
-    method: Literal["invite"]
+    # These two first: the keys below are judged by them.
+    method: Method
     """How a handoff reaches it."""
-    encryption: Annotated[Literal["udp/rtp"], BeforeValidator(_encryption)] = Field(
+    refer_fallback: Literal["invite"] | None = None
+    """`refer`: when the SBC refuses the REFER, we dial `route` and bridge ourselves."""
+    encryption: Annotated[str, BeforeValidator(_encryption), ENCRYPTION_SCHEMA] = Field(
         default="tls/srtp", validate_default=True
     )
-    """`udp/rtp` is unencrypted. (`tls/srtp` will be the default.)"""
-    route: Annotated[tuple[RouteUri, ...], Field(min_length=1, max_length=32), one_or_list()]
-    """The URI, or the URIs in the order in which they are tried."""
+    """`udp/rtp` is unencrypted. (`tls/srtp` will be the default.)"""  # "" where we do not dial
+    route: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_target)], ...],
+        Field(min_length=1, max_length=MAX_ROUTE),
+        one_or_list(),
+        WrapValidator(_route),
+    ] = Field(default=(), validate_default=True)
+    """The URI, or the URIs in the order in which they are tried; `refer`: where the SBC is to send the caller."""
     trunk: Name | None = None
     """The trunk whose `outbound` bare numbers are dialled through."""
     auth: Auth | None = None
     """Answers the challenges of this destination."""
     from_user: FromUser | None = None
     """The user in From; the caller's when it is missing."""
-    headers: Annotated[FrozenMapping[HeaderName, HeaderValue], AfterValidator(_distinct_headers)] = Field(
-        default={}, validate_default=True
-    )
+    headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
     fallback: Name | None = None
     """The destination tried when this one fails."""
+    wait_for_silence: SilenceDuration | None = None
+    """The longest wait for the assistant to finish its sentence; None for 5 s when one was announced, else 0."""
+
+    ring: Literal["in_order", "together"] = "in_order"
+    """`together`: all of `route` at once, and the first answer wins."""
+    hold_music: HoldMusicChoice | None = None
+    """What the caller hears until the human is heard; None for the assistant."""
+    release_assistant: Literal["on_answer", "on_start", "before_dial"] = "on_answer"
+    """When the assistant gets its BYE: the human answered, their phone was reached, or before we dial."""
+    hangup_on_star: StrictBool = False
+    """`*` pressed by the caller ends the talk with the human."""
+    after_agent: AfterAgent | None = None
+    """What becomes of the caller after the human hung up; None for what the route says."""
+
+    on_refer_timeout: Literal["assume_done", "fail"] = "fail"
+    """`refer`: what `refer_timeout` means after the SBC accepted."""
+    refer_headers: Literal["refer_to", "request", "both"] = "refer_to"
+    """`refer`: where `headers` go, into Refer-To, beside it, or both."""
+
+    @property
+    def dials(self) -> bool:
+        """True when we may send it INVITEs: method `invite`, or `refer` with `refer_fallback`."""
+        return self.method == "invite" or self.refer_fallback == "invite"

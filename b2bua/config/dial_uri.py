@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from b2bua.config.not_yet import later
+from b2bua.config.addresses import SIP_TRANSPORTS
 from b2bua.config.section import matching, refusal
 from sip_stack.errors import RemoteError
 from sip_stack.message import SipUri, TelUri, escape_user, parse_uri
@@ -40,6 +40,13 @@ def check_route(text: str) -> str:
     return text
 
 
+def check_refer_target(text: str) -> str:
+    """`route` of method refer: as for `check_route`, but over any transport, for it is the SBC that dials."""
+    if number_of(text) is None and not _check_form(text).user:
+        raise refusal("a URI without a user", allowed=ALLOWED)
+    return text
+
+
 def check_outbound(text: str) -> str:
     """`outbound.uri`: a host, perhaps with port and parameters. Raises a refusal for what we cannot dial."""
     if check_sip_uri(text).user is not None:
@@ -50,7 +57,24 @@ def check_outbound(text: str) -> str:
 
 
 def check_sip_uri(text: str) -> SipUri:
-    """A sip URI for UDP. Raises a refusal that never quotes it: it may hold a password."""
+    """A sip URI for UDP or TCP. Raises a refusal that never quotes it: it may hold a password."""
+    uri = _check_form(text)
+    transport = (uri.param("transport") or "udp").lower()
+    if uri.scheme == "sips" or transport == "tls":
+        what = "sips:" if uri.scheme == "sips" else "transport=tls"
+        raise refusal(f"{what} needs TLS, and udp/rtp is unencrypted", allowed="sip: without transport=tls")
+    if transport not in SIP_TRANSPORTS:
+        raise refusal("an unknown transport", allowed="transport=udp or transport=tcp")
+    return uri
+
+
+def through(outbound: str, number: str) -> str:
+    """The URI to dial for a number at a trunk: `sip:+15550001000@gw.acme.example`."""
+    return str(replace(SipUri.parse(outbound), user=escape_user(number)))
+
+
+def _check_form(text: str) -> SipUri:
+    """A sip or sips URI without a password and headers, whatever its transport."""
     uri = _parse(text)
     if not isinstance(uri, SipUri):
         raise refusal("not a URI that can be dialled", allowed=ALLOWED, suggestion=_with_scheme(text))
@@ -58,20 +82,7 @@ def check_sip_uri(text: str) -> SipUri:
         raise refusal("a password in a URI is sent and logged in clear", allowed="auth: {username, password}")
     if uri.headers:
         raise refusal("headers in a URI that is dialled (RFC 3261 section 19.1.1)", allowed="headers:")
-    transport = (uri.param("transport") or "udp").lower()
-    if uri.scheme == "sips" or transport == "tls":
-        what = "sips:" if uri.scheme == "sips" else "transport=tls"
-        raise refusal(f"{what} needs TLS, and udp/rtp is unencrypted", allowed="sip: without transport=tls")
-    if transport == "tcp":
-        raise later("transport=tcp", use="transport=udp")
-    if transport != "udp":
-        raise refusal("an unknown transport", allowed="transport=udp")
     return uri
-
-
-def through(outbound: str, number: str) -> str:
-    """The URI to dial for a number at a trunk: `sip:+15550001000@gw.acme.example`."""
-    return str(replace(SipUri.parse(outbound), user=escape_user(number)))
 
 
 def _parse(text: str) -> SipUri | TelUri | None:

@@ -182,9 +182,14 @@ class Judge:
         return node.value if node is not None else None
 
     def _as_written(self, path: KeyPath) -> KeyPath:
-        """The path without its last step where one value stands in the place of a list or a mapping."""
-        around = self._value(path[:-1])
-        return path if around is None or isinstance(around, list | dict) else path[:-1]
+        """The path up to where one value stands in the place of a list or a mapping."""
+        for length in range(1, len(path)):
+            around = self._value(path[:length])
+            if around is None:
+                break
+            if not isinstance(around, list | dict):
+                return path[:length]
+        return path
 
     def _has_later_key(self, path: KeyPath) -> bool:
         """True when a key of a later version stands there, in whose company others may be missing."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from b2bua.config.checks import check_parts
+from b2bua.config.checks import check_parts, check_transports
 from b2bua.config.configuration import Configuration, Origin
 from b2bua.config.file_models import ConfigurationFile, Names
 from b2bua.config.judge import Judge
 from b2bua.config.media import Media
 from b2bua.config.overrides import COMMAND_LINE, Override, apply_override, parse_overrides
-from b2bua.config.parts import Parts, read_destinations, read_routes, read_trunks, ready_to_dial
+from b2bua.config.parts import Parts, read_destinations, read_routes, read_trunks, ready_route, ready_to_dial
 from b2bua.config.policy import Policy
 from b2bua.config.problems import ConfigurationError, KeyPath, Problem
 from b2bua.config.secrets import SecretResolver, beside
@@ -21,7 +21,7 @@ from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.sources import Sources
 from b2bua.config.timers import Timers
-from b2bua.config.warning_checks import warnings_of
+from b2bua.config.warning_checks import audio_warnings, warnings_of
 from b2bua.config.yaml_tree import YamlError
 
 
@@ -73,6 +73,8 @@ class _Load:
         parts = self._read_parts(main, of_people)
         if parts is not None:
             check_parts(parts)
+        if parts is not None and sections is not None:
+            check_transports(parts, sections.sip.listen)
         if self._problems or parts is None or sections is None:
             raise self._error()
         return self._build(main, sections, parts)
@@ -137,7 +139,7 @@ class _Load:
             sip=sections.sip,
             media=sections.media,
             trunks=MappingProxyType(dict(parts.trunks)),
-            routes=tuple(parts.routes.values()),
+            routes=tuple(ready_route(route, parts.trunks) for route in parts.routes.values()),
             destinations=MappingProxyType(destinations),
             policy=sections.policy,
             timers=sections.timers,
@@ -148,7 +150,10 @@ class _Load:
             origin=Origin(
                 self._path, self._environ, self._overrides, MappingProxyType(self._sources.digests)
             ),
-            warnings=tuple(warnings_of(parts, sections.timers)),
+            warnings=(
+                *warnings_of(parts, sections.timers),
+                *audio_warnings(main, sections.sip, sections.media),
+            ),
         )
 
     def _file(self, main: Judge, path: KeyPath, file: Path) -> Path:

@@ -31,6 +31,6 @@ class Media(Section):
     address: IpAddress = "0.0.0.0"
     """The local address audio ports are opened on. What peers are told follows `sip.advertise`."""
     ports: Ports = PortRange(16384, 32767)
-    """UDP ports for audio; a call takes four of them (RTP and RTCP of two legs)."""
+    """UDP ports for audio; each leg of a call takes two of them (RTP and RTCP)."""
     codecs: Annotated[tuple[Codec, ...], Field(min_length=1), AfterValidator(_distinct)] = tuple(Codec)
     """Offered in this order; a call whose sides share none is transcoded between them."""

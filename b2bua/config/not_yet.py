@@ -11,27 +11,9 @@ from b2bua.config.problems import KeyPath
 from b2bua.config.section import refusal
 
 KEYS: dict[str, frozenset[str]] = {
-    "": frozenset({"on_assistant_lost"}),
     "sip": frozenset({"tls"}),
     "media": frozenset({"rtpengine"}),
-    "trunks.*.accept": frozenset({"auth"}),
-    "routes.*": frozenset({"assistant"}),
-    "destinations.*": frozenset(
-        {
-            "action_url",
-            "after_agent",
-            "callback_url",
-            "hangup_on_star",
-            "hold_music",
-            "redial_assistant",
-            "refer_fallback",
-            "refer_headers",
-            "refer_timeout",
-            "release_assistant",
-            "ring",
-            "wait_for_silence",
-        }
-    ),
+    "destinations.*": frozenset({"action_url", "callback_url"}),
 }
 """Keys of later versions, by the path of the mapping they will be in; `*` is a name or an index."""
 

@@ -7,20 +7,27 @@ name goes on to count.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from b2bua.config.destination import LATER_METHODS, Destination
+from b2bua.config.assistant import Assistant
+from b2bua.config.destination import Destination
 from b2bua.config.dial_uri import number_of, through
+from b2bua.config.hold_music import ALLOWED, WORDS, HoldMusic, wav_fault
 from b2bua.config.judge import Judge
-from b2bua.config.problems import KeyPath
+from b2bua.config.method_keys import is_of_method, why_not
+from b2bua.config.problems import KeyPath, closest
 from b2bua.config.route import Route
+from b2bua.config.secrets import beside
 from b2bua.config.section import NAME_ALLOWED, NAME_PATTERN
-from b2bua.config.trunk import Trunk
+from b2bua.config.trunk import METHODS, Trunk
 from b2bua.config.yaml_tree import Node
 
 TRUNKS: KeyPath = ("trunks",)
 ROUTES: KeyPath = ("routes",)
+
+Place = TypeVar("Place", Destination, Assistant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,20 @@ class Parts:
     routes: Mapping[int, Route]
     """By index."""
     destinations: Mapping[str, Destination]
+
+    def places(self) -> Iterator[tuple[Judge, KeyPath, Destination | Assistant]]:
+        """All destinations and assistants, and where they are written."""
+        for name, destination in self.destinations.items():
+            yield self.people, (name,), destination
+        for index, route in self.routes.items():
+            if route.assistant is not None:
+                yield self.main, (*ROUTES, index, "assistant"), route.assistant
+
+    def dialled(self) -> Iterator[tuple[Judge, KeyPath, Destination | Assistant]]:
+        """Those of them that we send INVITEs to."""
+        for judge, path, place in self.places():
+            if not isinstance(place, Destination) or place.dials:
+                yield judge, path, place
 
     @property
     def trunk_names(self) -> Collection[str]:
@@ -72,29 +93,64 @@ def read_destinations(judge: Judge) -> dict[str, Destination]:
     """The destinations that are right."""
     destinations: dict[str, Destination] = {}
     for name in _names(judge, ()):
-        method = judge.root.at((name, "method"))
-        if method is not None and method.value in LATER_METHODS:
-            # Today's rules for its other keys do not apply to it.
-            judge.note((name, "method"), f"method {method.value}: not available yet", allowed="invite")
-            continue
+        _check_keys(judge, name)
         destination = judge.section(Destination, (name,))
         if destination is not None:
-            destinations[name] = destination.named(name)
+            destinations[name] = _with_music(judge, destination.named(name))
     return destinations
 
 
-def ready_to_dial(destination: Destination, trunks: Mapping[str, Trunk]) -> Destination:
-    """The destination with URIs for its numbers, and its trunk's identity where it has none of its own."""
-    outbound = trunks[destination.trunk].outbound if destination.trunk is not None else None
-    if outbound is None:
+def _check_keys(judge: Judge, name: str) -> None:
+    """Note the keys that do not belong to the destination's method."""
+    written = {
+        key: node.value
+        for key in judge.root.keys_at((name,))
+        if (node := judge.root.at((name, key))) is not None
+    }
+    method = next((method for method in METHODS if method == written.get("method")), None)
+    if method is None:
+        return
+    dials = method == "invite" or (method == "refer" and written.get("refer_fallback") == "invite")
+    for key in written:
+        if not is_of_method(key, method, dials=dials):
+            message, allowed = why_not(key, method)
+            judge.note((name, key), message, allowed=allowed, at_key=True)
+
+
+def _with_music(judge: Judge, destination: Destination) -> Destination:
+    """The destination with the file of its music found beside the file that names it; a bad one is noted."""
+    path = (destination.name, "hold_music")
+    node = judge.root.at(path)
+    if not destination.dials or destination.hold_music is None or destination.hold_music.path is None:
         return destination
+    if node is None or judge.is_silent(path):
+        return destination
+    file = beside(node)
+    if (fault := wav_fault(file)) is not None:
+        judge.note(path, fault, allowed=ALLOWED, suggestion=closest(node.text, WORDS), show=True)
+    return destination.model_copy(update={"hold_music": HoldMusic("file", file)})
+
+
+def ready_to_dial(place: Place, trunks: Mapping[str, Trunk]) -> Place:
+    """The place with URIs for its numbers, and its trunk's identity where it has none of its own."""
+    outbound = trunks[place.trunk].outbound if place.trunk is not None else None
+    if outbound is None:
+        return place
     route = tuple(
-        text if (number := number_of(text)) is None else through(outbound.uri, number)
-        for text in destination.route
+        text if (number := number_of(text)) is None else through(outbound.uri, number) for text in place.route
     )
-    auth = destination.auth or outbound.auth
-    from_user = destination.from_user or outbound.from_user
-    return destination.model_copy(update={"route": route, "auth": auth, "from_user": from_user})
+    update: dict[str, object] = {"route": route}
+    if not isinstance(place, Destination) or place.dials:
+        update["auth"] = place.auth or outbound.auth
+        update["from_user"] = place.from_user or outbound.from_user
+    return place.model_copy(update=update)
+
+
+def ready_route(route: Route, trunks: Mapping[str, Trunk]) -> Route:
+    """The route with its assistant ready to dial."""
+    if route.assistant is None:
+        return route
+    return route.model_copy(update={"assistant": ready_to_dial(route.assistant, trunks)})
 
 
 def _names(judge: Judge, path: KeyPath) -> list[str]:

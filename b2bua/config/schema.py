@@ -34,7 +34,7 @@ def _finish(schema: JsonSchema, title: str) -> JsonSchema:
 
 
 def _tidy(schema: Json) -> Json:
-    """Without what no author needs: titles, null for keys left out, defaults of whole sections."""
+    """Without what no author needs: titles, null and [] for keys left out, defaults of whole sections."""
     if isinstance(schema, list):
         return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
@@ -48,7 +48,7 @@ def _tidy(schema: Json) -> Json:
             continue
         elif key == "anyOf" and isinstance(value, list) and _NULL in value:
             tidied.update(cast(JsonSchema, _only_other(value)))
-        elif key != "default" or not (value is None or isinstance(value, dict)):
+        elif key != "default" or not (value in (None, []) or isinstance(value, dict)):
             tidied[key] = _tidy(value)
     return tidied
 

@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from b2bua.config.addresses import ApiListener
-from b2bua.config.section import Section, refusal, text_schema
-from b2bua.config.trunk import CallLimit
+from b2bua.config.auth import Word
+from b2bua.config.section import Section, one_or_list, refusal, text_schema
+from b2bua.config.trunk import CallLimit, CallRate
 
 ApiKey = Annotated[SecretStr, Field(min_length=8, max_length=1024)]
 
@@ -21,7 +22,7 @@ _REDIS = re.compile(
 
 
 class Api(Section):
-    """The HTTP API. Checked; nothing listens yet."""
+    """The HTTP API."""
 
     listen: ApiListener
     keys: tuple[ApiKey, ...] = ()
@@ -69,8 +70,33 @@ class Records(Section):
     """One JSON object per line per ended call; the folder is created."""
 
 
+SCANNERS = (
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "sipsak",
+    "sip-scan",
+    "siparmyknife",
+    "sundayddr",
+    "VaxSIPUserAgent",
+    "pplsip",
+    "nm@nm",
+)
+
+
 class Limits(Section):
     """Bounds of the whole process."""
 
     max_calls: CallLimit | None = None
     """Calls at once; more are answered 503. Without it, what ports and open files allow."""
+    max_calls_per_second: CallRate | None = None
+    """New calls per second of each trunk that does not set its own; more are answered 503. Without it, what this
+    machine can do."""
+    unknown_requests_per_source: CallRate = 10
+    """Messages per second that are heard from one source that is no trunk; at more, it is answered 503 once and then
+    not heard for a minute."""
+    unknown_requests_in_all: CallRate = 100
+    """The same for all such sources together; more are dropped."""
+    scanners: Annotated[tuple[Word, ...], one_or_list()] = SCANNERS
+    """Words in User-Agent or From that give a scanner away, in upper or lower case: it gets no answer."""

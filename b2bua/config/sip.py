@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from b2bua.config.addresses import IpAddress, Network, SipListener, parse_network
+from b2bua.config.auth import Word
 from b2bua.config.section import FrozenMapping, Section, refusal
 
 DEFAULT = "default"
@@ -34,7 +35,10 @@ class Sip(Section):
     """The address peers are told, by their network; `default` for the others. A plain address is the default.
     Without it: the local address that faces the peer."""
     unknown_source: Literal["reject", "silent"] = "reject"
-    """What a source that is no trunk gets: 403, or no answer at all."""
+    """What a source that is no trunk gets: 403, or no answer at all. Where a trunk is known by `auth` alone, INVITEs
+    are challenged in either case."""
+    realm: Word = "b2bua"
+    """The realm of our challenges to trunks with `auth`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -7,7 +7,7 @@ from b2bua.config.section import Section
 
 
 class Timers(Section):
-    """The defaults; a destination may set its own. Seconds."""
+    """The defaults; destinations and assistants may set their own. Seconds."""
 
     connect_timeout: WaitDuration = 4.0
     """No response of any kind to an INVITE without credentials: the next address is tried."""
@@ -19,20 +19,30 @@ class Timers(Section):
     """No audio from one side of an answered call for this long ends it; 0 never does."""
     time_limit: LongDuration = 14_400.0
     """The longest an answered call may last."""
+    refer_timeout: WaitDuration = 30.0
+    """From a REFER to the news of how it ended."""
 
 
-class TimerOverrides(Section):
-    """The same keys where a destination sets its own; None keeps the default."""
+class DialTimers(Section):
+    """The timers of what we dial, where it sets its own; None keeps the default."""
 
     connect_timeout: WaitDuration | None = None
     ring_timeout: WaitDuration | None = None
     auth_timeout: WaitDuration | None = None
     media_timeout: OptionalDuration | None = None
-    time_limit: LongDuration | None = None
 
     def over(self, defaults: Timers) -> Timers:
         """The defaults with what is set here in their place."""
         own = {
-            name: value for name in TimerOverrides.model_fields if (value := getattr(self, name)) is not None
+            name: value
+            for name in Timers.model_fields
+            if name in type(self).model_fields and (value := getattr(self, name)) is not None
         }
         return defaults.model_copy(update=own) if own else defaults
+
+
+class TimerOverrides(DialTimers):
+    """The timers that a destination may set."""
+
+    time_limit: LongDuration | None = None
+    refer_timeout: WaitDuration | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictInt, model_validator
 
 from b2bua.config.addresses import IpNetwork
-from b2bua.config.auth import Auth
+from b2bua.config.auth import Auth, Login
 from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
 
@@ -15,13 +15,22 @@ Method = Literal["refer", "invite", "bye"]
 METHODS: tuple[Method, ...] = ("refer", "invite", "bye")
 
 CallLimit = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+CallRate = Annotated[StrictInt, Field(ge=1, le=100_000)]
 
 
 class Accept(Section):
-    """What a peer must show to be this trunk."""
+    """What a peer must show to be this trunk; where both are set, both."""
 
-    addresses: Annotated[tuple[IpNetwork, ...], Field(min_length=1), one_or_list()]
+    addresses: Annotated[tuple[IpNetwork, ...], Field(min_length=1), one_or_list()] = ()
     """Networks it sends from; where trunks overlap the longest prefix wins."""
+    auth: Login | None = None
+    """The credentials it answers our challenge with. Without `addresses`: from wherever no other trunk is."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.addresses and self.auth is None:
+            raise refusal("anybody would be this trunk", allowed="addresses, auth or both")
+        return self
 
 
 class Outbound(Section):
@@ -44,9 +53,16 @@ class Trunk(NamedSection):
     """The handoff methods its integration permits."""
     max_calls: CallLimit | None = None
     """Calls from it at once; more are answered 503."""
+    max_calls_per_second: CallRate | None = None
+    """New calls from it per second; more are answered 503. Instead of the one in `limits`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.accept is None and self.outbound is None:
             raise refusal("neither accepts calls nor takes them", allowed="accept, outbound or both")
         return self
+
+    @property
+    def auth(self) -> Auth | None:
+        """As whom we answer its challenges, to a REFER or a BYE within its own calls too."""
+        return self.outbound.auth if self.outbound is not None else None

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
+from b2bua.config.handoff_checks import handoff_warnings
+from b2bua.config.judge import Judge
+from b2bua.config.media import Media
 from b2bua.config.parts import Parts
 from b2bua.config.problems import Problem
+from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.headers import refusal_of
 
@@ -15,17 +20,27 @@ def warnings_of(parts: Parts, timers: Timers) -> Iterator[Problem]:
     yield from _traffic(parts)
     yield from _unreachable_routes(parts)
     yield from _headers(parts)
-    for name, destination in parts.destinations.items():
-        own = destination.over(timers)
+    yield from handoff_warnings(parts)
+    for judge, path, place in parts.dialled():
+        own = place.over(timers)
         for key in ("connect_timeout", "auth_timeout"):
             if getattr(own, key) > own.ring_timeout:
-                path = (name, key) if getattr(destination, key) is not None else (name,)
-                yield parts.people.problem(
-                    path, f"{key} is longer than ring_timeout, which ends the attempt before it"
+                where = (*path, key) if getattr(place, key) is not None else path
+                yield judge.problem(
+                    where, f"{key} is longer than ring_timeout, which ends the attempt before it"
                 )
-    for key in ("api", "store"):
-        if parts.main.root.at((key,)) is not None:
-            yield parts.main.problem((key,), "checked, but not used yet", at_key=True)
+    if parts.main.root.at(("store",)) is not None:
+        yield parts.main.problem(("store",), "checked, but not used yet", at_key=True)
+
+
+def audio_warnings(main: Judge, sip: Sip, media: Media) -> Iterator[Problem]:
+    """A listener for IPv6 peers beside audio ports that only take IPv4, and the reverse."""
+    audio = ip_address(media.address)
+    for index, listener in enumerate(sip.listen):
+        version = 6 if ":" in listener.host else 4
+        if audio.version != version and not (audio.version == 6 and audio.is_unspecified):
+            message = f"media.address {audio} takes no audio from IPv{version} peers"
+            yield main.problem(("sip", "listen", index), f'{message}; "::" takes both')
 
 
 def _traffic(parts: Parts) -> Iterator[Problem]:
@@ -50,7 +65,7 @@ def _unreachable_routes(parts: Parts) -> Iterator[Problem]:
 
 
 def _headers(parts: Parts) -> Iterator[Problem]:
-    for name, destination in parts.destinations.items():
-        for header in destination.headers:
+    for judge, path, place in parts.places():
+        for header in place.headers:
             if (why := refusal_of(header)) is not None:
-                yield parts.people.problem((name, "headers", header), f"never sent: {why}", at_key=True)
+                yield judge.problem((*path, "headers", header), f"never sent: {why}", at_key=True)

@@ -24,6 +24,7 @@ from sip_stack import events as sip
 from sip_stack.aio.stack import SipStack
 from sip_stack.auth import DigestServer
 from sip_stack.dialog import ServerSession
+from sip_stack.errors import RemoteError
 from sip_stack.message import Request, SipUri
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Flow
@@ -37,14 +38,14 @@ class HardOfHearing(SipStack):
 
     _told = False
 
-    def received(self, data: bytes, flow: Flow) -> None:
-        """Take a datagram, or miss it."""
+    def received(self, data: bytes, flow: Flow, fault: RemoteError | None = None) -> None:
+        """Take a message, or miss it."""
         if data.startswith(f"INVITE sip:{SILENT.user}@".encode()) and b"\r\nProxy-Authorization:" in data:
             if not self._told:
                 say(SILENT.user, "gets credentials, says nothing")
             self._told = True
         else:
-            super().received(data, flow)
+            super().received(data, flow, fault)
 
 
 class Agent:

@@ -1,52 +1,48 @@
 """Which address our Via, Contact and media say toward a peer.
 
-By the peer's address, longest prefix first, then the default, then the local address that faces the peer:
-what the kernel would send from, asked by connecting a UDP socket, which sends nothing.
+What is configured for the peer, else the local address that faces it: what the kernel would send from, asked by
+connecting a UDP socket, which sends nothing.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Callable
+from ipaddress import ip_address
 
 from sip_stack.errors import TransportError
 
 MAX_CACHED = 16384
-"""Peers whose advertised address is remembered."""
+"""Peers whose facing address is remembered."""
+
+
+def _nothing_configured(peer: str) -> str | None:
+    return None
 
 
 class AdvertisedAddresses:
-    """Answers `toward(peer)`; answers are cached, since routes and configuration hold for the life of a
-    process."""
+    """Answers `toward(peer)`. The configuration is asked each time, so that it may change; routes are taken to hold
+    for the life of the process."""
 
-    __slots__ = ("_by_prefix", "_cache", "_default")
+    __slots__ = ("_configured", "_facing")
 
-    def __init__(self, default: str | None = None, by_prefix: Mapping[str, str] | None = None) -> None:
-        """`by_prefix`: network in CIDR form to address. Raises ValueError for a malformed network."""
-        networks: list[tuple[IPv4Network | IPv6Network, str]] = [
-            (ip_network(prefix, strict=False), address) for prefix, address in (by_prefix or {}).items()
-        ]
-        self._by_prefix = sorted(networks, key=lambda entry: entry[0].prefixlen, reverse=True)
-        self._default = default
-        self._cache: dict[tuple[str, str], str] = {}
+    def __init__(self, configured: Callable[[str], str | None] = _nothing_configured) -> None:
+        """`configured`: the IP address that a peer, given as one, is to be told; None for the one that faces it."""
+        self._configured = configured
+        self._facing: dict[tuple[str, str], str] = {}
 
     def toward(self, peer: str, bound: str) -> str:
         """The address to tell `peer`; our socket is bound to `bound`. TransportError: there is no route."""
-        key = (peer, bound)
-        found = self._cache.get(key)
-        if found is None:
-            if len(self._cache) >= MAX_CACHED:
-                del self._cache[next(iter(self._cache))]
-            found = self._cache[key] = self._configured(peer) or facing_address(peer, bound)
-        return found
+        return self._configured(peer) or self._facing_address(peer, bound)
 
-    def _configured(self, peer: str) -> str | None:
-        address = ip_address(peer)
-        for network, advertised in self._by_prefix:
-            if address.version == network.version and address in network:
-                return advertised
-        return self._default
+    def _facing_address(self, peer: str, bound: str) -> str:
+        key = (peer, bound)
+        found = self._facing.get(key)
+        if found is None:
+            if len(self._facing) >= MAX_CACHED:
+                del self._facing[next(iter(self._facing))]
+            found = self._facing[key] = facing_address(peer, bound)
+        return found
 
 
 def facing_address(peer: str, bound: str) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Protocol
 
+from sip_stack.errors import RemoteError, TransportError
 from sip_stack.transport import Address, Flow, Target
+
+MAX_FLOWS = 16384
+"""Interned flows per socket; the oldest goes first, and a session that still has it keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +18,7 @@ class Listen:
     """Where to listen: an entry of `sip.listen`."""
 
     transport: str
-    """"udp", later "tcp" and "tls"."""
+    """"udp" or "tcp", later "tls"."""
     host: str
     """IP address literal without brackets; the wildcard is allowed."""
     port: int
@@ -23,14 +28,17 @@ class Listen:
 class Receiver(Protocol):
     """The stack, as a transport sees it."""
 
-    def received(self, data: bytes, flow: Flow) -> None:
-        """One message. Never raises."""
+    def received(self, data: bytes, flow: Flow, fault: RemoteError | None = None) -> None:
+        """One message. With `fault` it is only answered: it could not be told where it ends. Never raises."""
 
     def flush(self) -> None:
         """The batch is over: send and deliver what it caused."""
 
     def lost(self, flow: Flow, reason: str) -> None:
-        """Something handed over for sending earlier could not be sent."""
+        """Something handed over for sending earlier could not be sent, or a connection is over."""
+
+    def needs(self, flow: Flow) -> bool:
+        """True while a call or a request of ours lives on a connection."""
 
 
 class Transport(Protocol):
@@ -46,6 +54,12 @@ class Transport(Protocol):
     def send(self, data: bytes, flow: Flow) -> None:
         """Send now or queue. Raises TransportError when that is certain to be in vain."""
 
+    def is_connected(self, flow: Flow) -> bool:
+        """False when sending over `flow` would need a new connection, or cannot succeed."""
+
+    def forget_flows(self) -> None:
+        """Make new flows from now on, so that they get what is advertised now; those in use stay good."""
+
     def close(self) -> None:
         """Stop receiving and let the socket go."""
 
@@ -55,3 +69,14 @@ class Network(Protocol):
 
     async def listen(self, where: Listen, receiver: Receiver) -> Transport:
         """Open one. Raises TransportError."""
+
+
+def address_of(target: Target) -> Address:
+    """Host and port of a target. Raises TransportError for what is no address literal or no port."""
+    try:
+        ip_address(target.host)
+    except ValueError as error:
+        raise TransportError(f"not an address: {target.host}") from error
+    if not 1 <= target.port <= 65535:
+        raise TransportError(f"not a port: {target.port}")
+    return target.host, target.port

@@ -11,12 +11,14 @@ import logging
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
-from sip_stack.aio.advertise import AdvertisedAddresses
+from sip_stack.aio.advertise import AdvertisedAddresses, facing_address
+from sip_stack.aio.connections import ConnectionCounters, ConnectionLimits, Connections
 from sip_stack.aio.network import Listen, Network, Receiver, Transport
+from sip_stack.aio.tcp import open_tcp
 from sip_stack.aio.tokens import TokenSource
-from sip_stack.aio.udp import open_udp
+from sip_stack.aio.udp import UdpTransport, open_udp
 from sip_stack.endpoint import DEFAULT_SETTINGS, Endpoint
-from sip_stack.errors import TransportError
+from sip_stack.errors import RemoteError, TransportError
 from sip_stack.events import Event
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Address, Flow, Target, Transmit
@@ -30,16 +32,19 @@ LOG_INTERVAL = 10.0
 class SocketNetwork:
     """Real sockets."""
 
-    __slots__ = ("_advertised",)
+    __slots__ = ("_advertised", "_connections")
 
-    def __init__(self, advertised: AdvertisedAddresses) -> None:
+    def __init__(self, advertised: AdvertisedAddresses, connections: Connections) -> None:
         self._advertised = advertised
+        self._connections = connections
 
     async def listen(self, where: Listen, receiver: Receiver) -> Transport:
         """Open a socket. Raises TransportError, also for a transport we do not have."""
-        if where.transport != "udp":
-            raise TransportError(f"unknown transport: {where.transport}")
-        return open_udp(where, receiver, self._advertised)
+        if where.transport == "udp":
+            return open_udp(where, receiver, self._advertised)
+        if where.transport == "tcp":
+            return await open_tcp(where, receiver, self._advertised, self._connections)
+        raise TransportError(f"unknown transport: {where.transport}")
 
 
 def _ignore(event: Event) -> None:
@@ -55,15 +60,24 @@ class SipStack:
         *,
         token: Callable[[], str] | None = None,
         advertise: AdvertisedAddresses | None = None,
+        connection_limits: ConnectionLimits | None = None,
         network: Network | None = None,
     ) -> None:
         """`network` replaces the sockets, `token` the randomness; tests use both."""
-        self.endpoint = Endpoint(token=token or TokenSource(), settings=settings, flow_for=self._flow_for)
+        self.endpoint = Endpoint(
+            token=token or TokenSource(),
+            settings=settings,
+            flow_for=self._flow_for,
+            is_connected=self._is_connected,
+        )
         self.on_event: Callable[[Event], None] = _ignore
         """Called for each event, in order. It may give commands; they are flushed when it returns."""
         self.internal_errors = 0
         """Exceptions that reached the datagram edge: each is a defect of ours."""
-        self._network = network or SocketNetwork(advertise or AdvertisedAddresses())
+        connections = Connections(connection_limits or ConnectionLimits())
+        self.connection_counters: ConnectionCounters = connections.counters
+        """What the TCP connections saw."""
+        self._network = network or SocketNetwork(advertise or AdvertisedAddresses(), connections)
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,6 +108,7 @@ class SipStack:
         for transport in self._transports.values():
             transport.close()
         self._transports.clear()
+        await asyncio.sleep(0)  # asyncio closes the sockets of connections when it comes round
 
     def now(self) -> float:
         """The loop's time: what every command of the endpoint and its sessions takes."""
@@ -104,6 +119,17 @@ class SipStack:
     def flow_to(self, target: Target) -> Flow:
         """The flow to a resolved target. Raises TransportError when no listener of ours reaches it."""
         return self._flow_for(target)
+
+    def forget_flows(self) -> None:
+        """Ask anew which address is advertised, for each flow from now on: the configuration has changed."""
+        for transport in self._transports.values():
+            transport.forget_flows()
+
+    def kept_up(self) -> bool:
+        """False when datagrams came faster than they were dealt with since the last call; see `UdpTransport`."""
+        # Each is asked: asking starts its next look.
+        answers = [item.kept_up() for item in self._transports.values() if isinstance(item, UdpTransport)]
+        return all(answers)
 
     def schedule_flush(self) -> None:
         """Flush when the loop comes round: what to call after a command given outside `on_event`."""
@@ -132,18 +158,26 @@ class SipStack:
 
     # What transports call
 
-    def received(self, data: bytes, flow: Flow) -> None:
-        """One message; `flush` follows."""
+    def received(self, data: bytes, flow: Flow, fault: RemoteError | None = None) -> None:
+        """One message; `flush` follows. With `fault` a request is refused for that."""
         try:
-            self.endpoint.receive(data, flow, self.now())
+            self.endpoint.receive(data, flow, self.now(), fault)
         except Exception:
             # The datagram edge: one bad message never ends the receive loop.
             self._report("message")
 
     def lost(self, flow: Flow, reason: str) -> None:
-        """A queued message could not be sent."""
+        """A queued message could not be sent, or a connection is over."""
         self.endpoint.lost(flow, self.now(), reason)
         self.schedule_flush()
+
+    def needs(self, flow: Flow) -> bool:
+        """True while a call or a request of ours lives on a connection."""
+        return self.endpoint.needs(flow)
+
+    def _is_connected(self, flow: Flow) -> bool:
+        transport = self._transports.get((flow.transport, flow.local))
+        return transport is not None and transport.is_connected(flow)
 
     def _flow_for(self, target: Target, like: Flow | None = None) -> Flow:
         return self._transport_for(target, like).flow_to(target)
@@ -153,16 +187,23 @@ class SipStack:
             transport = self._transports.get((like.transport, like.local))
             if transport is not None and _reaches(transport.local[0], target.host) > 0:
                 return transport
-        candidates = [item for item in self._transports.values() if item.transport == target.transport]
-        best = max(candidates, key=lambda item: _reaches(item.local[0], target.host), default=None)
-        if best is None or not _reaches(best.local[0], target.host):
+        candidates = [
+            item
+            for item in self._transports.values()
+            if item.transport == target.transport and _reaches(item.local[0], target.host)
+        ]
+        if not candidates:
             raise TransportError(f"no {target.transport} listener reaches {target.host}")
-        return best
+        if len(candidates) == 1:
+            return candidates[0]
+        return max(candidates, key=lambda item: _fitness(item.local, target.host, like))
 
     def _send(self, transmit: Transmit) -> None:
         flow = transmit.flow
-        transport = self._transports.get((flow.transport, flow.local))
         try:
+            if transmit.fallback is not None and not self._is_connected(flow):
+                flow = self._flow_for(transmit.fallback, flow)
+            transport = self._transports.get((flow.transport, flow.local))
             if transport is None:
                 raise TransportError("the listener is closed")
             transport.send(transmit.data, flow)
@@ -216,3 +257,14 @@ def _reaches(bound: str, peer: str) -> int:
     if local.is_loopback != remote.is_loopback:
         return 0
     return 2
+
+
+def _fitness(local: Address, peer: str, like: Flow | None) -> tuple[int, bool, bool]:
+    """Which of several sockets that reach a peer is the one to use: the one its packets come to, then the one
+    beside the flow in use, then the one that the kernel would send from."""
+    beside = like is not None and like.local[0] == local[0]
+    try:
+        faces = facing_address(peer, "::" if ":" in peer else "0.0.0.0") == local[0]
+    except TransportError:
+        faces = False
+    return _reaches(local[0], peer), beside, faces

@@ -2,7 +2,7 @@
 
 asyncio's own datagram transport costs a third more per call (docs/design.md section 5). The send path
 survives whatever the kernel or a peer's address makes of it: a datagram that cannot be sent is reported,
-never raised past the stack. It does not fragment, does not fall back to TCP (RFC 3261 section 18.1.1) and
+never raised past the stack. It leaves fragmenting to the kernel and large requests to `transaction/large.py`, and
 resolves no names.
 """
 
@@ -11,18 +11,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from ipaddress import ip_address
 
 from sip_stack.aio.advertise import AdvertisedAddresses
-from sip_stack.aio.network import Listen, Receiver
+from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of
 from sip_stack.errors import TransportError
 from sip_stack.transport import Address, Flow, Target
 
 BATCH = 64
 """Datagrams read per wake-up, so that timers and calls get their turn under load."""
 MAX_DATAGRAM = 65535
-MAX_FLOWS = 16384
-"""Interned flows per socket; the oldest goes first, and a session that still has it keeps it."""
 MAX_QUEUED = 2048
 """Datagrams that wait for the socket to take more; beyond, they are dropped, as the network would."""
 RECEIVE_BUFFER = 4 * 1024 * 1024
@@ -34,7 +31,9 @@ class UdpTransport:
 
     __slots__ = (
         "_advertised",
+        "_behind",
         "_buffer",
+        "_emptied",
         "_flows",
         "_loop",
         "_queue",
@@ -57,6 +56,8 @@ class UdpTransport:
         self._queue: deque[tuple[bytes, Flow]] = deque()
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
+        self._behind = False
+        self._emptied = True
         self.dropped = 0
         """Datagrams given up because the queue was full."""
         host, port = sock.getsockname()[:2]
@@ -65,13 +66,15 @@ class UdpTransport:
 
     def flow_to(self, target: Target) -> Flow:
         """The flow to an address literal. Raises TransportError for anything else and without a route."""
-        try:
-            ip_address(target.host)
-        except ValueError as error:
-            raise TransportError(f"not an address: {target.host}") from error
-        if not 1 <= target.port <= 65535:
-            raise TransportError(f"not a port: {target.port}")
-        return self._flow((target.host, target.port))
+        return self._flow(address_of(target))
+
+    def is_connected(self, flow: Flow) -> bool:
+        """Always: UDP has no connections."""
+        return True
+
+    def forget_flows(self) -> None:
+        """Flows made from now on get what is advertised now."""
+        self._flows.clear()
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send or queue one datagram."""
@@ -102,6 +105,7 @@ class UdpTransport:
             try:
                 size, address = receive(buffer)
             except (BlockingIOError, InterruptedError):
+                self._behind, self._emptied = False, True
                 break
             except OSError:
                 # A pending ICMP error of some earlier datagram: it says nothing about the next one.
@@ -112,7 +116,16 @@ class UdpTransport:
             except TransportError:
                 continue
             receiver.received(bytes(view[:size]), flow)
+        else:
+            self._behind = True
         receiver.flush()
+
+    def kept_up(self) -> bool:
+        """False when since the last call there was always another datagram to read: they come faster than they are
+        dealt with, and wait in the kernel."""
+        kept_up = self._emptied or not self._behind
+        self._emptied = False
+        return kept_up
 
     def _flow(self, remote: Address) -> Flow:
         flow = self._flows.get(remote)

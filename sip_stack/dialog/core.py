@@ -6,17 +6,20 @@ RFC 3261 sections 8.1.1 (Via, Contact), 8.2.6 (responses). It holds no rule abou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sip_stack.counters import Counters
 from sip_stack.errors import RemoteError, TransportError
+from sip_stack.gate import Gate, OpenGate
+from sip_stack.locating import DEFAULT_PORTS
 from sip_stack.message import Request, Response, SipUri, format_host_port, parse_uri, response_to
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction, TimerOwner, TimerQueue, TransactionManager, Upcalls
-from sip_stack.transport import Flow, Target, Transmit
+from sip_stack.transport import Flow, FlowFor, Target, Transmit
 
 if TYPE_CHECKING:
     from sip_stack.dialog.session import Session
@@ -36,14 +39,10 @@ _PRIVATE = tuple(
 )
 """What a NAT may hide (RFC 1918, RFC 6598, RFC 3927, RFC 4193). Python's `is_private` is wider, documentation
 addresses included."""
-_DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
-class FlowFor(Protocol):
-    """How the core asks the transports for a path; may raise TransportError."""
-
-    def __call__(self, target: Target, like: Flow | None = None, /) -> Flow:
-        """The flow to `target`, from the same socket as `like` when that makes sense."""
+def _always(flow: Flow) -> bool:
+    return True
 
 
 class Core:
@@ -53,6 +52,9 @@ class Core:
         "counters",
         "events",
         "flow_for",
+        "gate",
+        "held",
+        "is_connected",
         "output",
         "server_headers",
         "sessions",
@@ -70,10 +72,15 @@ class Core:
         settings: EndpointSettings,
         flow_for: FlowFor | None,
         upcalls: Upcalls,
+        is_connected: Callable[[Flow], bool] = _always,
     ) -> None:
         self.token = token
         self.settings = settings
         self.flow_for = flow_for
+        self.is_connected = is_connected
+        self.held: Counter[Flow] = Counter()
+        """Connections that sessions live on, and how many."""
+        self.gate: Gate = OpenGate()
         self.counters = Counters()
         self.output: list[Transmit] = []
         self.events: list[Event] = []
@@ -81,7 +88,9 @@ class Core:
         """Live INVITE sessions by `session_key`."""
         lanes = (settings.timeout, settings.t1, settings.t2, settings.t4, PROGRESS_INTERVAL, 0.0)
         self.timers: TimerQueue[TimerOwner] = TimerQueue(lanes)
-        self.transactions = TransactionManager(settings, self.timers, self.output, self.counters, upcalls)
+        self.transactions = TransactionManager(
+            settings, self.timers, self.output, self.counters, upcalls, flow_for
+        )
         name = settings.user_agent
         self.user_agent_headers: list[tuple[str, str]] = [("User-Agent", name)] if name else []
         self.server_headers: list[tuple[str, str]] = [("Server", name)] if name else []
@@ -96,6 +105,18 @@ class Core:
         if self.settings.supported:
             headers.append(("Supported", ", ".join(self.settings.supported)))
         return headers
+
+    def hold(self, flow: Flow) -> None:
+        """A session lives on this flow: its connection is not idle while silent."""
+        if flow.reliable:
+            self.held[flow] += 1
+
+    def release(self, flow: Flow) -> None:
+        """The session has moved on or is over."""
+        if flow.reliable:
+            self.held[flow] -= 1
+            if not self.held[flow]:
+                del self.held[flow]
 
     def respond(
         self,
@@ -123,20 +144,28 @@ class Core:
 
         A host name that is no address literal, and a peer behind a NAT (private address in its Contact while
         its packets come from a public one), stay on `current`; so does a target that no transport reaches.
+        A connection to the host is used whatever port is named, for as long as it is there: behind a NAT or a
+        firewall it is the only way (section 18.2.2 for responses, RFC 5923 for requests).
         """
         target = _target(uri)
         if target is None or self.flow_for is None:
             return current
         transport, host, port = target
-        if (host, port) == current.remote and transport in ("", current.transport):
+        same_host = host == current.remote[0] and transport in ("", current.transport)
+        if same_host and (port == current.remote[1] or current.reliable) and self.is_connected(current):
             return current
         if host != current.remote[0] and _is_private(host) and not _is_private(current.remote[0]):
             return current
+        if not transport:
+            # RFC 3263 section 4.1 says UDP; the same host is better asked the way it asked us, and TLS never left.
+            transport = current.transport if same_host or current.transport == "tls" else "udp"
         try:
-            return self.flow_for(Target(transport or "udp", host, port), current)
+            flow = self.flow_for(Target(transport, host, port), current)
         except TransportError:
             self.counters.no_flow += 1
             return current
+        self.gate.expect(flow.remote[0])
+        return flow
 
 
 def session_key(call_id: str, local_tag: str) -> str:
@@ -178,7 +207,7 @@ def _target(uri: str) -> tuple[str, str, int] | None:
     except ValueError:
         return None
     transport = (parsed.param("transport") or ("tls" if parsed.scheme == "sips" else "")).lower()
-    return transport, host, parsed.port or _DEFAULT_PORT.get(transport, 5060)
+    return transport, host, parsed.port or DEFAULT_PORTS.get(transport, 5060)
 
 
 @lru_cache(maxsize=4096)

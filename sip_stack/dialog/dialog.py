@@ -125,11 +125,14 @@ class Dialog:
         """Note the CSeq of a request received in the dialog; False when it is out of order (section 12.2.2).
 
         Repetitions never get here: their transaction absorbs them. An equal number is let through, since
-        peers that restart or script their CSeq must still be able to hang up.
+        peers that restart or script their CSeq must still be able to hang up; for an INVITE it is not, since
+        the number is what tells the ACKs apart.
         """
         number = request.cseq.number
-        if self.remote_cseq is not None and number < self.remote_cseq:
-            return False
+        if self.remote_cseq is not None:
+            lowest = self.remote_cseq + (request.method == "INVITE")
+            if number < lowest:
+                return False
         self.remote_cseq = number
         return True
 

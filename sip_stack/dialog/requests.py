@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from sip_stack.auth import AuthRejected, Credentials, DigestClient
 from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge
+from sip_stack.dialog.usage import SessionState
 from sip_stack.events import OutOfDialogCompleted
 from sip_stack.message import Request, Response
-from sip_stack.transaction import ClientTransaction
+from sip_stack.transaction import ClientTransaction, Timer, TimerOwner
+from sip_stack.transaction.derived import cancellation
 from sip_stack.transport import Flow
 
 if TYPE_CHECKING:
@@ -20,10 +22,28 @@ if TYPE_CHECKING:
     from sip_stack.events import FailureReason
 
 
-class DialogRequest:
-    """One request inside a session's dialog. The session hears only its final response, in `completed`."""
+UNANSWERED = "no final response to a re-INVITE"
+CANCELLED = "no final response after its CANCEL"
 
-    __slots__ = ("_session", "body", "content_type", "headers", "method", "request", "retried")
+
+class DialogRequest:
+    """One request inside a session's dialog. The session hears only its final response, in `completed`.
+
+    A re-INVITE that gets nothing but 1xx has no timer in RFC 3261. Here it is cancelled after 64*T1, and given up as
+    unanswered when 64*T1 later there is still no final response.
+    """
+
+    __slots__ = (
+        "_session",
+        "_timer",
+        "_transaction",
+        "body",
+        "content_type",
+        "headers",
+        "method",
+        "request",
+        "retries",
+    )
 
     def __init__(
         self, session: Session, method: str, headers: HeaderLines, body: bytes = b"", content_type: str = ""
@@ -35,12 +55,15 @@ class DialogRequest:
         self.content_type = content_type
         self.request: Request | None = None
         """What is on the way; None before it is sent, and while a retry after 491 waits."""
-        self.retried = False
-        """True once it was put back after a 491."""
+        self.retries = 0
+        """How often it was put back after a 491."""
+        self._transaction: ClientTransaction | None = None
+        self._timer: Timer[TimerOwner] | None = None
 
     def send(self, now: float) -> None:
         """Send it, with the credentials that the dialog's peer is known to ask for."""
         session = self._session
+        session.keep_flow_alive()
         branch = session.core.branch()
         self.request = session.build(self.method, branch, self.headers, self.body, self.content_type)
         if session.digest is not None:
@@ -50,14 +73,44 @@ class DialogRequest:
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         """Answer a challenge, or hand a final response to the session."""
         if response.status < 200:
+            if self.method == "INVITE" and self._timer is None:
+                self._transaction = transaction
+                self._start_timer(now, UNANSWERED)
             return
+        self._stop_timer()
         if is_challenge(response) and self._answer_challenge(response, now):
             return
         self._session.completed(self, transaction, response, now)
 
     def on_failure(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
         """No final response will come."""
+        self._stop_timer()
         self._session.completed(self, transaction, None, now)
+
+    def on_timer(self, kind: str, now: float) -> None:
+        """64*T1 after the first 1xx, or after our CANCEL, there is no final response."""
+        session, transaction, request = self._session, self._transaction, self.request
+        self._stop_timer()
+        if transaction is None or request is None:
+            return
+        if kind == UNANSWERED and session.state is SessionState.CONFIRMED:
+            cancel = cancellation(request, session.core.user_agent_headers)
+            session.core.transactions.send(now, cancel, request.branch, transaction.flow, None)
+            self._transaction = transaction
+            self._start_timer(now, CANCELLED)
+            return
+        session.core.transactions.abandon(transaction, now)
+        session.completed(self, transaction, None, now)
+
+    def _start_timer(self, now: float, kind: str) -> None:
+        core = self._session.core
+        self._timer = core.timers.start(now, core.settings.timeout, self, kind)
+
+    def _stop_timer(self) -> None:
+        self._transaction = None
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
 
     def _answer_challenge(self, response: Response, now: float) -> bool:
         session = self._session
@@ -66,6 +119,7 @@ class DialogRequest:
         if session.digest is None:
             session.digest = DigestClient(session.credentials, session.core.token)
             session.digest.begin(self.request)
+        session.keep_flow_alive()
         branch = session.core.branch()
         cseq = session.dialog.local_cseq + 1
         retry = copy_of(self.request, branch=branch, flow=session.flow, cseq=cseq)

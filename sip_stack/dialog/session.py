@@ -10,14 +10,11 @@ and a race with the peer is nobody's error. LocalError is for a wrong order on a
 
 from __future__ import annotations
 
-from enum import StrEnum
-from zlib import crc32
-
-from sip_stack.auth import Credentials, DigestClient
-from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, session_key, via
-from sip_stack.dialog.dialog import TARGET_REFRESH, Dialog
+from sip_stack.auth import Credentials
+from sip_stack.dialog.core import Core, HeaderLines, session_key
 from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
+from sip_stack.dialog.usage import InviteUsage, SessionState
 from sip_stack.errors import LocalError
 from sip_stack.events import (
     Acknowledged,
@@ -30,49 +27,21 @@ from sip_stack.events import (
     SessionEvent,
 )
 from sip_stack.message import Request, Response
-from sip_stack.transaction import ClientTransaction, ServerTransaction, Timer, TimerOwner
-from sip_stack.transport import Flow, Transmit
+from sip_stack.transaction import ClientTransaction, ServerTransaction
+from sip_stack.transport import Flow
 
 SDP = "application/sdp"
 REOFFER_RETRY = "re-INVITE again"
+MAX_RETRIES = 4
+"""How often one re-INVITE is tried again after 491: a peer may be busy with its own for a while, but not for ever."""
 MAX_UNACKNOWLEDGED = 2
 """2xx of ours waiting for ACK at once; a peer that re-INVITEs on without ACKs gets 500."""
 
 
-class SessionState(StrEnum):
-    """Where an INVITE usage is."""
-
-    EARLY = "early"
-    """The INVITE has no final response yet."""
-    CONFIRMED = "confirmed"
-    ENDING = "ending"
-    """Our BYE or CANCEL is on its way, or waits until it may be sent."""
-    ENDED = "ended"
-
-
-class Session:
+class Session(InviteUsage):
     """What both sides share. Use `ClientSession` and `ServerSession`."""
 
-    __slots__ = (
-        "_bye_headers",
-        "_remote_reoffer",
-        "_reoffer",
-        "_source",
-        "_timer",
-        "_unacknowledged",
-        "call_id",
-        "contact_user",
-        "core",
-        "credentials",
-        "dialog",
-        "digest",
-        "flow",
-        "invite",
-        "local_tag",
-        "owner",
-        "remote_tag",
-        "state",
-    )
+    __slots__ = ("_bye_headers", "_remote_reoffer", "_reoffer", "_unacknowledged")
 
     def __init__(
         self,
@@ -85,36 +54,21 @@ class Session:
         credentials: Credentials | None,
         owner: object | None,
     ) -> None:
-        self.core = core
-        self.owner = owner
-        """Free for the user."""
-        self.credentials = credentials
-        """What answers challenges to our requests in this session; may be set at any time."""
-        self.invite = invite
-        """The INVITE: as received, or as last sent."""
-        self.call_id = invite.call_id
-        self.local_tag = local_tag
-        self.remote_tag: str | None = None
-        self.contact_user = contact_user
-        """The user part of our Contact."""
-        self.state = SessionState.EARLY
-        self.flow = flow
-        """Where the requests of the dialog go."""
-        self.dialog: Dialog | None = None
-        self.digest: DigestClient | None = None
-        self._source = flow
-        self._timer: Timer[TimerOwner] | None = None
+        super().__init__(
+            core,
+            invite=invite,
+            flow=flow,
+            local_tag=local_tag,
+            contact_user=contact_user,
+            credentials=credentials,
+            owner=owner,
+        )
         self._unacknowledged: dict[int, UnacknowledgedAnswer] = {}
         self._reoffer: DialogRequest | None = None
         self._remote_reoffer: ServerTransaction | None = None
         self._bye_headers: tuple[tuple[str, str], ...] | None = None
         core.sessions[session_key(self.call_id, local_tag)] = self
         core.counters.sessions += 1
-
-    @property
-    def remote_contact(self) -> str | None:
-        """The URI that requests of the dialog are for; None before the dialog exists."""
-        return None if self.dialog is None else self.dialog.remote_target
 
     # Commands
 
@@ -137,10 +91,11 @@ class Session:
         raise NotImplementedError
 
     def reoffer(self, now: float, body: bytes, headers: HeaderLines = (), content_type: str = SDP) -> None:
-        """Send a re-INVITE, as soon as no other INVITE is under way; `ReofferCompleted` follows.
+        """Send a re-INVITE, as soon as no other INVITE is under way.
 
-        491 is waited out and retried once (section 14.1). Raises LocalError when unanswered or when one is
-        pending.
+        `ReofferCompleted` follows unless the session ends before or `withdraw_reoffer` is said.
+        491, and 500 with Retry-After, are waited out and retried up to `MAX_RETRIES` times (sections 14.1 and
+        14.2). Raises LocalError when unanswered or when one is pending.
         """
         if self.state in (SessionState.ENDING, SessionState.ENDED):
             return
@@ -150,6 +105,17 @@ class Session:
             raise LocalError("a re-INVITE is pending")
         self._reoffer = DialogRequest(self, "INVITE", headers, body, content_type)
         self._send_reoffer_when_allowed(now)
+
+    def withdraw_reoffer(self) -> bool:
+        """Give up a re-INVITE that is not on its way: it waits for its turn, or after a 491. False: too late.
+
+        For the user who hears an offer of the peer meanwhile: what waits was made before it.
+        """
+        if self._reoffer is None or self._reoffer.request is not None:
+            return False
+        self._reoffer = None
+        self.stop_timer()
+        return True
 
     def request(
         self, now: float, method: str, headers: HeaderLines = (), body: bytes = b"", content_type: str = ""
@@ -173,7 +139,7 @@ class Session:
         request = transaction.request
         if request is None:
             return
-        self._refresh_target(request)
+        self.refresh_target(request)
         lines = [("Contact", self.contact), *self.core.capabilities(), *headers]
         data = self.core.respond(now, transaction, 200, headers=lines, body=body, content_type=content_type)
         self._reoffer_settled(transaction)
@@ -271,7 +237,7 @@ class Session:
     def _receive_update(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """RFC 3311 section 5.2: an offer is glare while another is open; without a body it only refreshes."""
         if not request.body:
-            self._refresh_target(request)
+            self.refresh_target(request)
             self.core.respond(now, transaction, 200, headers=[("Contact", self.contact)])
         elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.core.respond(now, transaction, 491)
@@ -282,21 +248,6 @@ class Session:
             self.core.events.append(ReofferReceived(self, transaction, request))
 
     # Requests of ours
-
-    def build(
-        self, method: str, branch: str, headers: HeaderLines, body: bytes, content_type: str
-    ) -> Request:
-        """The next request of the dialog, CSeq raised."""
-        if self.dialog is None:
-            raise LocalError(f"{method} needs a dialog")
-        return self.dialog.request(
-            method,
-            via=via(self.flow, branch),
-            contact=self.contact if method in TARGET_REFRESH else "",
-            headers=(*self.core.user_agent_headers, *headers),
-            body=body,
-            content_type=content_type,
-        )
 
     def completed(
         self, pending: DialogRequest, transaction: ClientTransaction, response: Response | None, now: float
@@ -310,57 +261,58 @@ class Session:
             self.finish(Ended(self, "local", response))
         elif self.state is SessionState.CONFIRMED or self.state is SessionState.EARLY:
             if pending.method == "UPDATE" and response is not None and response.status < 300:
-                self._refresh_target(response)
+                self.refresh_target(response)
             self.core.events.append(RequestCompleted(self, pending.method, response))
             if response is not None and response.status == 481 and self.dialog is not None:
-                self._gone(response, now)
+                self._end_with_bye("remote", response, now)
 
     def _reoffer_completed(
         self, pending: DialogRequest, transaction: ClientTransaction, response: Response | None, now: float
     ) -> None:
         if response is not None and response.status < 300 and pending.request is not None:
-            self._refresh_target(response)
+            self.refresh_target(response)
             self.acknowledge(transaction, pending.request, response)
         if self.state is not SessionState.CONFIRMED:
             return
-        if response is not None and response.status == 491 and not pending.retried:
-            pending.retried = True
-            pending.request = None
-            self.start_timer(now, self.glare_delay(), REOFFER_RETRY)
-            return
+        if response is not None and pending.retries < MAX_RETRIES:
+            delay = self._retry_delay(response)
+            if delay is not None:
+                pending.retries += 1
+                pending.request = None
+                self.start_timer(now, delay, REOFFER_RETRY)
+                return
         self._reoffer = None
         self.core.events.append(ReofferCompleted(self, response))
         # Section 12.2.1.2: 481, 408 or silence inside a dialog ends it.
         if response is None or response.status in (408, 481):
-            self._gone(response, now)
+            self._end_with_bye("remote", response, now)
 
     def on_timer(self, kind: str, now: float) -> None:
         """A wait of the session is over."""
         if kind == REOFFER_RETRY:
-            self._timer = None
+            self.stop_timer()
             self._send_reoffer_when_allowed(now)
-
-    def start_timer(self, now: float, duration: float, kind: str) -> None:
-        """Start the session's timer, in place of the one before: a session waits for one thing at a time."""
-        self.stop_timer()
-        self._timer = self.core.timers.start(now, duration, self, kind)
-
-    def stop_timer(self) -> None:
-        """Stop the session's timer."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
 
     def glare_delay(self) -> float:
         """Seconds to wait after a 491; the side that does not own the Call-ID goes first (section 14.1)."""
-        return 0.01 * self._draw(200)
+        return 0.01 * self.draw(200)
 
-    def _draw(self, values: int) -> int:
-        """A number below `values`, from the endpoint's source of unguessable text."""
-        return crc32(self.core.token().encode()) % values
+    def _retry_delay(self, response: Response) -> float | None:
+        """Seconds until a refused re-INVITE is worth another try; None: never. 500 with Retry-After is what a peer
+        says that is in the middle of an INVITE of ours or of its own (section 14.2). 500 is also what the peer says to
+        a re-INVITE that a later request of ours has overtaken on the way (section 12.2.2)."""
+        if response.status == 491:
+            return self.glare_delay()
+        if response.status != 500:
+            return None
+        wanted = (response.headers.get("Retry-After") or "").split(";")[0].strip()
+        if wanted.isascii() and wanted.isdigit() and len(wanted) < 3:
+            return max(float(wanted), self.glare_delay())
+        overtaken = self.dialog is not None and response.cseq.number < self.dialog.local_cseq
+        return 0.0 if overtaken else None
 
     def _short_delay(self) -> str:
-        return str(self._draw(11))
+        return str(self.draw(11))
 
     def _reoffer_on_the_way(self) -> bool:
         return self._reoffer is not None and self._reoffer.request is not None
@@ -380,8 +332,8 @@ class Session:
         pending = self._reoffer
         if pending is None or pending.request is not None or self.state is not SessionState.CONFIRMED:
             return
-        waits_after_glare = self._timer is not None
-        if self._remote_reoffer is None and not self._unacknowledged and not waits_after_glare:
+        # A running timer is the wait after a glare.
+        if self._remote_reoffer is None and not self._unacknowledged and not self.waiting:
             pending.send(now)
 
     def _send_bye_when_allowed(self, now: float) -> None:
@@ -391,42 +343,11 @@ class Session:
         self._bye_headers = None
         DialogRequest(self, "BYE", headers).send(now)
 
-    def _refresh_target(self, message: Request | Response) -> None:
-        if self.dialog is not None and self.dialog.refresh_target(message):
-            self.choose_flow()
-
-    # What the two sides build on
-
-    @property
-    def contact(self) -> str:
-        """Our Contact in this dialog."""
-        return contact(self.flow, self.contact_user)
-
-    def choose_flow(self) -> None:
-        """Find the flow for the dialog's next hop; the flow the session was set up on is the fallback."""
-        if self.dialog is not None:
-            self.flow = self.core.flow_toward(self.dialog.next_hop, self._source)
-
-    def acknowledge(self, transaction: ClientTransaction, invite: Request, response: Response) -> None:
-        """Send the ACK to a 2xx, and leave it with the transaction for the repetitions."""
-        dialog = self.dialog
-        if dialog is None:
-            return
-        ack = dialog.request(
-            "ACK",
-            via=via(self.flow, self.core.branch()),
-            headers=(*authorization_of(invite), *self.core.user_agent_headers),
-            cseq=invite.cseq.number,
-        )
-        transmit = Transmit(ack.encode(), self.flow)
-        transaction.acknowledgements = {response.to.tag or "": transmit}
-        transaction.credentials = authorization_of(invite)
-        self.core.output.append(transmit)
-
     def await_acknowledgement(
         self, transaction: ServerTransaction, invite: Request, data: bytes, now: float
     ) -> None:
         """Repeat a 2xx just sent until its ACK comes."""
+        transaction.dialog_tag = self.local_tag
         cseq = invite.cseq.number
         self._unacknowledged[cseq] = UnacknowledgedAnswer(
             self, transaction, data, cseq, offers=not invite.body, now=now
@@ -440,16 +361,16 @@ class Session:
         else:
             self._end_with_bye("no_ack", None, now)
 
-    def _gone(self, response: Response | None, now: float) -> None:
-        self._end_with_bye("remote", response, now)
-
     def _end_with_bye(self, by: EndedBy, response: Response | None, now: float) -> None:
         """End at once and send a BYE nobody waits for."""
+        self._close_remote_reoffer(now)
         DialogRequest(self, "BYE", ()).send(now)
         self.finish(Ended(self, by, response))
 
     def finish(self, event: SessionEvent | None) -> None:
         """The session is over: forget it, stop its timers, say so."""
+        if self.state is not SessionState.ENDED:
+            self.core.release(self.flow)
         self.state = SessionState.ENDED
         self.core.sessions.pop(session_key(self.call_id, self.local_tag), None)
         self.stop_timer()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from sip_stack.auth import AuthRejected, Credentials, DigestClient
 from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, via
 from sip_stack.dialog.dialog import Dialog
-from sip_stack.dialog.session import Session, SessionState
+from sip_stack.dialog.session import Session
+from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
 from sip_stack.events import Answered, Challenged, Ended, Failed, Progress, Rejected
 from sip_stack.message import Request, Response
@@ -82,7 +83,7 @@ class ClientSession(Session):
 
     def glare_delay(self) -> float:
         """We own the Call-ID: 2.1 to 4 seconds in steps of 10 ms (section 14.1)."""
-        return 2.1 + 0.01 * self._draw(191)
+        return 2.1 + 0.01 * self.draw(191)
 
     # Responses to the INVITE
 
@@ -167,7 +168,9 @@ class ClientSession(Session):
 
     def _send_cancel(self, now: float) -> None:
         cancel = cancellation(self.invite, (*self.core.user_agent_headers, *(self._cancel_headers or ())))
-        self.core.transactions.send(now, cancel, self.invite.branch, self.flow, None)
+        # Where the INVITE went (section 9.1), which a large one did by TCP.
+        flow = self.flow if self._transaction is None else self._transaction.flow
+        self.core.transactions.send(now, cancel, self.invite.branch, flow, None)
         self.start_timer(now, self.core.settings.timeout, CANCEL_SETTLED)
 
     # Requests that arrive before the answer

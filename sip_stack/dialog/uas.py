@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines
 from sip_stack.dialog.dialog import Dialog
-from sip_stack.dialog.session import SDP, Session, SessionState
+from sip_stack.dialog.session import SDP, Session
+from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
 from sip_stack.events import Cancelled, Ended, InviteReceived
 from sip_stack.message import Request
@@ -45,6 +46,7 @@ class ServerSession(Session):
     def start(self, now: float) -> None:
         """100 Trying at once (section 8.2.6.1 allows it, pitfall 40 asks for it), then tell the user."""
         self._transaction.user = self
+        self._transaction.dialog_tag = self.local_tag
         self.core.respond(now, self._transaction, 100)
         self.core.events.append(InviteReceived(self, self.invite))
 

@@ -1,148 +1,129 @@
-"""The part of offer/answer that needs no codec: our identity, the m-line slots, where media may be sent.
+"""Offer and answer on one leg: whose turn it is, and which offer an answer is for.
 
-RFC 3264 (offer/answer), RFC 3605 (a=rtcp), RFC 5761 section 5.1.1 (rtcp-mux not accepted). Everything is a
-value or a pure function but `LocalDescription`, which remembers what was said last.
+RFC 3264 section 4, RFC 3261 sections 13.2.1 and 14, RFC 3262 section 5, RFC 3311 section 5, RFC 6337 section 2.
 
-It chooses no stream and no codec: see `b2bua/sdp_bridge.py`.
+                       offer_locally                    offer_remotely
+        LOCAL_OFFER  <---------------  STABLE  --------------->  REMOTE_OFFER
+              |                         ^  ^                          |
+              +---- settle, withdraw ---+  +---- settle, withdraw ----+
+
+Opening an offer gives a token, and only that token settles it (the answer is in force) or withdraws it (the offer was
+refused, or given up unsent: everything is as before it). A token whose offer is over is a `StaleOffer`, an offer on top
+of an open one is `Glare`: a crossed or late answer is an error with a name, never a wrong description in force.
+
+Pure: it sees no description and no message, and waits for nothing; what is said is in `local_description.py`, who may
+send a re-INVITE when is `sip_stack.dialog`'s business.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from functools import lru_cache
+from dataclasses import dataclass
+from enum import StrEnum
 
-from sip_stack.errors import RemoteError
-from sip_stack.sdp.model import Connection, Direction, Media, Origin, Session
-
-Address = tuple[str, int]
-"""An IP address literal without brackets, and a UDP port."""
-
-# Warning codes (RFC 3261 section 20.43).
-WARN_ADDRESS, WARN_TRANSPORT, WARN_MEDIA, WARN_FORMAT, WARN_MULTICAST, WARN_OTHER = (
-    301,
-    302,
-    304,
-    305,
-    330,
-    399,
-)
-
-_LONGEST_LITERAL = 64
+from sip_stack.errors import LocalError
 
 
-def not_acceptable(warning: int, text: str) -> RemoteError:
-    """The 488 for a description we understand and cannot take part in. `text` is ours, never the peer's."""
-    return RemoteError(488, text, [("Warning", f'{warning} b2bua "{text}"')])
+class State(StrEnum):
+    """Whether an offer is open, and whose it is."""
+
+    STABLE = "stable"
+    LOCAL_OFFER = "local offer"
+    REMOTE_OFFER = "remote offer"
 
 
-class LocalDescription:
-    """What we say on one leg: our o= identity, and the last description made under it.
+class Glare(LocalError):
+    """An offer while another is open; a peer that makes one is answered 491 (RFC 3261 section 14.2)."""
 
-    The session id is the leg's for life; the version rises by one when, and only when, the text changes
-    (RFC 3264 section 8), so that repeating a description is a refresh and not a change.
+
+class StaleOffer(LocalError):
+    """The offer is over already: answered, withdrawn, or never made here."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferToken:
+    """Stands for one offer while it is open."""
+
+    number: int
+    state: State
+    """`LOCAL_OFFER` or `REMOTE_OFFER`."""
+
+
+class Negotiation:
+    """The state of one leg."""
+
+    def __init__(self) -> None:
+        self._open: OfferToken | None = None
+        self._offers = 0
+
+    @property
+    def state(self) -> State:
+        """Whose offer is open."""
+        return State.STABLE if self._open is None else self._open.state
+
+    def offer_locally(self) -> OfferToken:
+        """We make an offer. Raises `Glare` when one is open."""
+        return self._offer(State.LOCAL_OFFER)
+
+    def offer_remotely(self) -> OfferToken:
+        """The peer makes an offer. Raises `Glare` when one is open."""
+        return self._offer(State.REMOTE_OFFER)
+
+    def check(self, token: OfferToken) -> None:
+        """Raises `StaleOffer` unless the offer is open."""
+        if token != self._open:
+            raise StaleOffer(f"offer {token.number} is not open")
+
+    def settle(self, token: OfferToken) -> None:
+        """The answer to an offer is in force. Raises `StaleOffer`."""
+        self.check(token)
+        self._open = None
+
+    def withdraw(self, token: OfferToken) -> None:
+        """An offer came to nothing. Raises `StaleOffer`."""
+        self.check(token)
+        self._open = None
+
+    def _offer(self, state: State) -> OfferToken:
+        if self._open is not None:
+            raise Glare(f"offer {self._open.number} is open")
+        self._offers += 1
+        self._open = OfferToken(self._offers, state)
+        return self._open
+
+
+class BodyRole(StrEnum):
+    """What a session description in a received message is."""
+
+    OFFER = "offer"
+    ANSWER = "answer"
+    PREVIEW = "preview"
+    """The answer to come, in a response that may get lost: good for early media, not the end of the round."""
+    NOTHING = "nothing"
+    """To be ignored: a repetition, or SDP where none belongs."""
+
+
+def body_role(method: str, status: int | None, reliable: bool, state: State) -> BodyRole:
+    """What a description received in that message is (RFC 6337 section 2.1).
+
+    `status` is None for a request. `reliable` is whether a provisional response is one of RFC 3262; final ones always
+    are. `state` is ours when the message arrives. An offer that comes out of turn is still an offer: opening it is
+    what fails.
     """
-
-    def __init__(self, address: Address, session_id: int) -> None:
-        self.host, self.port = address
-        self._address_type = "IP6" if ":" in self.host else "IP4"
-        self._session_id = str(session_id)
-        self._version = 0
-        self._media: tuple[Media, ...] = ()
-        self.body = b""
-        """The description in force, empty before the first."""
-
-    def describe(self, media: tuple[Media, ...]) -> bytes:
-        """The description with these media sections: the same octets as before when they are the same."""
-        if media != self._media or not self.body:
-            self._version += 1
-            self._media = media
-            origin = Origin("-", self._session_id, str(self._version), self._address_type, self.host)
-            self.body = Session(origin, Connection(self._address_type, self.host), media).encode()
-        return self.body
+    if status is None:
+        return _request_role(method, state)
+    if not 100 < status < 300 or method not in ("INVITE", "UPDATE", "PRACK"):
+        return BodyRole.NOTHING
+    if state is State.LOCAL_OFFER:
+        return BodyRole.ANSWER if status >= 200 or reliable else BodyRole.PREVIEW
+    # Our INVITEs always carry an offer, so a description in a response is never a new one: with no offer of ours open
+    # it repeats the answer we have (a 2xx after a reliable 18x).
+    return BodyRole.NOTHING
 
 
-def refuse(media: Media) -> Media:
-    """The answer to a media section we do not carry: its own line with port 0 (RFC 3264 section 6)."""
-    return Media(media.kind, 0, media.protocol, media.formats)
-
-
-def mirror(direction: Direction, *, reachable: bool) -> Direction:
-    """Our direction in the answer to theirs (RFC 3264 section 6.1).
-
-    Not `reachable` is c=0.0.0.0: there is nowhere to send to, whatever the attribute says.
-    """
-    return Direction.of(sends=direction.receives and reachable, receives=direction.sends)
-
-
-def check_slots(before: Session, now: Session, carried: int) -> None:
-    """Raises 488 unless a re-offer keeps its m-lines in place and adds none (RFC 3264 section 8).
-
-    `carried` is the slot of the stream in use; what happens to the refused ones does not matter, they stay
-    refused.
-    """
-    if len(now.media) < len(before.media):
-        raise not_acceptable(WARN_MEDIA, "A media section is missing")
-    if any(media.port for media in now.media[len(before.media) :]):
-        raise not_acceptable(WARN_MEDIA, "Adding media is not supported")
-    if now.media[carried].kind.lower() != before.media[carried].kind.lower():
-        raise not_acceptable(WARN_MEDIA, "The stream cannot be replaced by another kind")
-
-
-def media_address(session: Session, media: Media, *, ipv6: bool) -> Address | None:
-    """Where the peer wants this stream; None when it wants nothing sent: c=0.0.0.0 or :: (section 8.4).
-
-    `ipv6` is our own address family. Raises `RemoteError`: 400 without a c= line, 488 for an address that
-    cannot be sent to from here (other family, multicast, host name).
-    """
-    connection = session.connection_of(media)
-    if connection is None:
-        raise RemoteError(400, "SDP without c=")
-    address = _literal(connection.address)
-    if address is None:
-        raise not_acceptable(WARN_ADDRESS, "c= is not an IP address")
-    if address.is_multicast or address == _BROADCAST:
-        raise not_acceptable(WARN_MULTICAST, "Multicast is not available")
-    if address.is_unspecified:
-        return None
-    if (address.version == 6) is not ipv6:
-        raise not_acceptable(WARN_ADDRESS, f"IPv{address.version} media is not available here")
-    return str(address), media.port
-
-
-def rtcp_address(media: Media, address: Address) -> Address | None:
-    """Where a=rtcp (RFC 3605) wants RTCP for a stream sent to `address`; None for the port above.
-
-    A port equal to the RTP port is what rtcp-mux offers say; we do not multiplex, so the default holds then
-    (RFC 5761 section 5.1.1). An address we could not send to is ignored: RTCP is not worth a call.
-    """
-    found = media.rtcp()
-    if found is None:
-        return None
-    connection, port = found
-    host = address[0]
-    if connection is not None:
-        literal = _literal(connection.address)
-        if literal is None or literal.is_unspecified or literal.is_multicast or literal == _BROADCAST:
-            return None
-        if (literal.version == 6) != (":" in host):
-            return None
-        host = str(literal)
-    return None if (host, port) == address else (host, port)
-
-
-_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
-
-
-def _literal(text: str) -> _IPAddress | None:
-    """The address in a c= line without its /ttl; None for host names and zones, which are not resolved."""
-    return _parse_literal(text) if len(text) <= _LONGEST_LITERAL else None
-
-
-@lru_cache(maxsize=4096)
-def _parse_literal(text: str) -> _IPAddress | None:
-    # Cached because the same few gateways come back in every call and ipaddress is slow (2 µs and more).
-    try:
-        return None if "%" in text else ipaddress.ip_address(text.partition("/")[0])
-    except ValueError:
-        return None
+def _request_role(method: str, state: State) -> BodyRole:
+    if method in ("INVITE", "UPDATE"):
+        return BodyRole.OFFER
+    if method in ("ACK", "PRACK") and state is State.LOCAL_OFFER:
+        # The offer was in our response: the 2xx (ACK) or a reliable 1xx (PRACK).
+        return BodyRole.ANSWER
+    return BodyRole.OFFER if method == "PRACK" else BodyRole.NOTHING

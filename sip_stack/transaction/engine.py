@@ -22,7 +22,7 @@ from sip_stack.transaction.tables import (
     Table,
     Verb,
 )
-from sip_stack.transport import Flow, Transmit
+from sip_stack.transport import Flow, Target, Transmit
 
 if TYPE_CHECKING:
     from sip_stack.events import FailureReason
@@ -60,7 +60,19 @@ class ServerUser(Protocol):
 class Transaction:
     """What both sides have in common."""
 
-    __slots__ = ("data", "flow", "interval", "key", "life", "manager", "method", "retry", "rows", "state")
+    __slots__ = (
+        "data",
+        "fallback",
+        "flow",
+        "interval",
+        "key",
+        "life",
+        "manager",
+        "method",
+        "retry",
+        "rows",
+        "state",
+    )
 
     def __init__(
         self, manager: TransactionManager, rows: Rows, state: State, key: str, method: str, flow: Flow
@@ -71,6 +83,8 @@ class Transaction:
         self.key = key
         self.method = method
         self.flow = flow
+        self.fallback: Target | None = None
+        """Where responses go when the connection they belong on is gone."""
         self.data = b""
         """The last message sent, to be sent again."""
         self.interval = 0.0
@@ -131,7 +145,7 @@ class Transaction:
 class ClientTransaction(Transaction):
     """A request of ours; `user` hears its responses."""
 
-    __slots__ = ("acknowledgements", "credentials", "request", "user")
+    __slots__ = ("acknowledgements", "credentials", "datagram_flow", "request", "user")
 
     def __init__(
         self, manager: TransactionManager, key: str, request: Request, flow: Flow, user: ClientUser | None
@@ -143,6 +157,8 @@ class ClientTransaction(Transaction):
         super().__init__(manager, rows, state, key, request.method, flow)
         self.request: Request | None = request
         self.user = user
+        self.datagram_flow: Flow | None = None
+        """The UDP flow that a request sent by TCP for its size goes back to when TCP is refused."""
         self.acknowledgements: dict[str, Transmit] | None = None
         """The ACK sent for each To tag of a 2xx, to be sent again for each repetition."""
         self.credentials: tuple[tuple[str, str], ...] = ()
@@ -160,7 +176,7 @@ class ClientTransaction(Transaction):
 class ServerTransaction(Transaction):
     """A request of a peer. `request` is there until the final response."""
 
-    __slots__ = ("merge_key", "request", "user")
+    __slots__ = ("dialog_tag", "merge_key", "request", "user")
 
     def __init__(
         self, manager: TransactionManager, key: str, request: Request, flow: Flow, merge_key: str
@@ -173,6 +189,8 @@ class ServerTransaction(Transaction):
         self.request: Request | None = request
         self.user: ServerUser | None = None
         self.merge_key = merge_key
+        self.dialog_tag: str | None = None
+        """Our tag in the responses to an INVITE: which dialog an ACK of this branch is for, whatever its To says."""
 
     @property
     def answered(self) -> bool:
@@ -192,13 +210,13 @@ Rows = dict[tuple[State, Input], tuple[State, tuple[VerbFunction, ...]]]
 
 
 def _send(transaction: Transaction, now: float, message: Message | None) -> None:
-    transaction.manager.output.append(Transmit(transaction.data, transaction.flow))
+    transaction.manager.output.append(Transmit(transaction.data, transaction.flow, transaction.fallback))
 
 
 def _resend(transaction: Transaction, now: float, message: Message | None) -> None:
     if transaction.data:
         transaction.manager.counters.retransmissions_sent += 1
-        transaction.manager.output.append(Transmit(transaction.data, transaction.flow))
+        _send(transaction, now, message)
 
 
 def _repeat_again(transaction: Transaction, interval: float, now: float) -> None:

@@ -20,9 +20,10 @@ from sip_stack.transaction.engine import (
     Transaction,
 )
 from sip_stack.transaction.key import client_key, merge_key, server_key
+from sip_stack.transaction.large import LARGEST_DATAGRAM, LargeRequests, route_over
 from sip_stack.transaction.tables import Input, State
 from sip_stack.transaction.timers import TimerQueue
-from sip_stack.transport import Flow, Transmit
+from sip_stack.transport import Flow, FlowFor, Target, Transmit
 
 _RECEIVED = {1: Input.R1XX, 2: Input.R2XX, 3: Input.R3XX_6XX}
 _SENT = {1: Input.S1XX, 2: Input.S2XX, 3: Input.S3XX_6XX}
@@ -43,6 +44,7 @@ class TransactionManager:
 
     __slots__ = (
         "_clients",
+        "_large",
         "_merged",
         "_pending",
         "_servers",
@@ -60,6 +62,7 @@ class TransactionManager:
         output: list[Transmit],
         counters: Counters,
         upcalls: Upcalls,
+        flow_for: FlowFor | None = None,
     ) -> None:
         """`output` is where messages to send are appended; its owner drains it."""
         self.settings = settings
@@ -67,6 +70,7 @@ class TransactionManager:
         self.output = output
         self.counters = counters
         self.upcalls = upcalls
+        self._large = LargeRequests(counters, flow_for)
         self._clients: dict[str, ClientTransaction] = {}
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: dict[str, ServerTransaction] = {}
@@ -81,17 +85,31 @@ class TransactionManager:
     def send(
         self, now: float, request: Request, branch: str, flow: Flow, user: ClientUser | None
     ) -> ClientTransaction:
-        """Send a request whose top Via carries `branch`; timers A and B, or E and F, start."""
+        """Send a request whose top Via carries `branch`; timers A and B, or E and F, start.
+
+        One that is too large for a datagram goes by TCP if it can.
+        """
         transaction = ClientTransaction(self, client_key(branch, request.method), request, flow, user)
         transaction.data = request.encode()
+        if len(transaction.data) > LARGEST_DATAGRAM and flow.transport == "udp":
+            stream = self._large.stream_to(flow, now)
+            if stream is not None:
+                transaction.datagram_flow, transaction.flow = flow, stream
+                route_over(request, stream)
+                transaction.data = request.encode()
         self._clients[transaction.key] = transaction
-        self._pending.setdefault(id(flow), {})[transaction.key] = transaction
-        self.output.append(Transmit(transaction.data, flow))
+        self._send_first(transaction, now)
         invite = request.method == "INVITE"
-        if not flow.reliable:
-            transaction.repeat_after(self.settings.t1, Input.TIMER_A if invite else Input.TIMER_E, now)
         transaction.live_for(self.settings.timeout, Input.TIMER_B if invite else Input.TIMER_F, now)
         return transaction
+
+    def _send_first(self, transaction: ClientTransaction, now: float) -> None:
+        flow = transaction.flow
+        self._pending.setdefault(id(flow), {})[transaction.key] = transaction
+        self.output.append(Transmit(transaction.data, flow))
+        if not flow.reliable:
+            timer = Input.TIMER_A if transaction.method == "INVITE" else Input.TIMER_E
+            transaction.repeat_after(self.settings.t1, timer, now)
 
     def receive_response(self, response: Response, now: float) -> bool:
         """Give a response to its transaction; False when there is none. Raises RemoteError when it cannot be
@@ -109,7 +127,20 @@ class TransactionManager:
     def lost(self, flow: Flow, now: float) -> None:
         """The transport cannot send over `flow`: requests waiting on it fail (section 18.4)."""
         for transaction in list(self._pending.get(id(flow), {}).values()):
-            transaction.feed(Input.TRANSPORT_ERROR, now)
+            datagram_flow, request = transaction.datagram_flow, transaction.request
+            if datagram_flow is None or request is None or transaction.state is State.PROCEEDING:
+                transaction.feed(Input.TRANSPORT_ERROR, now)
+                continue
+            self._large.refused(datagram_flow, now)
+            self.no_longer_pending(transaction)
+            transaction.flow, transaction.datagram_flow = datagram_flow, None
+            route_over(request, datagram_flow)
+            transaction.data = request.encode()
+            self._send_first(transaction, now)
+
+    def waits_on(self, flow: Flow) -> bool:
+        """True while a request of ours that went over `flow` has no final response."""
+        return id(flow) in self._pending
 
     # Server side
 
@@ -126,13 +157,16 @@ class TransactionManager:
         8.2.2.2)."""
         return request.to.tag is None and merge_key(request) in self._merged
 
-    def accept(self, request: Request, key: str, flow: Flow) -> ServerTransaction:
-        """Begin a server transaction; responses go over `flow`."""
+    def accept(
+        self, request: Request, key: str, flow: Flow, fallback: Target | None = None
+    ) -> ServerTransaction:
+        """Begin a server transaction; responses go over `flow`, or to `fallback` when its connection is gone."""
         try:
             merged_by = "" if request.to.tag is not None else merge_key(request)
         except RemoteError:
             merged_by = ""  # A request that is about to be refused 400 for these very headers.
         transaction = ServerTransaction(self, key, request, flow, merged_by)
+        transaction.fallback = fallback
         self._servers[key] = transaction
         if merged_by:
             self._merged.setdefault(merged_by, transaction)

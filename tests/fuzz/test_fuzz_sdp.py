@@ -8,7 +8,7 @@ from typing import TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b2bua.sdp_bridge import LegDescription
+from b2bua.sdp_bridge import LegDescription, LocalOffer, Wish
 from media.engine import Codec
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import parse
@@ -74,10 +74,13 @@ def test_a_description_is_read_or_refused_and_reads_the_same_when_printed(body: 
 @given(anything)
 def test_any_offer_is_answered_with_a_description_or_refused(body: bytes) -> None:
     leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMU, Codec.PCMA], session_id=1)
-    parameters = attempt(leg.receive_offer, body)
-    if isinstance(parameters, RemoteError):
-        assert parameters.status_hint in (400, 488)
+    refused = attempt(leg.receive_offer, body)
+    if isinstance(refused, RemoteError):
+        assert refused.status_hint in (400, 488)
+        assert leg.parameters is None
         return
+    parameters = leg.parameters
+    assert parameters is not None
     answer = parse(leg.make_answer())
     assert len(answer.media) == len(parse(body).media)
     assert sum(media.port == 16384 for media in answer.media) == 1
@@ -87,16 +90,41 @@ def test_any_offer_is_answered_with_a_description_or_refused(body: bytes) -> Non
 @given(anything, anything)
 def test_any_answer_and_any_reoffer_is_followed_or_refused(answer: bytes, reoffer: bytes) -> None:
     leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMA, Codec.PCMU], session_id=1)
-    leg.make_offer()
-    agreed = attempt(leg.receive_answer, answer)
-    if isinstance(agreed, RemoteError):
-        agreed = leg.receive_answer(OFFER.encode())
-    before = leg.body
+    offer = leg.make_offer()
+    if isinstance(attempt(lambda body: leg.receive_response(offer, 200, body), answer), RemoteError):
+        leg.receive_response(offer, 200, OFFER.encode())
+    before = leg.parameters, leg.body, leg.wish
     followed = attempt(leg.receive_reoffer, reoffer)
     if isinstance(followed, RemoteError):
         assert followed.status_hint in (400, 488)
-        assert (leg.parameters, leg.body) == (agreed, before)
+        assert (leg.parameters, leg.body, leg.wish) == before
         return
-    assert leg.parameters is followed.parameters
-    now = followed.parameters
-    assert (now.codec, now.payload_type) == (agreed.codec, agreed.payload_type)
+    assert leg.body == followed.answer
+    assert len(parse(followed.answer).media) == len(parse(reoffer).media)
+    assert leg.parameters is not None
+    assert leg.parameters.codec in (Codec.PCMA, Codec.PCMU)
+
+
+@given(anything, anything)
+def test_any_answer_to_a_reoffer_of_ours_is_taken_or_changes_nothing(answer: bytes, late: bytes) -> None:
+    leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMA, Codec.PCMU], session_id=1)
+    leg.receive_offer(OFFER.encode())
+    leg.make_answer()
+    leg.permit(Wish(hears=False))
+    told(leg, leg.make_reoffer(), lambda offer: leg.receive_response(offer, 200, answer))
+    leg.permit(Wish())
+    told(leg, leg.make_full_reoffer(), lambda offer: leg.receive_acknowledgement(offer, late))
+    leg.receive_reoffer(OFFER.encode())
+    assert leg.parameters is not None
+    assert leg.parameters.send
+    assert leg.parameters.receive
+
+
+def told(leg: LegDescription, offer: LocalOffer, read: Callable[[LocalOffer], None]) -> None:
+    """An answer is in force, or nothing changed and the offer is withdrawn."""
+    before = leg.parameters, leg.body, leg.wish
+    try:
+        read(offer)
+    except RemoteError:
+        assert (leg.parameters, leg.body, leg.wish) == before
+        leg.withdraw(offer, heard=True)

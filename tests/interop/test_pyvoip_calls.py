@@ -43,11 +43,12 @@ def test_pyvoip_completes_a_call_that_either_side_ends(tmp_path: Path, who: str)
         pyvoip.wait_for("state", state="ENDED")
         at_pyvoip, at_bob = sound(pyvoip.quit()), sound(bob.quit())
         record = b2bua.record()
-        acks = registrar.requests("ACK", repetitions=True)
+        acks = [entry.at for entry in registrar.received if entry.message.method == "ACK"]
         b2bua.check_end()
 
     assert dominant_frequency(at_pyvoip) == pytest.approx(620, abs=2)
     assert dominant_frequency(at_bob) == pytest.approx(440, abs=2)
     assert record["outcome"]["name"] == "normal_hangup"
     assert record["outcome"]["source"] == ("caller" if who == "pyvoip" else "agent")
-    assert len(acks) == 1, "its ACK was understood: the answer was not repeated"
+    # pyVoIP takes a second to notice an answer, and then acknowledges each repetition of it.
+    assert acks[-1] - acks[0] < 0.3, "its ACK was understood: the answer was not repeated after it"

@@ -10,6 +10,7 @@ import pytest
 from sip_stack.dialog import ServerSession
 from sip_stack.events import Acknowledged, Answered, Cancelled, Ended, InviteReceived, Progress, Rejected
 from sip_stack.message import Request
+from sip_stack.sdp import Direction
 from tests.support.b2bua_world import (
     B2BUA,
     BILLING,
@@ -285,19 +286,21 @@ def test_another_codec_in_mid_call_is_refused_and_the_call_goes_on(tmp_path: Pat
     play(story, tmp_path)
 
 
-def test_an_agent_on_hold_may_be_silent_but_a_dead_one_ends_the_call(tmp_path: Path) -> None:
+def test_on_hold_both_may_be_silent_and_afterwards_a_dead_one_ends_the_call(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         desk = await world.phone(DESK)
         sbc = await world.phone(SBC)
         sbc.call("desk")
         await sbc.until(Answered)
         caller, agent = world.legs()
-        held = offer(DESK).replace(b"sendrecv", b"sendonly")
         await desk.until(Acknowledged)
-        desk.do(lambda now: desk.sessions[0].reoffer(now, held))
+        assert (caller.timeout, agent.timeout) == (60.0, 60.0)
+        desk.reoffer(desk.sessions[0], Direction.SENDONLY)
+        await asyncio.sleep(100)
+        assert (caller.timeout, agent.timeout) == (None, None)
+        desk.reoffer(desk.sessions[0], Direction.SENDRECV)
         await asyncio.sleep(1)
-        assert agent.timeout is None
-        assert caller.timeout == 60.0
+        assert (caller.timeout, agent.timeout) == (60.0, 60.0)
         caller.fall_silent()
         await sbc.until(Ended)
         await desk.until(Ended)

@@ -5,6 +5,7 @@ Each runs in virtual time, to the very end: no test leaves a transaction, a sess
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,7 +13,7 @@ from itertools import pairwise
 import pytest
 
 from sip_stack.auth import Credentials
-from sip_stack.dialog import ClientSession, ServerSession, SessionState
+from sip_stack.dialog import ClientSession, Dialog, ServerSession, Session, SessionState
 from sip_stack.events import (
     Acknowledged,
     Answered,
@@ -27,7 +28,7 @@ from sip_stack.events import (
     ReofferCompleted,
     ReofferReceived,
 )
-from sip_stack.message import parse_message, response_to
+from sip_stack.message import Message, parse_message, response_to
 from tests.support.fake_network import Datagram, FakeNetwork, Peer, Wire
 
 ANSWER = b"v=0\r\ns=answer\r\n"
@@ -282,6 +283,20 @@ def test_cancel_while_ringing(world: World) -> None:
     assert called.state is SessionState.ENDED
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_the_200_to_a_cancel_has_the_tag_of_the_invite(world: World, answered: bool) -> None:
+    """Section 9.2; SIPp takes the tag of whatever response came last for that of the dialog."""
+    calling, called = world.ring()
+    if answered:
+        world.wire.drop("200 INVITE", times=1)
+        called.answer(world.network.now, body=ANSWER)
+    calling.cancel(world.network.now)
+    world.network.run_for(0.1)
+
+    tags = {each.title: parse_message(each.data).to.tag for each in world.wire.log}
+    assert tags["200 CANCEL"] == tags["180 INVITE"] == called.local_tag
+
+
 def test_cancel_before_any_1xx_waits_for_it(world: World) -> None:
     """RFC 3261 section 9.1: no CANCEL until the peer has shown that it has the INVITE."""
     world.wire.drop("INVITE", times=2)
@@ -478,9 +493,14 @@ CREDENTIALS = Credentials("acme", "secret")
 @pytest.mark.parametrize("status", [401, 407])
 def test_challenge_after_100(world: World, status: int) -> None:
     """Pitfalls 11 and 12: same Call-ID and From tag, new branch, CSeq + 1, no To tag, ACK with the old ones."""
-    world.alice.invite(world.bob, credentials=CREDENTIALS)
+    calling = world.alice.invite(world.bob, credentials=CREDENTIALS)
     world.network.run_for(0.1)
+    world.bob.one(InviteReceived).session.progress(world.network.now, 183)
+    world.network.run_for(0.1)
+    assert calling.remote_tag is not None
     world.bob.one(InviteReceived).session.reject(world.network.now, status, headers=challenge(status))
+    world.network.run_for(0.015)
+    assert calling.remote_tag is None, "the second INVITE makes a dialog of its own"
     world.network.run_for(0.1)
 
     first, second = [each.message for each in world.wire.log if each.title == "INVITE"]
@@ -694,6 +714,67 @@ def test_bye_while_our_reinvite_is_pending(world: World) -> None:
     called.answer_reoffer(world.network.now, world.bob.one(ReofferReceived).transaction, ANSWER)
 
 
+def test_bye_while_our_reinvite_never_gets_its_final_response(world: World) -> None:
+    """Bob says 100 and then nothing; the BYE ends the call, and the INVITE is not kept for ever."""
+    calling, _ = world.talk()
+    calling.reoffer(world.network.now, b"v=0\r\ns=again\r\n")
+    world.network.run_for(0.1)
+    world.wire.drop("487 INVITE")
+    calling.bye(world.network.now)
+    world.network.run_for(0.1)
+
+    assert world.bob.one(Ended).by == "remote"
+    # The fixture sees that no transaction is left in the end.
+
+
+def test_reinvite_that_gets_no_final_response_is_cancelled(world: World) -> None:
+    """Bob's user thinks about it for ever: after 64*T1 we take the offer back, and the call goes on as it was."""
+    calling, called = world.talk()
+    calling.reoffer(world.network.now, b"v=0\r\ns=again\r\n")
+    world.network.run_for(31)
+    assert "CANCEL" not in world.wire.titles()
+    world.network.run_for(2)
+
+    response = world.alice.one(ReofferCompleted).response
+    assert response is not None
+    assert response.status == 487
+    assert calling.state is called.state is SessionState.CONFIRMED
+    calling.reoffer(world.network.now, b"v=0\r\ns=third\r\n")
+    world.network.run_for(0.1)
+    assert len(world.bob.all(ReofferReceived)) == 2
+
+
+def test_reinvite_into_a_peer_that_died_over_it_ends_the_call(world: World) -> None:
+    """Bob says 100 and is gone: the CANCEL gets no answer either, and silence ends a dialog (section 12.2.1.2)."""
+    calling, called = world.talk()
+    calling.reoffer(world.network.now, b"v=0\r\ns=again\r\n")
+    world.network.run_for(0.1)
+    for title in ("200 CANCEL", "487 INVITE"):
+        world.wire.drop(title)
+    world.network.run_for(70)
+
+    assert world.alice.one(ReofferCompleted).response is None
+    assert calling.state is called.state is SessionState.ENDED
+
+
+def test_reinvite_that_a_later_request_overtakes_is_sent_again(world: World) -> None:
+    """The re-INVITE is lost once, the UPDATE behind it arrives: 500, for its CSeq is now too low (section 12.2.2)."""
+    calling, called = world.talk()
+    world.wire.drop("INVITE", times=1)
+    calling.reoffer(world.network.now, b"v=0\r\ns=again\r\n")
+    calling.request(world.network.now, "UPDATE")
+    world.network.run_for(1)
+
+    assert world.wire.titles().count("500 INVITE") == 1
+    received = world.bob.one(ReofferReceived)
+    assert received.request.body == b"v=0\r\ns=again\r\n"
+    called.answer_reoffer(world.network.now, received.transaction, ANSWER)
+    world.network.run_for(1)
+    response = world.alice.one(ReofferCompleted).response
+    assert response is not None
+    assert response.status == 200
+
+
 def test_reinvite_for_a_call_that_the_peer_forgot(world: World) -> None:
     """RFC 3261 section 12.2.1.2: 481 ends the dialog; the user hears that it is gone."""
     calling, called = world.talk()
@@ -717,6 +798,43 @@ def test_reoffer_waits_for_the_ack_of_the_answer(world: World) -> None:
 
     assert world.wire.titles()[3:6] == ["200 INVITE", "ACK", "INVITE"]
     world.bob.one(ReofferCompleted)
+
+
+# What stays
+
+
+@pytest.mark.parametrize("ending", ["bye", "cancel", "reject", "glare"])
+def test_what_is_over_is_freed_without_the_collector(world: World, ending: str) -> None:
+    """Pitfall 89: no cycle and no timer keeps a session once it has ended, though its transactions linger."""
+
+    def alive() -> dict[int, object]:
+        kinds = (Session, Dialog, Message)
+        return {id(thing): thing for thing in gc.get_objects() if isinstance(thing, kinds)}
+
+    others = alive()
+    gc.disable()
+    try:
+        calling, called = world.ring()
+        if ending == "cancel":
+            calling.cancel(world.network.now)
+        elif ending == "reject":
+            called.reject(world.network.now, 486)
+        else:
+            called.answer(world.network.now, body=ANSWER)
+            world.network.run_for(0.1)
+            if ending == "glare":
+                calling.reoffer(world.network.now, b"v=0\r\n")
+                called.reoffer(world.network.now, b"v=0\r\n")
+                world.network.run_for(0.1)
+            calling.bye(world.network.now)
+        world.network.run_for(1.0)
+        world.alice.events.clear()
+        world.bob.events.clear()
+        del calling, called
+        assert [thing for number, thing in alive().items() if number not in others] == []
+    finally:
+        gc.enable()
+    assert world.alice.endpoint.transaction_count > 0
 
 
 # A bad network

@@ -8,7 +8,7 @@ import pytest
 
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
-from sip_stack.events import Answered, Ended, Event, Failed, InviteReceived
+from sip_stack.events import Answered, Ended, Event, Failed, InviteReceived, Progress
 from sip_stack.message import NameAddr
 from sip_stack.transport import Target
 from tests.support.fake_network import FakeAsyncNetwork, Wire
@@ -88,6 +88,52 @@ def test_a_closed_stack_does_nothing_more() -> None:
         await alice.close()
         await asyncio.sleep(100)
         assert len(network.titles()) == sent
+
+    run_virtual(main())
+
+
+def test_flush_inside_an_event_keeps_the_order() -> None:
+    """A user that flushes while it is told something hears the rest in order, and once."""
+
+    async def main() -> None:
+        network = FakeAsyncNetwork(Wire(delay=0.0))
+        alice, bob = await stack_at(network, "10.0.0.1"), await stack_at(network, "10.0.0.2")
+        told: list[str] = []
+
+        def on_alice(event: Event) -> None:
+            alice.flush()
+            told.append(type(event).__name__)
+            if isinstance(event, Progress) and event.response.status == 100:
+                # Two more events are made here: they come after whatever was waiting already.
+                for _ in range(2):
+                    alice.endpoint.lost(alice.flow_to(Target("udp", "10.0.0.98", 5060)), alice.now(), "gone")
+                alice.flush()
+                told.append("end of Progress")
+
+        alice.on_event = on_alice
+        call(alice, "10.0.0.98")
+        call(alice, "10.0.0.2")
+        await asyncio.sleep(1)
+        assert told == ["Progress", "end of Progress", "Failed"]
+        await alice.close()
+        await bob.close()
+
+    run_virtual(main())
+
+
+def test_a_timer_that_the_loop_calls_early_is_not_missed() -> None:
+    """Loops may call up to their clock's resolution too early; the stack must not spin until it is due."""
+
+    async def main() -> None:
+        network = FakeAsyncNetwork()
+        alice = await stack_at(network, "10.0.0.1")
+        call(alice, "10.0.0.99")
+        await asyncio.sleep(0)
+        due = alice.endpoint.next_timer()
+        assert due is not None
+        alice._on_timer(due)
+        assert network.titles() == ["INVITE", "INVITE"]
+        await alice.close()
 
     run_virtual(main())
 

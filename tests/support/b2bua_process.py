@@ -15,15 +15,15 @@ from tests.support.processes import ChildProcess, PeerError, wait_until
 Settings = Mapping[str, object]
 
 ROOT = Path(__file__).parent.parent.parent
-READY = r"^ready sip=udp:127\.0\.0\.1:(\d+)"
+READY = r"^ready sip=(\S+)"
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """What the process holds at one moment."""
 
-    descriptors: int
-    sockets: int
+    descriptors: list[str]
+    """Open files and sockets, without the file of the records, which is opened with the first of them."""
     memory: int
     """Private octets."""
 
@@ -39,6 +39,7 @@ class B2bua(ChildProcess):
         timers: Settings | None = None,
         media_ports: int = 400,
         media: Settings | None = None,
+        listen: Sequence[str] = (f"udp:{LOOPBACK}:0",),
         cpus: Sequence[int] | None = None,
         log_level: str = "info",
     ) -> None:
@@ -54,9 +55,9 @@ class B2bua(ChildProcess):
             if isinstance(auth := one.get("auth"), Mapping)
         ]
         configuration = {
-            "sip": {"listen": [f"udp:{LOOPBACK}:0"]},
+            "sip": {"listen": list(listen)},
             "media": {"address": LOOPBACK, "ports": f"{first}-{last}", **(media or {})},
-            "trunks": {"sbc": {"accept": {"addresses": [f"{LOOPBACK}/32"]}}},
+            "trunks": {"sbc": {"accept": {"addresses": [f"{LOOPBACK}/32", "::1/128"]}}},
             "routes": [{"trunk": "sbc", "to": name, "destination": name} for name in destinations],
             "destinations": "destinations.yaml",
             "timers": dict(timers or {}),
@@ -74,15 +75,27 @@ class B2bua(ChildProcess):
         command += ["--drain", "1", "--log-level", log_level]
         super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
         try:
-            self.port = int(self.wait_for_line(READY, 20.0)[1])
+            self.listening = self.wait_for_line(READY, 20.0)[1].split(",")
+            """As its ready line says: TRANSPORT:HOST:PORT, in the order of `listen`."""
         except PeerError:
             self.stop()
             raise
 
     @property
+    def port(self) -> int:
+        """The port of its first listener."""
+        return int(self.listening[0].rpartition(":")[2])
+
+    @property
     def address(self) -> tuple[str, int]:
         """Where it takes calls."""
         return LOOPBACK, self.port
+
+    def host_port_of(self, transport: str) -> str:
+        """HOST:PORT of its first listener of that transport."""
+        return next(
+            entry.removeprefix(f"{transport}:") for entry in self.listening if entry.startswith(transport)
+        )
 
     @property
     def host_port(self) -> str:
@@ -114,7 +127,7 @@ class B2bua(ChildProcess):
 
     def level(self) -> Level:
         """What it holds now."""
-        return Level(self.descriptors(), self.sockets(), self.memory())
+        return Level([entry for entry in self.descriptors() if entry != str(self.cdr)], self.memory())
 
     def check_end(self) -> None:
         """Stop it and make sure that it went well: status 0, no traceback, no secret in anything it wrote."""

@@ -7,23 +7,28 @@ list. Phones are SIP stacks of their own at addresses of their own, told by smal
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 from b2bua.call.record import CallRecord
 from b2bua.call.registry import CallRegistry
-from b2bua.call.services import Services
+from b2bua.call.services import METHODS, Services
 from b2bua.config import load_configuration
+from b2bua.handoff.begin import begin
+from b2bua.handoff.handoff import Handoff, HandoffRequest
+from media.engine import Prompt
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
 from sip_stack.auth.digest import Credentials
 from sip_stack.dialog import ClientSession, ServerSession, SessionState
-from sip_stack.events import Event, InviteReceived, SessionEvent
+from sip_stack.events import Event, InviteReceived, ReofferReceived, RequestReceived, SessionEvent
 from sip_stack.locating import ResolutionError
 from sip_stack.message import NameAddr, Request, parse_uri
+from sip_stack.sdp import Direction, common, parse, turned
+from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Target
-
 from tests.support.fake_network import FakeAsyncNetwork, Wire
 from tests.support.media_double import LegDouble, MediaDouble
 from tests.support.virtual_loop import run_virtual
@@ -65,27 +70,45 @@ billing:
 
 E = TypeVar("E", bound=SessionEvent)
 Behaviour = Callable[["Phone", ServerSession, Request], Awaitable[None]]
+ReofferBehaviour = Callable[["Phone", ReofferReceived], Awaitable[None]]
+PHONE = EndpointSettings(user_agent="phone", allow=METHODS)
 
 
-def offer(host: str, port: int = 4000, payload: str = "0 8 101") -> bytes:
+def offer(
+    host: str, port: int = 4000, payload: str = "0 8 101", direction: Direction = Direction.SENDRECV
+) -> bytes:
     """A phone's session description."""
     return (
         f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP {payload}\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
+        f"m=audio {port} RTP/AVP {payload}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
     ).encode()
+
+
+def direction_of(body: bytes) -> Direction:
+    """The direction of the first stream of a description."""
+    session = parse(body)
+    return session.direction_of(session.media[0])
 
 
 class Phone:
     """A SIP phone at one address. `events` are all it saw, in order."""
 
-    def __init__(self, world: World, host: str) -> None:
+    def __init__(self, world: World, host: str, settings: EndpointSettings = PHONE) -> None:
         self.world = world
         self.host = host
-        self.stack = SipStack(network=world.network.at(host))
+        self.stack = SipStack(settings, network=world.network.at(host), token=world.tokens(host))
         self.stack.on_event = self._on_event
         self.events: list[Event] = []
         self.sessions: list[ServerSession] = []
         self.on_invite: Behaviour = answer
+        self.on_reoffer: ReofferBehaviour = follow
+        self.direction = Direction.SENDRECV
+        """What the phone wants of its own; `reoffer` sets it."""
+        self.info_status = 200
+        """What an INFO is answered, and any other request that `on_request` leaves to it."""
+        self.on_request: Callable[[Phone, RequestReceived], None] = respond
+        self.requests: list[Request] = []
+        """Requests inside its calls, beyond BYE and offers."""
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
 
@@ -100,6 +123,11 @@ class Phone:
         if isinstance(event, InviteReceived):
             self.sessions.append(event.session)
             self._tasks.append(asyncio.ensure_future(self.on_invite(self, event.session, event.request)))
+        elif isinstance(event, ReofferReceived):
+            self._tasks.append(asyncio.ensure_future(self.on_reoffer(self, event)))
+        elif isinstance(event, RequestReceived):
+            self.requests.append(event.request)
+            self.on_request(self, event)
 
     def call(
         self,
@@ -124,6 +152,11 @@ class Phone:
         self.stack.flush()
         return session
 
+    def reoffer(self, session: ClientSession | ServerSession, direction: Direction) -> None:
+        """Hold or resume by a re-INVITE."""
+        self.direction = direction
+        self.do(lambda now: session.reoffer(now, offer(self.host, direction=direction)))
+
     def do(self, command: Callable[[float], None]) -> None:
         """Give a session a command at the present moment, and send what comes of it."""
         command(self.now)
@@ -146,6 +179,12 @@ class Phone:
     def names(self) -> list[str]:
         """The kinds of events so far."""
         return [type(event).__name__ for event in self.events]
+
+    def reoffers(self) -> list[Direction]:
+        """The directions of the offers of the B2BUA that reached this phone, re-INVITEs only."""
+        return [
+            direction_of(event.request.body) for event in self.events if isinstance(event, ReofferReceived)
+        ]
 
     def invites(self) -> list[Request]:
         """The INVITEs that reached this phone, those that open a call."""
@@ -174,12 +213,21 @@ class World:
         self.records: list[CallRecord] = []
         self.names: dict[str, list[str]] = {}
         """Host names and their addresses; others do not exist."""
-        self.stack = SipStack(network=self.network.at(B2BUA))
-        services = Services(stack=self.stack, engine=self.media, resolver=self, records=self, node="node-1")
+        settings = EndpointSettings(allow=METHODS)
+        self.stack = SipStack(settings, network=self.network.at(B2BUA), token=self.tokens(B2BUA))
+        prompts: dict[Path, Prompt] = {
+            path: self.media.load_prompt(path) for path in self.configuration.hold_music_files()
+        }
+        services = Services(self.stack, self.media, self, self, "node-1", prompts)  # type: ignore[arg-type]
         self.registry = CallRegistry(services, self.configuration)
         self.stack.on_event = self.registry.deliver
-        self.stack.endpoint.admits = self.registry.admits
+        self.stack.endpoint.gate = self.registry.trunks.doorkeeper
         self.phones: dict[str, Phone] = {}
+
+    def tokens(self, host: str) -> Callable[[], str]:
+        """The tags, branches and random delays of a host: the same in every run of a story."""
+        source = random.Random(f"{self.network.wire.seed} {host}")
+        return lambda: f"{source.getrandbits(80):020x}"
 
     def write(self, record: CallRecord) -> None:
         """Take a finished record."""
@@ -195,12 +243,26 @@ class World:
             raise ResolutionError(f"{host}: does not exist")
         return [Target("udp", address, 5060, host) for address in self.names[host]]
 
-    async def phone(self, host: str, behaviour: Behaviour | None = None) -> Phone:
+    async def phone(
+        self, host: str, behaviour: Behaviour | None = None, settings: EndpointSettings = PHONE
+    ) -> Phone:
         """A phone at `host`."""
-        phone = self.phones[host] = Phone(self, host)
+        phone = self.phones[host] = Phone(self, host, settings)
         phone.on_invite = behaviour or answer
         await phone.stack.start([Listen("udp", host, 5060)])
         return phone
+
+    def hand_off(self, **request: object) -> Handoff:
+        """Ask for a handoff of the only call, as the API would."""
+        (call,) = self.registry.calls.values()
+        return begin(call, HandoffRequest(**request))  # type: ignore[arg-type]
+
+    async def until(self, condition: Callable[[], object], patience: float = 120.0) -> None:
+        """Wait in virtual time until something holds."""
+        deadline = self.stack.now() + patience
+        while not condition():
+            assert self.stack.now() < deadline, "it did not happen"
+            await asyncio.sleep(0.01)
 
     async def record(self, count: int = 1, patience: float = 300.0) -> CallRecord:
         """The `count`th record, when it is there."""
@@ -267,6 +329,11 @@ def play(
     return run_virtual(whole())
 
 
+def respond(phone: Phone, event: RequestReceived) -> None:
+    """Answer a request inside a call."""
+    event.session.respond(phone.now, event.transaction, phone.info_status)
+
+
 # -- how a called phone may behave --------------------------------------------------------------------------------
 
 
@@ -285,6 +352,22 @@ async def ring(phone: Phone, session: ServerSession, request: Request) -> None:
 
 async def ignore(phone: Phone, session: ServerSession, request: Request) -> None:
     """Nothing beyond the 100 that the stack sends."""
+
+
+async def follow(phone: Phone, event: ReofferReceived) -> None:
+    """Answer a re-INVITE as a phone does: with what its own hold permits of what is offered."""
+    direction = common(turned(direction_of(event.request.body)), phone.direction)
+    body = offer(phone.host, direction=direction)
+    phone.do(lambda now: event.session.answer_reoffer(now, event.transaction, body))
+
+
+def refuse_reoffer(status: int, *headers: tuple[str, str]) -> ReofferBehaviour:
+    """Refuse every re-INVITE with that status."""
+
+    async def behaviour(phone: Phone, event: ReofferReceived) -> None:
+        phone.do(lambda now: event.session.refuse(now, event.transaction, status, headers=headers))
+
+    return behaviour
 
 
 def refuse(status: int, **options: object) -> Behaviour:

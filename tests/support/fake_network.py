@@ -244,6 +244,12 @@ class FakeTransport:
     def send(self, data: bytes, flow: Flow) -> None:
         self._network.send(self.local, flow.remote, data)
 
+    def is_connected(self, flow: Flow) -> bool:
+        return True
+
+    def forget_flows(self) -> None:
+        self._flows.clear()
+
     def close(self) -> None:
         self._network.sockets.pop(self.local, None)
 

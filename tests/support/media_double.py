@@ -2,12 +2,14 @@
 
 It behaves as `media.engine` promises (ports run out, bridges are exclusive, closed legs are silent) and
 carries no audio. Nothing happens by itself: a test calls `leg.hear()`, `leg.fall_silent()`, `leg.press("5")`,
-`call.lose()`. Its ports are never bound.
+`leg.wait_in_vain()`, `leg.stop_talking()`, `leg.finish_prompt()`, `call.lose()`. Its ports are never bound.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
 
 from media.engine import (
     Address,
@@ -22,7 +24,11 @@ from media.engine import (
     MediaTimeout,
     OnMediaEvent,
     PortsExhausted,
+    Prompt,
+    PromptEnded,
+    Quiet,
     StreamParameters,
+    Switched,
 )
 
 SILENT = LegStatistics(
@@ -41,15 +47,37 @@ SILENT = LegStatistics(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PromptDouble:
+    """A prompt: only its name matters."""
+
+    name: str
+    duration_ms: int = 6_000
+
+
+class Nothing(Enum):
+    """What a leg hears that hears no sound."""
+
+    NOBODY = "nobody"
+    """No packet is sent to it."""
+    SILENCE = "silence"
+    """Silence in time: packets of silence."""
+
+
 class LegDouble:
-    """A leg: `agreed` has every `set_remote`, `peer` is who it hears now, `timeout` what is watched."""
+    """A leg: `agreed` has every `set_remote`, `source` is what it hears now, `peer` the leg among that, `awaits` whom
+    `hear_when_heard` waits for, `timeout` and `quiet_ms` what is watched."""
 
     def __init__(self, call: CallDouble, role: str, local_address: Address) -> None:
         self.call = call
         self._role = role
         self._local_address = local_address
         self.agreed: list[StreamParameters] = []
-        self.peer: LegDouble | None = None
+        self.source: LegDouble | PromptDouble | Nothing = Nothing.NOBODY
+        self.looped = True
+        self.awaits: LegDouble | None = None
+        self.within_ms: int | None = None
+        self.quiet_ms: int | None = None
         self.timeout: float | None = None
         self.closed = False
         self.counters = SILENT
@@ -69,6 +97,11 @@ class LegDouble:
         return self._local_address
 
     @property
+    def peer(self) -> LegDouble | None:
+        """The leg it hears; None while it hears nobody or something else."""
+        return self.source if isinstance(self.source, LegDouble) else None
+
+    @property
     def parameters(self) -> StreamParameters | None:
         """What holds now, None before the first `set_remote`."""
         return self.agreed[-1] if self.agreed else None
@@ -86,17 +119,59 @@ class LegDouble:
         """As in the contract."""
         self.timeout = seconds
 
+    def watch_silence(self, quiet_ms: int | None) -> None:
+        """As in the contract."""
+        if quiet_ms is not None and quiet_ms < 20:
+            raise MediaError("shorter than a packet")
+        self.quiet_ms = quiet_ms
+
     def statistics(self) -> LegStatistics:
         """As in the contract; a test may set `counters`."""
         codec: Codec | None = self.parameters.codec if self.parameters else None
         return replace(self.counters, codec=codec)
 
     def hear(self, packets: int = 1) -> None:
-        """The peer sends RTP: `FirstPacket` when it is the first since latching was armed."""
+        """The peer sends RTP: `FirstPacket` when it is the first since latching was armed, and who waited for it
+        hears it."""
         self.counters = replace(self.counters, packets_in=self.counters.packets_in + packets)
         if self._armed and not self.closed:
             self._armed = False
             self.call.fire(FirstPacket(self))
+        parameters = self.parameters
+        if parameters is None or not parameters.receive:
+            return
+        for leg in self.call.legs:
+            if leg.awaits is self:
+                in_time = leg.within_ms is not None
+                leg.take_source(self)
+                if in_time:
+                    self.call.fire(Switched(leg, heard=True))
+
+    def wait_in_vain(self) -> None:
+        """The time of `hear_when_heard` runs out. An error of the test when this leg waits for nobody."""
+        assert self.awaits is not None, f"{self} waits for nobody"
+        assert self.within_ms is not None, f"{self} has waited in vain before"
+        self.within_ms = None
+        self.source = Nothing.SILENCE
+        self.call.fire(Switched(self, heard=False))
+
+    def stop_talking(self) -> None:
+        """The peer has been silent for the time watched. An error of the test when nobody watches."""
+        assert self.quiet_ms is not None, f"nobody watches the silence of {self}"
+        self.quiet_ms = None
+        self.call.fire(Quiet(self))
+
+    def finish_prompt(self) -> None:
+        """The prompt has been played to its end. An error of the test when none is played once."""
+        assert isinstance(self.source, PromptDouble), f"{self} hears no prompt"
+        assert not self.looped, f"{self} hears {self.source.name} in a loop"
+        self.source = Nothing.SILENCE
+        self.call.fire(PromptEnded(self))
+
+    def take_source(self, source: LegDouble | PromptDouble | Nothing, *, loop: bool = True) -> None:
+        """It hears this from now on and waits for nobody."""
+        self.source, self.looped = source, loop
+        self.awaits = self.within_ms = None
 
     def fall_silent(self) -> None:
         """The media timeout runs out. An error of the test when nobody watches."""
@@ -139,14 +214,38 @@ class CallDouble:
             return
         self.unbridge(first)
         self.unbridge(second)
-        first.peer, second.peer = second, first
+        first.take_source(second)
+        second.take_source(first)
 
     def unbridge(self, leg: MediaLeg) -> None:
         """As in the contract."""
         own = self._own(leg)
-        if own.peer is not None:
-            own.peer.peer = None
-            own.peer = None
+        own.take_source(Nothing.NOBODY)
+        for other in self.legs:
+            if other.source is own:
+                other.take_source(Nothing.NOBODY)
+            if other.awaits is own:
+                other.awaits = other.within_ms = None
+
+    def hear(self, listener: MediaLeg, source: MediaLeg | Prompt | None, *, loop: bool = True) -> None:
+        """As in the contract."""
+        own = self._own(listener)
+        taken: LegDouble | PromptDouble | Nothing = Nothing.SILENCE
+        if isinstance(source, PromptDouble):
+            taken = source
+        elif source is not None:
+            taken = self._other(own, source)
+            if taken.closed:
+                return
+        if not own.closed:
+            own.take_source(taken, loop=loop)
+
+    def hear_when_heard(self, listener: MediaLeg, source: MediaLeg, *, within_ms: int = 500) -> None:
+        """As in the contract."""
+        own = self._own(listener)
+        other = self._other(own, source)
+        if not own.closed and not other.closed:
+            own.awaits, own.within_ms = other, within_ms
 
     def close_leg(self, leg: MediaLeg) -> None:
         """As in the contract; the port is free at once."""
@@ -164,13 +263,22 @@ class CallDouble:
 
     def fire(self, event: MediaEvent) -> None:
         """Delivers an event, unless the call or the event's leg is closed."""
-        if self.closed or (not isinstance(event, EngineLost) and self._own(event.leg).closed):
+        if self.closed:
             return
+        if not isinstance(event, EngineLost):
+            leg = event.listener if isinstance(event, Switched) else event.leg
+            if self._own(leg).closed:
+                return
         self._on_event(event)
 
     def lose(self, reason: str = "the test said so") -> None:
         """The engine fails under this call."""
         self.fire(EngineLost(reason))
+
+    def _other(self, listener: LegDouble, source: MediaLeg | Prompt) -> LegDouble:
+        if not isinstance(source, LegDouble) or source.call is not self or source is listener:
+            raise MediaError("neither another leg of this call nor a prompt of this engine")
+        return source
 
     def _own(self, leg: MediaLeg) -> LegDouble:
         if not isinstance(leg, LegDouble) or leg.call is not self:
@@ -179,13 +287,15 @@ class CallDouble:
 
 
 class MediaDouble:
-    """The engine: `calls` has every call ever opened. Up to `capacity` legs at once, even ports upwards."""
+    """The engine: `calls` has every call ever opened, `unreadable` the prompt files that are no WAV. Up to `capacity`
+    legs at once, even ports upwards."""
 
     def __init__(self, capacity: int = 1000, host: str = "127.0.0.1", first_port: int = 20_000) -> None:
         self._capacity = capacity
         self._host = host
         self._free = [first_port + 2 * number for number in range(capacity)]
         self.calls: list[CallDouble] = []
+        self.unreadable: set[Path] = set()
         self.started = False
         self.closed = False
 
@@ -210,6 +320,16 @@ class MediaDouble:
         call = CallDouble(self, on_event)
         self.calls.append(call)
         return call
+
+    def load_prompt(self, path: Path) -> PromptDouble:
+        """As in the contract; no file is read. Two prompts of one path are equal."""
+        if path in self.unreadable:
+            raise MediaError(f"{path}: not a WAV file")
+        return PromptDouble(str(path))
+
+    def ringback(self) -> PromptDouble:
+        """As in the contract; named `ringback`."""
+        return PromptDouble("ringback")
 
     async def close(self) -> None:
         """As in the contract."""

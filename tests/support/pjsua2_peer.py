@@ -1,7 +1,8 @@
 """A PJSUA2 soft phone in a process of its own: says a WAV file, records what it hears. UDP, no sound card.
 
-Commands: `call` (uri), `answer` (status), `hangup`, `dtmf` (digits), `quit`. Events: `ready` (port), `incoming`
-(caller), `state` (state, status, reason), `media` (codec), `dtmf` (digit). The phone itself is `pjsua2_worker.py`.
+Commands: `call` (uri), `answer` (status), `hangup`, `dtmf` (digits), `hold`, `resume`, `update`, `quit`.
+Events: `ready` (port), `incoming` (caller), `state` (state, status, reason), `media` (codec), `direction` (sends,
+hears), `reoffer` (verb, sent), `dtmf` (digit). The phone itself is `pjsua2_worker.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class PhoneSettings:
     username: str = ""
     password: str = ""
     """The answer to any challenge; none when `username` is empty."""
+    tcp: bool = False
+    """It has TCP and no UDP."""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=lambda: free_port_range(40)[0])
 
@@ -45,11 +48,12 @@ class PjsuaPhone(JsonPeer):
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         username: str = "",
         password: str = "",
+        tcp: bool = False,
     ) -> None:
         """A phone of `user` that says a tone of `frequency` hertz; its files are in `folder`."""
         said = write_wav(folder / f"says-{user}.wav", tone(frequency, 2.0))
         self._heard = folder / f"heard-{user}.wav"
-        self.settings = PhoneSettings(user, str(said), str(self._heard), codecs, username, password)
+        self.settings = PhoneSettings(user, str(said), str(self._heard), codecs, username, password, tcp)
         settings = json.dumps(asdict(self.settings))
         super().__init__(f"phone-{user}", "tests.support.pjsua2_worker", folder, [settings])
 
@@ -61,7 +65,8 @@ class PjsuaPhone(JsonPeer):
     @property
     def uri(self) -> str:
         """Its SIP URI."""
-        return f"sip:{self.settings.user}@{self.address}"
+        transport = ";transport=tcp" if self.settings.tcp else ""
+        return f"sip:{self.settings.user}@{self.address}{transport}"
 
     def wait_for_state(self, state: str, deadline: float = 10.0) -> Event:
         """The event of its call reaching `state`: CALLING, EARLY, CONFIRMED, DISCONNECTED."""

@@ -52,6 +52,24 @@ class Phone:
                 self.call.hangup(pj.CallOpParam())
             case {"command": "dtmf", "digits": digits}:
                 self.call.dialDtmf(digits)
+            case {"command": "hold" | "resume" | "update" as verb}:
+                self._reoffer(verb)
+
+    def _reoffer(self, verb: str) -> None:
+        """Hold and resume by re-INVITE, or UPDATE; `reoffer` tells whether the library lets us right now."""
+        option = pj.CallOpParam(True)
+        try:
+            if verb == "hold":
+                self.call.setHold(option)
+            elif verb == "resume":
+                option.opt.flag = pj.PJSUA_CALL_UNHOLD
+                self.call.reinvite(option)
+            else:
+                self.call.update(option)
+        except pj.Error:  # an offer is open already
+            self.tell("reoffer", verb=verb, sent=False)
+        else:
+            self.tell("reoffer", verb=verb, sent=True)
 
     def close(self) -> None:
         """End the library in the order it wants; this completes the recording."""
@@ -90,6 +108,7 @@ class Call(pj.Call):
         """The library's callback."""
         info = self.getInfo()  # owns what `media` refers to: a temporary would be gone inside the loop
         for media in info.media:
+            self._phone.tell("direction", sends=bool(media.dir & 1), hears=bool(media.dir & 2))
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 audio = self.getAudioMedia(media.index)
                 self._phone.player.startTransmit(audio)
@@ -115,7 +134,8 @@ def _endpoint(settings: PhoneSettings) -> pj.Endpoint:
     endpoint.libInit(config)
     transport = pj.TransportConfig()
     transport.port, transport.boundAddress = settings.port, LOOPBACK
-    endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+    kind = pj.PJSIP_TRANSPORT_TCP if settings.tcp else pj.PJSIP_TRANSPORT_UDP
+    endpoint.transportCreate(kind, transport)
     endpoint.libStart()
     endpoint.audDevManager().setNullDev()
     for codec in endpoint.codecEnum2():
@@ -129,6 +149,8 @@ def _account_config(settings: PhoneSettings) -> pj.AccountConfig:
     """An account that registers nowhere."""
     config = pj.AccountConfig()
     config.idUri = f"sip:{settings.user}@{LOOPBACK}:{settings.port}"
+    if settings.tcp:
+        config.idUri += ";transport=tcp"
     config.mediaConfig.transportConfig.port = settings.media_port
     config.mediaConfig.transportConfig.boundAddress = LOOPBACK
     if settings.username:

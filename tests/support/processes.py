@@ -142,13 +142,9 @@ class ChildProcess:
         """The end of what it printed, for a failure message."""
         return f"\nstdout: {self.output[-size:]}\nstderr: {self.errors[-size:]}"
 
-    def descriptors(self) -> int:
-        """How many files and sockets it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def sockets(self) -> int:
-        """How many sockets it has open."""
-        return sum(_link(entry).startswith("socket:") for entry in Path(f"/proc/{self.pid}/fd").iterdir())
+    def descriptors(self) -> list[str]:
+        """What it has open: files by their path, sockets as `socket:[...]`."""
+        return sorted(filter(None, map(_link, Path(f"/proc/{self.pid}/fd").iterdir())))
 
     def memory(self) -> int:
         """Its private memory in octets: what it would give back by ending."""

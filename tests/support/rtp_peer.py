@@ -43,7 +43,12 @@ class RtpPeer:
     """Sends one stream and receives whatever comes, on a socket of its own."""
 
     def __init__(
-        self, codec: Codec = Codec.PCMU, *, telephone_event: int | None = 101, ssrc: int = 0x1234
+        self,
+        codec: Codec = Codec.PCMU,
+        *,
+        telephone_event: int | None = 101,
+        ssrc: int = 0x1234,
+        host: str = "127.0.0.1",
     ) -> None:
         self.codec = codec
         self.payload_type = 0 if codec is Codec.PCMU else 8
@@ -51,14 +56,14 @@ class RtpPeer:
         self.ssrc = ssrc
         self.sequence = 1000
         self.timestamp = 50_000
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((host, 0))
 
     @property
     def address(self) -> Address:
         """Where it is bound."""
-        host, port = self._socket.getsockname()
+        host, port = self._socket.getsockname()[:2]
         return host, port
 
     def parameters(

@@ -54,6 +54,13 @@ def sip_request(
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def parsed_request(method: str, uri: str = "sip:us@10.0.0.1") -> Request:
+    """The same as a message."""
+    request = parse_message(sip_request(method, uri=uri))
+    assert isinstance(request, Request)
+    return request
+
+
 def sip_response(
     request: Request,
     status: int,

@@ -7,13 +7,16 @@ caller alone says little: a server that forgets the callee's BYE looks clean fro
 from __future__ import annotations
 
 import csv
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.ports import LOOPBACK, free_port, in_use
+from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
 from tests.support.processes import ChildProcess, PeerError, wait_until
+
+_SOUND = re.compile(r" *<nop>\s*<action><exec rtp_stream=.*?</nop>\n", re.DOTALL)
 
 SCENARIOS = Path(__file__).parent.parent / "interop" / "sipp"
 
@@ -50,12 +53,18 @@ class Sipp(ChildProcess):
         *,
         keys: Mapping[str, str] | None = None,
         media_port: int | None = None,
+        tcp: bool = False,
         cpus: Sequence[int] | None = None,
     ) -> None:
-        """Start it. `keys` fill `[name]` in the scenario; RTP takes two ports for each call from `media_port` on."""
-        self.port = free_port()
+        """Start it. `keys` fill `[name]` in the scenario; with `tcp` all its calls share one connection.
+
+        RTP takes two ports for each call from `media_port` on; without `media_port` the calls are silent.
+        """
+        # Below the ports that connections come from: SIPp would not start on one of theirs.
+        self.port = free_port_range(2)[0]
         self._stats, self._counts = folder / f"{name}.csv", folder / f"{name}.counts.csv"
         options = ["-i", LOOPBACK, "-p", str(self.port), "-mi", LOOPBACK]
+        options += ["-t", "t1" if tcp else "u1"]
         options += ["-nostdin", "-fd", "1", "-trace_stat", "-stf", str(self._stats)]
         options += ["-trace_err", "-error_file", str(folder / f"{name}.errors")]
         options += ["-trace_counts", "-trace_screen", "-screen_file", str(folder / f"{name}.screen")]
@@ -68,6 +77,8 @@ class Sipp(ChildProcess):
         text = (SCENARIOS / scenario).read_text()
         for key, value in (keys or {}).items():
             text = text.replace(f"[{key}]", value)
+        if media_port is None:
+            text = _SOUND.sub("", text).replace("[rtpstream_audio_port]", "9")
         copy = folder / f"{name}.xml"
         copy.write_text(text)
         super().__init__(name, ["sipp", "-sf", copy, *options, *arguments], folder, cpus=cpus)
@@ -123,17 +134,17 @@ def sipp_callee(
     call_length_ms: int = 0,
     keys: Mapping[str, str] | None = None,
     media_port: int | None = None,
+    tcp: bool = False,
     cpus: Sequence[int] | None = None,
 ) -> Sipp:
     """A callee that is ready for calls. `call_length_ms` matters where the scenario hangs up."""
-    callee = Sipp(
-        name, scenario, folder, ["-d", str(call_length_ms)], keys=keys, media_port=media_port, cpus=cpus
-    )
+    arguments = ["-d", str(call_length_ms)]
+    callee = Sipp(name, scenario, folder, arguments, keys=keys, media_port=media_port, tcp=tcp, cpus=cpus)
 
     def listening() -> bool:
         if callee.returncode is not None:
             raise PeerError(f"{name} ended with {callee.returncode}: {callee.tail()}{callee.complaints()}")
-        return in_use(callee.port)
+        return listened_to(callee.port) if tcp else in_use(callee.port)
 
     try:
         wait_until(listening, 5.0, f"SIPp listens on {callee.port}")
@@ -153,7 +164,9 @@ def sipp_caller(
     calls: int = 1,
     rate: float = 10.0,
     call_length_ms: int = 500,
+    keys: Mapping[str, str] | None = None,
     media_port: int | None = None,
+    tcp: bool = False,
     cpus: Sequence[int] | None = None,
 ) -> Sipp:
     """A caller that makes `calls` calls, `rate` a second, to `service` at `target` (HOST:PORT), and ends."""
@@ -169,7 +182,9 @@ def sipp_caller(
         "-s",
         service,
     ]
-    return Sipp(name, scenario, folder, [*arguments, target], media_port=media_port, cpus=cpus)
+    return Sipp(
+        name, scenario, folder, [*arguments, target], keys=keys, media_port=media_port, tcp=tcp, cpus=cpus
+    )
 
 
 def _last_row(path: Path) -> dict[str, str]:

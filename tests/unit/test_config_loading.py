@@ -287,7 +287,6 @@ def test_a_plain_address_is_advertised_to_everybody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("main", "destinations", "warning"),
     [
-        ("api: {listen: 127.0.0.1:8080}\n", "", "api: checked, but not used yet"),
         ("store: sqlite:x\n", "", "store: checked, but not used yet"),
         ("", "  headers: {X-Twilio-A: b}\n", "desk.headers.X-Twilio-A: never sent: reserved name"),
         ("", "  connect_timeout: 40s\n", "desk.connect_timeout: connect_timeout is longer than ring_timeout"),

@@ -38,7 +38,9 @@ def test_a_destination_needs_its_encryption_and_one_source_for_its_password() ->
     schema: Any = destinations_schema()
     definitions = schema["$defs"]
 
-    assert set(definitions["Destination"]["required"]) == {"method", "encryption", "route"}
+    by_invite = definitions["Destination"]["allOf"][0]
+    assert by_invite["if"]["properties"]["method"]["const"] == "invite"
+    assert set(by_invite["then"]["required"]) == {"encryption", "route"}
     assert {option["type"] for option in definitions["Destination"]["properties"]["route"]["anyOf"]} == {
         "string",
         "array",

@@ -50,6 +50,8 @@ def test_a_duration_is_printed_so_that_it_reads_back(text: str) -> None:
         ("udp:127.0.0.1:5060", Listener("udp", "127.0.0.1", 5060)),
         ("udp:0.0.0.0:0", Listener("udp", "0.0.0.0", 0)),
         ("udp:[::]:5060", Listener("udp", "::", 5060)),
+        ("tcp:127.0.0.1:5060", Listener("tcp", "127.0.0.1", 5060)),
+        ("tcp:[::1]:0", Listener("tcp", "::1", 0)),
     ],
 )
 def test_listeners(written: str, listener: Listener) -> None:
@@ -60,7 +62,6 @@ def test_listeners(written: str, listener: Listener) -> None:
 @pytest.mark.parametrize(
     ("written", "why"),
     [
-        ("tcp:127.0.0.1:5060", "tcp listeners: not available yet"),
         ("tls:127.0.0.1:5061", "tls listeners: not available yet"),
         ("upd:127.0.0.1:5060", "not a listener"),
         ("udp:localhost:5060", "without an IP address"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sip_stack.errors import LocalError
 from sip_stack.events import InviteReceived, OutOfDialogReceived
+from sip_stack.gate import SILENCE, OpenGate, Verdict
 from sip_stack.message import NameAddr, Request, Response
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Flow
@@ -173,6 +174,12 @@ def test_our_tag_with_another_from_tag_is_not_our_dialog() -> None:
         (sip_request("INVITE").replace(b" SIP/2.0\r\n", b" SIP/7.0\r\n", 1), 505),
         (sip_request("INVITE", body=SDP).replace(b"Content-Length: 5", b"Content-Length: 9"), 400),
         (sip_request("INVITE", uri="sip:" + "x" * 5000 + "@h"), 414),
+        (
+            sip_request("INVITE").replace(
+                b"Via: SIP/2.0/UDP 10.0.0.2:5060", b"Via: SIP/2.0/UDP 10.0.0.2:70000"
+            ),
+            400,
+        ),
     ],
 )
 def test_malformed_requests_that_can_be_answered(data: bytes, status: int) -> None:
@@ -189,7 +196,8 @@ def test_malformed_requests_that_can_be_answered(data: bytes, status: int) -> No
         b"\x00\x00\x00\x00",
         b"hello\r\n\r\n",
         b"INVITE sip:a@b SIP/2.0\r\n\r\n",
-        sip_request("INVITE").replace(b"Via: SIP/2.0/UDP 10.0.0.2:5060", b"Via: SIP/2.0/UDP 10.0.0.2:70000"),
+        sip_request("ACK").replace(b"Via: SIP/2.0/UDP 10.0.0.2:5060", b"Via: SIP/2.0/UDP 10.0.0.2:70000"),
+        b"OPTIONS sip:us@10.0.0.1 SIP/2.0\r\nCall-ID: 1\r\n\r\n",
         sip_request("ACK").replace(b"CSeq: 1", b"CSeq: x"),
         sip_request("ACK", to_tag="gone"),
         b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKno\r\n\r\n",
@@ -335,3 +343,39 @@ def test_no_damaged_request_raises(position: int, damage: bytes, method: str) ->
     alone.receive(data[:position] + damage + data[position + len(damage) :])
     alone.wait(100)
     assert alone.endpoint.transaction_count <= 1
+
+
+def test_a_full_table_still_lets_calls_end() -> None:
+    """Requests of a dialog have a quarter more room, and that is bounded too."""
+    alone = Alone(EndpointSettings(max_transactions=8))
+    alone.receive(sip_request("INVITE", body=SDP))
+    (received,) = [event for event in alone.events if isinstance(event, InviteReceived)]
+    for number in range(10):
+        alone.receive(sip_request("OPTIONS", call_id=f"c{number}"))
+    tag = received.session.local_tag
+    answers = [only(alone.receive(sip_request("OPTIONS", to_tag=tag, cseq=cseq))) for cseq in range(2, 6)]
+    assert [answer.status for answer in answers] == [200, 200, 503, 503]
+    assert alone.endpoint.transaction_count == 10
+
+
+class OnlyOne(OpenGate):
+    """New requests are for one source only."""
+
+    def judge(self, request: Request, source: str, now: float) -> Verdict:
+        return None if source == "192.0.2.1" else SILENCE
+
+
+def test_a_source_that_is_not_admitted_hears_nothing() -> None:
+    """No answer tells a scanner that we are here; the requests of a call we have are heard from anywhere."""
+    alone = Alone()
+    alone.receive(sip_request("INVITE", body=SDP))
+    (received,) = [event for event in alone.events if isinstance(event, InviteReceived)]
+    alone.endpoint.gate = OnlyOne()
+    broken = sip_request("OPTIONS").replace(b"Via: SIP/2.0/UDP 10.0.0.2:5060", b"Via: ;;,;,")
+    for data in (sip_request("OPTIONS"), sip_request("INVITE", call_id="new"), sip_request("FLY"), broken):
+        assert alone.receive(data) == []
+    assert alone.endpoint.counters.unheard == 4
+    bye = sip_request("BYE", to_tag=received.session.local_tag, cseq=2)
+    assert statuses(alone.receive(bye)) == [200, 487]
+    admitted = Flow("udp", US, ("192.0.2.1", 5060), US)
+    assert statuses(alone.receive(sip_request("OPTIONS", call_id="x"), admitted)) == [200]

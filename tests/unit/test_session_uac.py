@@ -6,6 +6,7 @@ import pytest
 
 from sip_stack.auth import Credentials
 from sip_stack.dialog import ClientSession, SessionState
+from sip_stack.dialog.session import MAX_RETRIES
 from sip_stack.errors import LocalError
 from sip_stack.events import Ended, Failed, OutOfDialogCompleted, Progress, Rejected, RequestCompleted
 from sip_stack.message import NameAddr, Request, Response
@@ -268,20 +269,55 @@ def test_a_reinvite_that_times_out_ends_the_call() -> None:
     assert session.state is SessionState.ENDED
 
 
-def test_a_491_is_retried_once() -> None:
+def test_a_491_is_waited_out_but_not_for_ever() -> None:
+    alone = Alone()
+    session, _ = answered(alone)
+    session.reoffer(alone.now, OFFER)
+    (request,) = alone.drain()
+    for _ in range(MAX_RETRIES):
+        assert isinstance(request, Request)
+        alone.receive(sip_response(request, 491))
+        assert alone.wait(2.09) == []
+        again = alone.wait(1.91)[0]
+        assert isinstance(again, Request)
+        assert again.cseq.number == request.cseq.number + 1
+        request = again
+        alone.receive(sip_response(request, 100))
+    assert "ReofferCompleted" not in alone.names()
+    alone.receive(sip_response(request, 491))
+    assert alone.names()[-1] == "ReofferCompleted"
+    assert session.state is SessionState.CONFIRMED
+
+
+def test_a_500_with_retry_after_is_waited_out_too() -> None:
+    """RFC 3261 section 14.2: what a peer says that has not answered the INVITE before."""
     alone = Alone()
     session, _ = answered(alone)
     session.reoffer(alone.now, OFFER)
     (first,) = alone.drain()
     assert isinstance(first, Request)
-    alone.receive(sip_response(first, 491))
-    assert alone.wait(2.09) == []
-    second = alone.wait(2.0)[-1]
+    alone.receive(sip_response(first, 500, headers=["Retry-After: 7"]))
+    assert alone.wait(6.9) == []
+    second = alone.wait(0.2)[0]
     assert isinstance(second, Request)
-    assert second.cseq.number == first.cseq.number + 1
-    alone.receive(sip_response(second, 491))
+    alone.receive(sip_response(second, 500))
     assert alone.names()[-1] == "ReofferCompleted"
-    assert session.state is SessionState.CONFIRMED
+
+
+def test_a_reinvite_that_waits_may_be_withdrawn_and_one_on_its_way_may_not() -> None:
+    alone = Alone()
+    session, _ = answered(alone)
+    assert not session.withdraw_reoffer()
+    session.reoffer(alone.now, OFFER)
+    (first,) = alone.drain()
+    assert isinstance(first, Request)
+    assert not session.withdraw_reoffer()
+    alone.receive(sip_response(first, 491))
+    assert session.withdraw_reoffer()
+    assert alone.wait(10) == []
+    assert "ReofferCompleted" not in alone.names()
+    session.reoffer(alone.now, OFFER)
+    assert statuses(alone.drain()) == ["INVITE"]
 
 
 def test_an_answer_moves_the_target_of_a_reinvite() -> None:

@@ -147,6 +147,17 @@ def test_an_ack_with_the_branch_of_the_invite_counts() -> None:
     assert statuses(alone.wait(10)) == []
 
 
+def test_an_ack_with_a_to_tag_of_its_own_making_counts_by_its_branch() -> None:
+    """pyVoIP sends such ones; refusing them would cost the caller the call after 64*T1."""
+    alone = Alone()
+    session = incoming(alone)
+    answer(alone, session)
+    alone.receive(sip_request("ACK", branch="z9hG4bKinvite", to_tag="invented"))
+    assert alone.names()[-1] == "Acknowledged"
+    alone.receive(sip_request("ACK", branch="z9hG4bKinvite", to_tag="invented", from_tag="stranger"))
+    assert alone.endpoint.counters.strays == 1
+
+
 def test_the_answer_in_the_ack_is_told() -> None:
     """Delayed offer: our 200 holds the offer, their ACK the answer."""
     alone = Alone()

@@ -335,8 +335,10 @@ def test_a_finished_transaction_is_a_tombstone() -> None:
 
     assert all(transaction.request is None and transaction.user is None for transaction in done.values())
     assert {name for name, transaction in done.items() if transaction.data} == {"d", "h", "j"}
+    assert bench.manager._pending == {}, "nothing waits on the flow any more"
     bench.run_to(40)
     assert len(bench.manager) == 0
+    assert bench.manager._merged == {}
 
 
 @pytest.mark.parametrize(

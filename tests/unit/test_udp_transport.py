@@ -121,6 +121,31 @@ def test_a_burst_is_taken_in_batches() -> None:
     run(main())
 
 
+def test_it_tells_when_datagrams_come_faster_than_they_are_read() -> None:
+    async def main() -> None:
+        transport, heard = open_one()
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        kept_up = [transport.kept_up()]
+        flush = heard.flush
+
+        def flush_and_ask() -> None:
+            flush()
+            kept_up.append(transport.kept_up())
+
+        heard.flush = flush_and_ask  # type: ignore[method-assign]
+        try:
+            for number in range(2 * BATCH + 10):
+                sender.sendto(str(number).encode(), transport.local)
+            await heard.until(2 * BATCH + 10)
+            assert kept_up == [True, False, False, True]
+            assert transport.kept_up(), "nothing came since"
+        finally:
+            sender.close()
+            transport.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "target",
     [Target("udp", "example.com", 5060), Target("udp", "127.0.0.1", 0), Target("udp", "127.0.0.1", 70000)],
@@ -222,13 +247,14 @@ def test_a_port_in_use_is_a_transport_error() -> None:
     run(main())
 
 
-def test_the_advertised_address() -> None:
-    by_prefix = {"10.0.0.0/8": "10.0.0.5", "10.1.0.0/16": "10.1.0.5", "2001:db8::/32": "2001:db8::5"}
-    addresses = AdvertisedAddresses("203.0.113.10", by_prefix)
-    assert addresses.toward("10.9.9.9", "0.0.0.0") == "10.0.0.5"
-    assert addresses.toward("10.1.9.9", "0.0.0.0") == "10.1.0.5"
-    assert addresses.toward("198.51.100.1", "0.0.0.0") == "203.0.113.10"
-    assert addresses.toward("2001:db8::99", "::") == "2001:db8::5"
+def test_the_configured_address_is_advertised_where_there_is_one() -> None:
+    """It is asked each time, so that a reload may change it; elsewhere the facing address counts."""
+    configured = {"127.0.0.9": "203.0.113.10"}
+    addresses = AdvertisedAddresses(configured.get)
+    assert addresses.toward("127.0.0.9", "0.0.0.0") == "203.0.113.10"
+    assert addresses.toward("127.0.0.8", "0.0.0.0") == "127.0.0.1"
+    configured["127.0.0.8"] = "203.0.113.11"
+    assert addresses.toward("127.0.0.8", "0.0.0.0") == "203.0.113.11"
 
 
 def test_without_configuration_the_address_that_faces_the_peer_is_advertised() -> None:

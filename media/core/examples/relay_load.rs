@@ -1,8 +1,9 @@
 //! Load for RTP relays, and the barest relay to compare with. Driven by `benchmarks/relay.py`.
 //!
-//! `relay_load load PID WARMUP SECONDS` plays both peers of many calls: prints the addresses of its sockets, reads
-//! one line `ADDRESS ADDRESS` per call (where the relay takes each side) until an empty line, then sends 50 packets
-//! per second and side, evenly spread, and prints one line of figures. PID is the relay, whose CPU time it reads.
+//! `relay_load load WARMUP SECONDS PCMU|PCMA` plays both peers of many calls, the second with the given law: prints the
+//! addresses of its sockets, reads the relay's process id, then one line `ADDRESS ADDRESS` per call (where the relay
+//! takes each side) until an empty line, sends 50 packets per second and side, evenly spread, and prints one line of
+//! figures with the relay's CPU time.
 //! `relay_load bare` reads one line `ADDRESS ADDRESS` per call (the peers), prints the relay's addresses, relays.
 //! Both are one thread; pin them with taskset.
 
@@ -22,14 +23,14 @@ const SOCKETS: usize = 8;
 const PERIOD: Duration = Duration::from_millis(20);
 const PACKET: usize = 172;
 /// Marks our packets, so that nothing else is counted.
-const MAGIC: [u8; 4] = *b"load";
+const MAGIC: u32 = 0x10ad_10ad;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["load", pid, warmup, seconds] => load(number(pid)?, number(warmup)?, number(seconds)?),
+        ["load", warmup, seconds, law] => load(number(warmup)?, number(seconds)?, law == "PCMA"),
         ["bare"] => bare(),
-        _ => Err(Error::other("usage: relay_load load PID WARMUP SECONDS | relay_load bare")),
+        _ => Err(Error::other("usage: relay_load load WARMUP SECONDS PCMU|PCMA | relay_load bare")),
     }
 }
 
@@ -64,6 +65,7 @@ struct Stream {
     to: SocketAddrAny,
     socket: usize,
     sequence: u16,
+    a_law: bool,
 }
 
 /// Counts of the measured window.
@@ -92,18 +94,21 @@ impl Figures {
     }
 }
 
-fn load(pid: u64, warmup: u64, seconds: u64) -> Result<()> {
+fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
     let sockets: Vec<_> = (0..SOCKETS).map(|_| open(4_194_304)).collect::<Result<_>>()?;
     for (_, address) in &sockets {
         print!("{address} ");
     }
     println!();
     stdout().flush()?;
+    let mut pid = String::new();
+    stdin().read_line(&mut pid)?;
+    let pid = number(pid.trim())?;
     let mut streams: Vec<Stream> = Vec::new();
     for pair in read_pairs()? {
-        for to in pair {
+        for (to, a_law) in pair.into_iter().zip([false, second_a_law]) {
             // Streams keep their place: relays are told which of our sockets is the peer of which side.
-            streams.push(Stream { to: to.into(), socket: streams.len() % SOCKETS, sequence: 0 });
+            streams.push(Stream { to: to.into(), socket: streams.len() % SOCKETS, sequence: 0, a_law });
         }
     }
     let mut generator = Generator { sockets, streams, started: Instant::now(), figures: Figures::new() };
@@ -111,7 +116,7 @@ fn load(pid: u64, warmup: u64, seconds: u64) -> Result<()> {
     generator.figures = Figures::new();
     let (cpu, begun) = (cpu_time(pid)?, Instant::now());
     generator.play(Duration::from_secs(seconds));
-    let (used, elapsed) = (cpu_time(pid)? - cpu, begun.elapsed());
+    let (after, elapsed) = (cpu_time(pid)?, begun.elapsed());
     // What is still inside the relay belongs to the window that sent it.
     let grace = Instant::now();
     while grace.elapsed() < Duration::from_millis(300) {
@@ -120,13 +125,14 @@ fn load(pid: u64, warmup: u64, seconds: u64) -> Result<()> {
     let figures = &generator.figures;
     println!(
         "{{\"sent\": {}, \"received\": {}, \"p50_us\": {}, \"p99_us\": {}, \"max_us\": {}, \"cpu_ns\": {}, \
-         \"elapsed_ns\": {}}}",
+         \"wait_ns\": {}, \"elapsed_ns\": {}}}",
         figures.sent,
         figures.received,
         figures.percentile(0.5),
         figures.percentile(0.99),
         figures.percentile(1.0),
-        used,
+        after.0 - cpu.0,
+        after.1 - cpu.1,
         elapsed.as_nanos()
     );
     Ok(())
@@ -159,15 +165,15 @@ impl Generator {
     }
 
     fn send(&mut self, index: usize) {
-        let stamp = self.started.elapsed().as_nanos() as u64;
+        let stamp = self.started.elapsed().as_micros() as u32;
         let stream = &mut self.streams[index];
         let mut packet = [0xd5_u8; PACKET];
-        packet[..2].copy_from_slice(&[0x80, 0]);
+        packet[..2].copy_from_slice(&[0x80, if stream.a_law { 8 } else { 0 }]);
         packet[2..4].copy_from_slice(&stream.sequence.to_be_bytes());
         packet[4..8].copy_from_slice(&(u32::from(stream.sequence) * 160).to_be_bytes());
         packet[8..12].copy_from_slice(&(index as u32 + 1).to_be_bytes());
-        packet[12..16].copy_from_slice(&MAGIC);
-        packet[16..24].copy_from_slice(&stamp.to_ne_bytes());
+        write_number(&mut packet[12..20], MAGIC, stream.a_law);
+        write_number(&mut packet[20..28], stamp, stream.a_law);
         // Far from the wrap in any run, so that the timestamp above stays 160 per packet.
         stream.sequence = stream.sequence.wrapping_add(1);
         if sendto(&self.sockets[stream.socket].0, &packet, SendFlags::empty(), &stream.to).is_ok() {
@@ -182,13 +188,12 @@ impl Generator {
                 let Ok((_, length, _)) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
                     break;
                 };
-                if length != PACKET || buffer[12..16] != MAGIC {
+                let a_law = buffer[1] & 0x7f == 8;
+                if length != PACKET || read_number(&buffer[12..20], a_law) != MAGIC {
                     continue;
                 }
-                let mut stamp = [0; 8];
-                stamp.copy_from_slice(&buffer[16..24]);
-                let now = self.started.elapsed().as_nanos() as u64;
-                let micros = (now.saturating_sub(u64::from_ne_bytes(stamp)) / 1_000) as usize;
+                let now = self.started.elapsed().as_micros() as u32;
+                let micros = now.saturating_sub(read_number(&buffer[20..28], a_law)) as usize;
                 let last = self.figures.histogram.len() - 1;
                 self.figures.histogram[micros.min(last)] += 1;
                 self.figures.received += 1;
@@ -197,14 +202,33 @@ impl Generator {
     }
 }
 
-/// User and system time of all threads of a process in nanoseconds: exact, where tick counters are not.
-fn cpu_time(pid: u64) -> Result<u64> {
-    let mut sum = 0;
+/// Writes a number so that it survives transcoding: the sign and segment of a sample carry four bits, and steps 8
+/// and 2 lie where the segments of both laws overlap.
+fn write_number(octets: &mut [u8], number: u32, a_law: bool) {
+    for (index, octet) in octets.iter_mut().enumerate() {
+        let nibble = (number >> (4 * index)) as u8 & 0x0f;
+        *octet = if a_law { (nibble << 4 | 2) ^ 0xd5 } else { !(nibble << 4 | 8) };
+    }
+}
+
+/// Reads what `write_number` wrote, by the law in which it arrived.
+fn read_number(octets: &[u8], a_law: bool) -> u32 {
+    octets.iter().enumerate().fold(0, |number, (index, &octet)| {
+        let code = if a_law { octet ^ 0xd5 } else { !octet };
+        number | u32::from(code >> 4) << (4 * index)
+    })
+}
+
+/// Nanoseconds that all threads of a process ran and waited for a core: exact, where tick counters are not.
+fn cpu_time(pid: u64) -> Result<(u64, u64)> {
+    let (mut ran, mut waited) = (0, 0);
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        sum += number(text.split(' ').next().unwrap_or("0"))?;
+        let mut fields = text.split(' ').map(number);
+        ran += fields.next().transpose()?.unwrap_or(0);
+        waited += fields.next().transpose()?.unwrap_or(0);
     }
-    Ok(sum)
+    Ok((ran, waited))
 }
 
 /// The least a relay can do: one receive per readiness, the source compared, one send.

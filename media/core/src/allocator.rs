@@ -2,7 +2,7 @@
 
 use crate::mailbox::lock;
 use crate::ports::PortPool;
-use crate::socket::SocketPair;
+use crate::socket::{Options, SocketPair};
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Allocator {
     address: IpAddr,
-    receive_buffer: usize,
+    options: Options,
     /// None: any port the system has.
     pool: Option<Mutex<PortPool>>,
     open: AtomicUsize,
@@ -50,11 +50,11 @@ impl Drop for Lease {
 
 impl Allocator {
     /// Pairs between `low` and `high`, or any when both are 0. `quarantine` is in milliseconds.
-    pub fn new(address: IpAddr, low: u16, high: u16, quarantine: u64, receive_buffer: usize) -> Self {
+    pub fn new(address: IpAddr, low: u16, high: u16, quarantine: u64, options: Options) -> Self {
         let pool = (low, high) != (0, 0);
         Allocator {
             address,
-            receive_buffer,
+            options,
             pool: pool.then(|| Mutex::new(PortPool::new(low, high, quarantine))),
             open: AtomicUsize::new(0),
             started: Instant::now(),
@@ -63,7 +63,7 @@ impl Allocator {
 
     /// Shows early that the address is ours.
     pub fn probe(&self) -> Result<(), Errno> {
-        SocketPair::bind_any(self.address, self.receive_buffer).map(|_| ())
+        SocketPair::bind_any(self.address, self.options).map(|_| ())
     }
 
     /// Binds a pair.
@@ -80,7 +80,7 @@ impl Allocator {
         if self.free() == 0 {
             return Err(OpenError::Exhausted);
         }
-        SocketPair::bind_any(self.address, self.receive_buffer).map_err(OpenError::from)
+        SocketPair::bind_any(self.address, self.options).map_err(OpenError::from)
     }
 
     fn open_pooled(&self, pool: &Mutex<PortPool>) -> Result<(SocketPair, u16), OpenError> {
@@ -88,7 +88,7 @@ impl Allocator {
             let Some(port) = lock(pool).take(self.now()) else {
                 break;
             };
-            match SocketPair::bind(self.address, port, self.receive_buffer) {
+            match SocketPair::bind(self.address, port, self.options) {
                 Ok(sockets) => return Ok((sockets, port)),
                 // Another program holds it: it takes its turn again later.
                 Err(Errno::ADDRINUSE | Errno::ACCESS) => lock(pool).release(port, self.now()),
@@ -136,12 +136,13 @@ mod tests {
     use crate::socket::Socket;
     use std::net::{Ipv4Addr, SocketAddr};
 
+    const OPTIONS: Options = Options { receive_buffer: 65_536, dscp: 46 };
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// A range of three pairs that nobody uses right now.
     fn three_pairs() -> u16 {
         for low in (20_000..30_000).step_by(6) {
-            if (low..low + 6).all(|port| Socket::bind(SocketAddr::new(LOOPBACK, port), 4_096).is_ok()) {
+            if (low..low + 6).all(|port| Socket::bind(SocketAddr::new(LOOPBACK, port), OPTIONS).is_ok()) {
                 return low;
             }
         }
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn pairs_run_out_and_come_back() {
         let low = three_pairs();
-        let allocator = Arc::new(Allocator::new(LOOPBACK, low, low + 5, 0, 65_536));
+        let allocator = Arc::new(Allocator::new(LOOPBACK, low, low + 5, 0, OPTIONS));
         let all: Vec<_> = (0..3).map(|_| allocator.open().unwrap()).collect();
         assert_eq!(allocator.open().err(), Some(OpenError::Exhausted));
         assert_eq!((allocator.free(), allocator.capacity()), (0, 3));
@@ -163,8 +164,8 @@ mod tests {
     #[test]
     fn ports_of_other_programs_are_stepped_over() {
         let low = three_pairs();
-        let _rtcp_of_the_first = Socket::bind(SocketAddr::new(LOOPBACK, low + 1), 4_096).unwrap();
-        let allocator = Arc::new(Allocator::new(LOOPBACK, low, low + 5, 60_000, 65_536));
+        let _rtcp_of_the_first = Socket::bind(SocketAddr::new(LOOPBACK, low + 1), OPTIONS).unwrap();
+        let allocator = Arc::new(Allocator::new(LOOPBACK, low, low + 5, 60_000, OPTIONS));
         let (first, _lease) = allocator.open().unwrap();
         assert_eq!(first.rtp.local_address().unwrap().port(), low + 2);
         let (_second, _lease) = allocator.open().unwrap();
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn an_address_that_is_not_ours_is_an_error_and_costs_no_port() {
         let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-        let allocator = Arc::new(Allocator::new(address, 20_000, 20_005, 60_000, 65_536));
+        let allocator = Arc::new(Allocator::new(address, 20_000, 20_005, 60_000, OPTIONS));
         assert_eq!(allocator.open().err(), Some(OpenError::System(Errno::ADDRNOTAVAIL)));
         assert_eq!(allocator.free(), 3);
         assert!(allocator.probe().is_err());
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn without_a_range_the_system_chooses() {
-        let allocator = Arc::new(Allocator::new(LOOPBACK, 0, 0, 0, 65_536));
+        let allocator = Arc::new(Allocator::new(LOOPBACK, 0, 0, 0, OPTIONS));
         let free = allocator.free();
         let pair = allocator.open().unwrap();
         assert_eq!(allocator.free(), free - 1);

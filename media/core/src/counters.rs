@@ -58,6 +58,18 @@ pub struct Counters {
     pub dropped: Counter,
     /// RTCP packets received.
     pub rtcp_in: Counter,
+    /// RTCP packets sent.
+    pub rtcp_out: Counter,
+    /// Reports of the peer about our stream.
+    pub remote_reports: Counter,
+    /// Loss of our stream by the last of them.
+    pub remote_lost: Counter,
+    /// Jitter of our stream by the last of them, in ticks.
+    pub remote_jitter: Counter,
+    /// Mean round trip, in microseconds.
+    pub round_trip: Counter,
+    /// Round trips measured.
+    pub round_trips: Counter,
     /// Digits reported and not yet fetched; written by both sides, per digit.
     pub pending_digits: AtomicU32,
 }

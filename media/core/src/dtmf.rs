@@ -60,6 +60,14 @@ pub struct Detector {
 }
 
 impl Detector {
+    /// True for the first packet that came of an event, whatever its marker bit says.
+    pub fn begins(&self, event: Event, timestamp: u32) -> bool {
+        self.current.as_ref().is_none_or(|current| {
+            let behind = timestamp.wrapping_sub(current.timestamp) as i32;
+            behind > 0 && !current.continues(event, behind)
+        })
+    }
+
     /// Takes an event packet; returns the digits that are now known to be over, the earlier one first.
     pub fn event(&mut self, event: Event, timestamp: u32) -> [Option<Digit>; 2] {
         let mut finished = [None, None];
@@ -178,6 +186,24 @@ mod tests {
         let packets =
             [(3, false, 0xffff, 1000), (3, false, 160, 1000 + 0xffff), (3, true, 320, 1000 + 0xffff)];
         assert_eq!(digits(&mut Detector::default(), &packets), [('3', 0xffff + 320)]);
+    }
+
+    #[test]
+    fn an_event_begins_once_whatever_the_marker_bit_says() {
+        let mut detector = Detector::default();
+        let packets = [
+            (3, false, 160, 1000, true),
+            (3, false, 0xffff, 1000, false),
+            (3, false, 160, 1000 + 0xffff, false),
+            (3, true, 320, 1000 + 0xffff, false),
+            (3, false, 160, 90_000, true),
+            (3, true, 0xffff, 1000, false),
+        ];
+        for (code, end, duration, timestamp, begins) in packets {
+            let event = event(code, end, duration);
+            assert_eq!(detector.begins(event, timestamp), begins, "{timestamp} {duration}");
+            detector.event(event, timestamp);
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::counters::Counters;
 use crate::leg::{Events, Leg, Parameters};
 use crate::mailbox::{Event, Mailbox, lock};
 use crate::outgoing::Outgoing;
+use crate::peer::{Latching, Peer};
+use crate::reporting::Reporter;
+use crate::socket::Options;
 use crate::worker::{Command, Worker};
 use rustix::io::Errno;
 use std::net::{IpAddr, SocketAddr};
@@ -31,8 +34,10 @@ pub struct Settings {
     pub quarantine: u64,
     /// Threads.
     pub workers: usize,
-    /// SO_RCVBUF of each socket, in octets.
-    pub receive_buffer: usize,
+    /// Of each socket.
+    pub options: Options,
+    /// Microseconds a busy worker lets packets gather, see `Worker`.
+    pub gather: u64,
 }
 
 /// Why a command was not taken.
@@ -56,9 +61,9 @@ pub struct Link {
 }
 
 impl Link {
-    fn spawn(number: u64, events: &Arc<Events>) -> Result<Arc<Self>, Errno> {
+    fn spawn(number: u64, gather: u64, events: &Arc<Events>) -> Result<Arc<Self>, Errno> {
         let mailbox = Arc::new(Mailbox::new(1_024)?);
-        let mut worker = Worker::new(Arc::clone(&mailbox), Arc::clone(events))?;
+        let mut worker = Worker::new(Arc::clone(&mailbox), Arc::clone(events), gather)?;
         let link = Arc::new(Link {
             number,
             mailbox,
@@ -104,6 +109,7 @@ pub struct Engine {
     allocator: Arc<Allocator>,
     events: Arc<Events>,
     links: Mutex<Vec<Arc<Link>>>,
+    gather: u64,
     next_worker: AtomicU64,
     next_leg: AtomicU64,
 }
@@ -111,13 +117,14 @@ pub struct Engine {
 impl Engine {
     /// Starts the workers. Fails when the address cannot be bound or a thread cannot be started.
     pub fn start(settings: &Settings) -> Result<Self, Errno> {
-        let Settings { address, low, high, quarantine, workers, receive_buffer } = *settings;
-        let allocator = Allocator::new(address, low, high, quarantine, receive_buffer);
+        let Settings { address, low, high, quarantine, workers, options, gather } = *settings;
+        let allocator = Allocator::new(address, low, high, quarantine, options);
         allocator.probe()?;
         let engine = Engine {
             allocator: Arc::new(allocator),
             events: Arc::new(Mailbox::new(EVENTS)?),
             links: Mutex::new(Vec::new()),
+            gather,
             next_worker: AtomicU64::new(0),
             next_leg: AtomicU64::new(0),
         };
@@ -129,7 +136,7 @@ impl Engine {
     }
 
     fn spawn(&self) -> Result<Arc<Link>, Errno> {
-        Link::spawn(self.next_worker.fetch_add(1, Ordering::Relaxed), &self.events)
+        Link::spawn(self.next_worker.fetch_add(1, Ordering::Relaxed), self.gather, &self.events)
     }
 
     /// The worker for a new call: the one with the fewest legs. A lost worker is replaced here.
@@ -145,17 +152,20 @@ impl Engine {
     }
 
     /// Binds a port pair and hands it to a worker.
-    pub fn open_leg(&self, link: &Arc<Link>) -> Result<LegHandle, OpenError> {
+    pub fn open_leg(&self, link: &Arc<Link>, latching: Latching) -> Result<LegHandle, OpenError> {
         let (sockets, lease) = self.allocator.open()?;
         let local = sockets.rtp.local_address()?;
-        let mut random = [0; 10];
+        let (mut random, mut more) = ([0; 10], [0; 20]);
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        rustix::rand::getrandom(&mut more, rustix::rand::GetRandomFlags::empty())?;
         let [a, b, c, d, e, f, g, h, i, j] = random;
         let ssrc = u32::from_ne_bytes([a, b, c, d]);
         let outgoing = Outgoing::new(ssrc, u16::from_ne_bytes([i, j]), u32::from_ne_bytes([e, f, g, h]));
         let id = self.next_leg.fetch_add(1, Ordering::Relaxed);
         let counters = Arc::new(Counters::default());
-        let leg = Leg::new(id, (sockets, lease), local, Arc::clone(&counters), outgoing);
+        let streams = (outgoing, Reporter::new(ssrc, &more));
+        let peer = Peer::new(local, latching);
+        let leg = Leg::new(id, (sockets, lease), peer, Arc::clone(&counters), streams);
         link.post(Command::Open(Box::new(leg)), usize::MAX)
             .map_err(|_| OpenError::System(Errno::SHUTDOWN))?;
         link.legs.fetch_add(1, Ordering::Relaxed);
@@ -260,7 +270,15 @@ mod tests {
 
     fn engine(workers: usize) -> Engine {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let settings = Settings { address, low: 0, high: 0, quarantine: 0, workers, receive_buffer: 65_536 };
+        let settings = Settings {
+            address,
+            low: 0,
+            high: 0,
+            quarantine: 0,
+            workers,
+            options: Options { receive_buffer: 65_536, dscp: 46 },
+            gather: 150,
+        };
         Engine::start(&settings).unwrap()
     }
 
@@ -277,7 +295,7 @@ mod tests {
         let engine = engine(1);
         let free = engine.allocator().free();
         let link = engine.choose_worker().unwrap();
-        let leg = engine.open_leg(&link).unwrap();
+        let leg = engine.open_leg(&link, Latching::Auto).unwrap();
         link.post(Command::Fail, usize::MAX).unwrap();
         becomes_true(|| engine.events().waiting());
         let mut events = VecDeque::new();
@@ -286,10 +304,10 @@ mod tests {
         assert_eq!(engine.allocator().free(), free);
         assert_eq!(leg.unbridge(), Err(Refused::Lost));
         leg.close();
-        assert_eq!(engine.open_leg(&link).unwrap_err(), OpenError::System(Errno::SHUTDOWN));
+        assert_eq!(engine.open_leg(&link, Latching::Auto).unwrap_err(), OpenError::System(Errno::SHUTDOWN));
         let replacement = engine.choose_worker().unwrap();
         assert_ne!(replacement.number, link.number);
-        engine.open_leg(&replacement).unwrap();
+        engine.open_leg(&replacement, Latching::Auto).unwrap();
     }
 
     #[test]
@@ -297,7 +315,7 @@ mod tests {
         let engine = engine(2);
         let free = engine.allocator().free();
         let first = engine.choose_worker().unwrap();
-        let legs: Vec<_> = (0..2).map(|_| engine.open_leg(&first).unwrap()).collect();
+        let legs: Vec<_> = (0..2).map(|_| engine.open_leg(&first, Latching::Auto).unwrap()).collect();
         assert_ne!(engine.choose_worker().unwrap().number, first.number);
         engine.stop();
         assert_eq!(engine.allocator().free(), free);

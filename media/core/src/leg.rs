@@ -8,10 +8,12 @@ use crate::dtmf::{self, Detector, Digit};
 use crate::g711::{self, Codec};
 use crate::mailbox::{Event, Mailbox};
 use crate::outgoing::{self, Outgoing, Source};
+use crate::peer::{Named, Peer};
 use crate::reception::{Arrival, Reception};
+use crate::reporting::{NtpClock, Reporter};
+use crate::rtcp;
 use crate::rtp::{self, Header};
-use crate::socket::{SocketPair, as_seen_by, same};
-use rustix::net::SocketAddrAny;
+use crate::socket::SocketPair;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,16 +23,16 @@ const PLAUSIBLE: std::ops::RangeInclusive<usize> = 8..=1_600;
 /// Digits a leg may have waiting for the event loop; a peer that floods us with events loses the rest.
 const MAX_PENDING_DIGITS: u32 = 32;
 
-/// How long the packets of a peer's former address may trail in after it named a new one, in microseconds.
-const TRAILING: u64 = 1_000_000;
+/// A media timeout shorter than a packet would fire between any two; in microseconds.
+const SHORTEST_TIMEOUT: u64 = 20_000;
+/// Octets of comfort noise we believe: a level and a filter (RFC 3389 section 3).
+const PLAUSIBLE_NOISE: std::ops::RangeInclusive<usize> = 1..=64;
 
 /// What the peer agreed to; see `media.engine.StreamParameters`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// Where RTP goes until the peer's own packets show where from they come.
-    pub remote: Option<SocketAddr>,
-    /// Where RTCP goes.
-    pub remote_rtcp: Option<SocketAddr>,
+    /// Where its SDP wants RTP and RTCP.
+    pub named: Named,
     /// Law of both directions.
     pub codec: Codec,
     /// Payload type of both directions.
@@ -39,6 +41,8 @@ pub struct Parameters {
     pub send_event: Option<u8>,
     /// Payload type of the events the peer sends when it differs.
     pub receive_event: Option<u8>,
+    /// Comfort noise is agreed on, both ways.
+    pub comfort_noise: bool,
     /// We may send.
     pub send: bool,
     /// We listen.
@@ -63,7 +67,11 @@ enum Content {
     Audio(Codec),
     Event {
         ticks: u32,
+        /// First packet that came of it.
+        begins: bool,
+        ends: bool,
     },
+    Noise,
     /// Something nobody negotiated.
     Unknown,
 }
@@ -82,19 +90,13 @@ pub struct Leg {
     // Sockets close before the lease gives the ports back: fields drop in this order.
     sockets: SocketPair,
     _lease: Lease,
-    local: SocketAddr,
     counters: Arc<Counters>,
     parameters: Option<Parameters>,
-    /// The last address the peer's SDP named; survives a hold without address.
-    named: Option<SocketAddr>,
-    latched: Option<SocketAddr>,
-    /// Whom we were latched to before the address changed, and until when it cannot be latched to again.
-    former: Option<(SocketAddr, u64)>,
-    /// Where packets go, ready for the system call.
-    destination: Option<SocketAddrAny>,
+    peer: Peer,
     reception: Reception,
     detector: Detector,
     outgoing: Outgoing,
+    reporter: Reporter,
     last_arrival: Option<u64>,
     watch: Watch,
     /// Slot of the leg that hears this one and is heard by it.
@@ -106,24 +108,21 @@ impl Leg {
     pub fn new(
         id: u64,
         (sockets, lease): (SocketPair, Lease),
-        local: SocketAddr,
+        peer: Peer,
         counters: Arc<Counters>,
-        outgoing: Outgoing,
+        (outgoing, reporter): (Outgoing, Reporter),
     ) -> Self {
         Leg {
             id,
             sockets,
             _lease: lease,
-            local,
             counters,
             parameters: None,
-            named: None,
-            latched: None,
-            former: None,
-            destination: None,
+            peer,
             reception: Reception::default(),
             detector: Detector::default(),
             outgoing,
+            reporter,
             last_arrival: None,
             watch: Watch::default(),
             partner: None,
@@ -141,17 +140,10 @@ impl Leg {
     }
 
     /// Takes what the peer agreed to. A changed address arms latching anew.
-    pub fn set_parameters(&mut self, mut parameters: Parameters, now: u64) {
-        let named = parameters.remote.map(|address| as_seen_by(&self.local, address));
-        parameters.remote = named;
-        parameters.remote_rtcp = parameters.remote_rtcp.map(|address| as_seen_by(&self.local, address));
-        if self.parameters.is_none() || (named.is_some() && named != self.named) {
-            self.former = self.latched.take().map(|source| (source, now + TRAILING));
+    pub fn set_parameters(&mut self, parameters: Parameters, now: u64) {
+        if self.peer.name(parameters.named, now) {
             self.last_arrival = None;
         }
-        self.named = named.or(self.named);
-        // Held without an address: nothing is sent, not even to where the peer was heard.
-        self.destination = named.map(|address| SocketAddrAny::from(self.latched.unwrap_or(address)));
         let listened = self.parameters.as_ref().is_some_and(|old| old.receive);
         if parameters.receive != listened {
             self.last_arrival = None;
@@ -163,6 +155,7 @@ impl Leg {
 
     /// Starts or stops the media timeout.
     pub fn set_timeout(&mut self, timeout: Option<u64>, now: u64) {
+        let timeout = timeout.map(|timeout| timeout.max(SHORTEST_TIMEOUT));
         self.watch = Watch { timeout, since: now, reported: false };
     }
 
@@ -186,36 +179,85 @@ impl Leg {
         self.sockets.rtp.receive(buffer)
     }
 
-    /// Reads and counts RTCP. Nothing answers it yet.
-    pub fn receive_rtcp(&self, buffer: &mut [u8]) {
+    /// One datagram from the RTCP socket.
+    pub fn receive_rtcp(&mut self, buffer: &mut [u8], now: u64, clock: NtpClock) {
         let Some((length, from)) = self.sockets.rtcp.receive(buffer) else {
             return;
         };
-        let Some(parameters) = &self.parameters else {
+        if self.parameters.is_none() {
             return self.counters.dropped.bump();
-        };
-        let peer = self.latched.or(parameters.remote_rtcp).or(parameters.remote);
-        if peer.is_some_and(|peer| peer.ip() != from.ip()) {
+        }
+        // Longer than the buffer: too large to be a report.
+        if self.take_report(buffer.get(..length).unwrap_or_default(), &from, now, clock) {
+            self.peer.latch_rtcp(&from);
+        }
+    }
+
+    /// Learns from what should be RTCP of the peer; false when it is not.
+    fn take_report(&mut self, data: &[u8], from: &SocketAddr, now: u64, clock: NtpClock) -> bool {
+        if !self.peer.admits_rtcp(from) {
             self.counters.foreign.bump();
-        } else if length <= buffer.len() && rtp::is_rtcp(&buffer[..length]) {
-            self.counters.rtcp_in.bump();
-        } else {
+            return false;
+        }
+        let Some(received) = rtcp::read(data, self.outgoing.ssrc()) else {
             self.counters.malformed.bump();
+            return false;
+        };
+        self.counters.rtcp_in.bump();
+        self.reporter.hear(&received, &self.counters, now, clock);
+        true
+    }
+
+    /// When this leg reports first; `None` when that was asked before.
+    pub fn begin_reports(&mut self, now: u64) -> Option<u64> {
+        self.reporter.begin(now)
+    }
+
+    /// Sends a report and returns when the next is due. Without an address there is nobody to report to.
+    pub fn report(&mut self, now: u64, clock: NtpClock) -> u64 {
+        self.send_report(now, clock, false);
+        self.reporter.next(now)
+    }
+
+    /// Sends BYE, if the peer ever heard of us.
+    pub fn say_goodbye(&mut self, now: u64, clock: NtpClock) {
+        if self.reporter.has_spoken(&self.counters) {
+            self.send_report(now, clock, true);
+        }
+    }
+
+    fn send_report(&mut self, now: u64, clock: NtpClock, last: bool) {
+        let Some(destination) = self.peer.rtcp_destination() else {
+            return;
+        };
+        let timestamp = self.outgoing.timestamp_at(now);
+        let report = self.reporter.report(timestamp, &mut self.reception, &self.counters, now, clock);
+        let report = if last { report.with_goodbye(self.outgoing.ssrc()) } else { report };
+        let socket = if self.peer.multiplexes() { &self.sockets.rtp } else { &self.sockets.rtcp };
+        if socket.send(report.octets(), destination) {
+            self.counters.rtcp_out.bump();
         }
     }
 
     /// Judges a datagram: source, form, payload type, order. Returns it when it is of the peer's stream.
-    pub fn accept(&mut self, data: &[u8], from: &SocketAddr, now: u64, events: &Events) -> Option<Accepted> {
+    pub fn accept(
+        &mut self,
+        data: &[u8],
+        from: &SocketAddr,
+        now: u64,
+        clock: NtpClock,
+        events: &Events,
+    ) -> Option<Accepted> {
         let Some(parameters) = &self.parameters else {
             self.counters.dropped.bump();
             return None;
         };
-        if self.latched.as_ref().is_some_and(|latched| !same(latched, from)) {
+        if !self.peer.admits(from) {
             self.counters.foreign.bump();
             return None;
         }
-        if rtp::is_rtcp(data) {
-            self.counters.rtcp_in.bump();
+        if rtp::is_rtcp(data) && !parameters.expects(data[1] & 0x7f) {
+            self.take_report(data, from, now, clock);
             return None;
         }
         let read = rtp::parse(data).and_then(|header| Some((content(parameters, &header, data)?, header)));
@@ -227,30 +269,20 @@ impl Leg {
             self.counters.dropped.bump();
             return None;
         }
-        if self.latched.is_none() && !self.latch(from, now, events) {
-            return None;
+        if !self.peer.is_latched() {
+            if !self.peer.latch(from, now) {
+                self.counters.foreign.bump();
+                return None;
+            }
+            events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
         }
         self.count(header, content, data, now, events)
-    }
-
-    fn latch(&mut self, from: &SocketAddr, now: u64, events: &Events) -> bool {
-        let trailing = self.former.is_some_and(|(former, until)| same(&former, from) && now < until);
-        if trailing && self.named != Some(*from) {
-            self.counters.foreign.bump();
-            return false;
-        }
-        self.latched = Some(*from);
-        if self.destination.is_some() {
-            self.destination = Some(SocketAddrAny::from(*from));
-        }
-        events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
-        true
     }
 
     fn count(
         &mut self,
         header: Header,
-        content: Content,
+        mut content: Content,
         data: &[u8],
         now: u64,
         events: &Events,
@@ -267,14 +299,14 @@ impl Leg {
                 return None;
             }
         };
-        match content {
-            Content::Audio(_) => {
+        match &mut content {
+            Content::Audio(_) | Content::Noise => {
                 self.reception.timing(header.timestamp, now);
                 if let Some(digit) = self.detector.audio(header.timestamp) {
-                    self.report(digit, events);
+                    self.tell(digit, events);
                 }
             }
-            Content::Event { .. } => self.event(&header, data, events),
+            Content::Event { begins, .. } => *begins = self.event(&header, data, events),
             Content::Unknown => self.counters.dropped.bump(),
         }
         self.counters.packets_in.bump();
@@ -298,18 +330,19 @@ impl Leg {
         }
     }
 
-    fn event(&mut self, header: &Header, data: &[u8], events: &Events) {
-        if !self.listens() {
-            return;
+    /// Follows an event; true when it begins with this packet.
+    fn event(&mut self, header: &Header, data: &[u8], events: &Events) -> bool {
+        let Some(event) = dtmf::parse(&data[header.payload.clone()]).filter(|_| self.listens()) else {
+            return false;
+        };
+        let begins = self.detector.begins(event, header.timestamp);
+        for digit in self.detector.event(event, header.timestamp).into_iter().flatten() {
+            self.tell(digit, events);
         }
-        if let Some(event) = dtmf::parse(&data[header.payload.clone()]) {
-            for digit in self.detector.event(event, header.timestamp).into_iter().flatten() {
-                self.report(digit, events);
-            }
-        }
+        begins
     }
 
-    fn report(&self, digit: Digit, events: &Events) {
+    fn tell(&self, digit: Digit, events: &Events) {
         if self.counters.pending_digits.fetch_add(1, Ordering::Relaxed) >= MAX_PENDING_DIGITS {
             self.counters.pending_digits.fetch_sub(1, Ordering::Relaxed);
             return self.counters.dropped.bump();
@@ -326,13 +359,16 @@ impl Leg {
     /// Sends a packet that a partner accepted, as part of our own stream. Rewrites `data` in place.
     pub fn send(&mut self, accepted: &Accepted, data: &mut [u8], now: u64) {
         let Some((parameters, destination)) =
-            self.parameters.as_ref().filter(|parameters| parameters.send).zip(self.destination.as_ref())
+            self.parameters.as_ref().filter(|parameters| parameters.send).zip(self.peer.destination())
         else {
             return self.outgoing.interrupt();
         };
         let (payload_type, ticks) = match accepted.content {
             Content::Audio(_) => (Some(parameters.payload_type), accepted.header.payload.len() as u32),
-            Content::Event { ticks } => (parameters.send_event, ticks),
+            // The rest of a digit that began before a switch would be one more digit.
+            Content::Event { begins: false, .. } if !self.outgoing.follows(accepted.source) => return,
+            Content::Event { ticks, .. } => (parameters.send_event, ticks),
+            Content::Noise => (parameters.comfort_noise.then_some(rtp::COMFORT_NOISE), 0),
             Content::Unknown => (None, 0),
         };
         let Some(payload_type) = payload_type else {
@@ -342,9 +378,13 @@ impl Leg {
             extended: accepted.extended,
             timestamp: accepted.header.timestamp,
             ticks,
-            audio: matches!(accepted.content, Content::Audio(_)),
+            audio: matches!(accepted.content, Content::Audio(_) | Content::Noise),
+            ends: matches!(accepted.content, Content::Event { ends: true, .. }),
             newest: accepted.newest,
-            marker: accepted.header.marker,
+            marker: match accepted.content {
+                Content::Event { begins, .. } => begins,
+                _ => accepted.header.marker,
+            },
         };
         let Some(sent) = self.outgoing.place(accepted.source, packet, now) else {
             return;
@@ -377,15 +417,30 @@ impl Leg {
     }
 }
 
+impl Parameters {
+    fn is_event(&self, payload_type: u8) -> bool {
+        Some(payload_type) == self.send_event || Some(payload_type) == self.receive_event
+    }
+
+    /// True when a packet with that payload type is RTP although it may look like RTCP. With RTCP on the RTP port
+    /// nobody may agree on such a payload type (RFC 5761 section 4), so it decides nothing there.
+    fn expects(&self, payload_type: u8) -> bool {
+        !self.named.mux && (payload_type == self.payload_type || self.is_event(payload_type))
+    }
+}
+
 /// What a packet carries by its payload type; None when its size contradicts it.
 fn content(parameters: &Parameters, header: &Header, data: &[u8]) -> Option<Content> {
-    let payload_type = Some(header.payload_type);
+    let length = header.payload.len();
     if header.payload_type == parameters.payload_type {
-        return PLAUSIBLE.contains(&header.payload.len()).then_some(Content::Audio(parameters.codec));
+        return PLAUSIBLE.contains(&length).then_some(Content::Audio(parameters.codec));
     }
-    if payload_type == parameters.send_event || payload_type == parameters.receive_event {
+    if parameters.is_event(header.payload_type) {
         let event = dtmf::parse(&data[header.payload.clone()])?;
-        return Some(Content::Event { ticks: u32::from(event.duration) });
+        return Some(Content::Event { ticks: u32::from(event.duration), begins: false, ends: event.end });
+    }
+    if header.payload_type == rtp::COMFORT_NOISE && parameters.comfort_noise {
+        return PLAUSIBLE_NOISE.contains(&length).then_some(Content::Noise);
     }
     Some(Content::Unknown)
 }

@@ -11,9 +11,13 @@ pub mod g711;
 pub mod leg;
 pub mod mailbox;
 pub mod outgoing;
+pub mod peer;
 pub mod ports;
 pub mod reception;
+pub mod reporting;
+pub mod rtcp;
 pub mod rtp;
+pub mod schedule;
 pub mod socket;
 pub mod worker;
 
@@ -25,6 +29,8 @@ mod _native {
     use crate::g711::Codec;
     use crate::leg::Parameters;
     use crate::mailbox::Event;
+    use crate::peer::{Latching, Named};
+    use crate::socket::Options;
     use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
     use pyo3::prelude::*;
     use rustix::fd::{AsRawFd, RawFd};
@@ -45,7 +51,7 @@ mod _native {
     type EventTuple = (&'static str, u64, String, u32);
 
     /// The worker threads and the ports; see `_native.pyi`.
-    #[pyclass(frozen)]
+    #[pyclass(frozen, module = "media._native")]
     struct Engine(engine::Engine);
 
     #[pymethods]
@@ -58,14 +64,20 @@ mod _native {
             quarantine: f64,
             workers: usize,
             receive_buffer: usize,
+            gather: f64,
+            dscp: u8,
         ) -> PyResult<Self> {
+            if dscp > 63 {
+                return Err(PyValueError::new_err("a DSCP is 0..63"));
+            }
             let settings = Settings {
                 address: ip(address)?,
                 low,
                 high,
                 quarantine: scaled(quarantine, 1e3)?,
                 workers,
-                receive_buffer,
+                options: Options { receive_buffer, dscp },
+                gather: scaled(gather, 1e6)?.min(100_000),
             };
             engine::Engine::start(&settings).map(Engine).map_err(system)
         }
@@ -88,8 +100,10 @@ mod _native {
             self.0.choose_worker().map(Call).map_err(system)
         }
 
-        fn open_leg(&self, call: &Call) -> PyResult<Leg> {
-            self.0.open_leg(&call.0).map(Leg).map_err(|error| match error {
+        fn open_leg(&self, call: &Call, latching: &str) -> PyResult<Leg> {
+            let latching = Latching::from_name(latching)
+                .ok_or_else(|| PyValueError::new_err(format!("unknown latching {latching}")))?;
+            self.0.open_leg(&call.0, latching).map(Leg).map_err(|error| match error {
                 OpenError::Exhausted => Exhausted::new_err("no RTP/RTCP port pair is free"),
                 OpenError::System(error) => system(error),
             })
@@ -107,7 +121,7 @@ mod _native {
     }
 
     /// Binds the legs of a call to one worker.
-    #[pyclass(frozen)]
+    #[pyclass(frozen, module = "media._native")]
     struct Call(Arc<Link>);
 
     #[pymethods]
@@ -119,7 +133,7 @@ mod _native {
     }
 
     /// One leg; dropping it closes it.
-    #[pyclass(frozen)]
+    #[pyclass(frozen, module = "media._native")]
     struct Leg(engine::LegHandle);
 
     #[pymethods]
@@ -150,19 +164,26 @@ mod _native {
             receive_telephone_event: Option<u8>,
             send: bool,
             receive: bool,
+            rtcp_mux: bool,
+            comfort_noise: bool,
         ) -> PyResult<()> {
             let types = [Some(payload_type), telephone_event, receive_telephone_event];
             if types.into_iter().flatten().any(|payload_type| payload_type > 127) {
                 return Err(PyValueError::new_err("a payload type is 0..127"));
             }
+            let named = Named {
+                rtp: remote.map(socket_address).transpose()?.filter(is_reachable),
+                rtcp: remote_rtcp.map(socket_address).transpose()?.filter(is_reachable),
+                mux: rtcp_mux,
+            };
             let parameters = Parameters {
-                remote: remote.map(socket_address).transpose()?.filter(is_reachable),
-                remote_rtcp: remote_rtcp.map(socket_address).transpose()?.filter(is_reachable),
+                named,
                 codec: Codec::from_name(codec)
                     .ok_or_else(|| PyValueError::new_err(format!("unknown codec {codec}")))?,
                 payload_type,
                 send_event: telephone_event,
                 receive_event: receive_telephone_event,
+                comfort_noise,
                 send,
                 receive,
             };
@@ -188,6 +209,7 @@ mod _native {
 
         fn statistics(&self) -> Statistics {
             let counters = &self.0.counters;
+            let heard = counters.remote_reports.get() > 0;
             Statistics {
                 codec: counters.codec().map(Codec::name),
                 packets_in: counters.packets_in.get(),
@@ -201,6 +223,11 @@ mod _native {
                 malformed: counters.malformed.get(),
                 dropped: counters.dropped.get(),
                 rtcp_in: counters.rtcp_in.get(),
+                rtcp_out: counters.rtcp_out.get(),
+                remote_lost: heard.then(|| counters.remote_lost.get()),
+                remote_jitter_ms: heard.then(|| counters.remote_jitter.get() as f64 / 8.0),
+                round_trip_ms: (counters.round_trips.get() > 0)
+                    .then(|| counters.round_trip.get() as f64 / 1_000.0),
             }
         }
 
@@ -210,7 +237,7 @@ mod _native {
     }
 
     /// A copy of a leg's counters.
-    #[pyclass(frozen, get_all)]
+    #[pyclass(frozen, get_all, module = "media._native")]
     struct Statistics {
         codec: Option<&'static str>,
         packets_in: u64,
@@ -224,6 +251,10 @@ mod _native {
         malformed: u64,
         dropped: u64,
         rtcp_in: u64,
+        rtcp_out: u64,
+        remote_lost: Option<u64>,
+        remote_jitter_ms: Option<f64>,
+        round_trip_ms: Option<f64>,
     }
 
     fn tuple(event: Event) -> EventTuple {

@@ -10,6 +10,8 @@
 const FRAME: i64 = 160;
 /// A source whose timestamp runs ahead of the clock by more than this has changed its clock.
 const LEAP: i64 = 16_000;
+/// How far into an event that is over audio may still reach: some send it beside their events, a frame or two late.
+const BESIDE: i64 = 320;
 /// The most we pay back after switches that came faster than frames, in ticks.
 const MAX_DEBT: i64 = 1_600;
 
@@ -33,6 +35,8 @@ pub struct Packet {
     pub ticks: u32,
     /// Audio carries its time; events repeat the timestamp of their start.
     pub audio: bool,
+    /// Says that an event is over.
+    pub ends: bool,
     /// Newest of its stream, not overtaken.
     pub newest: bool,
     /// The source's marker bit.
@@ -57,6 +61,8 @@ struct Mapping {
     timestamp_offset: u32,
     /// Timestamp and time of the newest audio packet.
     last: Option<(u32, u64)>,
+    /// Where the newest event that is over ended, until audio has passed it.
+    event_end: Option<u32>,
 }
 
 /// Offsets of sequence numbers. A packet left out moves those after it; latecomers from before keep theirs.
@@ -112,6 +118,17 @@ impl Outgoing {
         self.ssrc
     }
 
+    /// True while packets of that source continue what was sent last.
+    pub fn follows(&self, source: Source) -> bool {
+        self.mapping.as_ref().is_some_and(|mapping| mapping.source == source)
+    }
+
+    /// Where the stream is now, in its own ticks; `None` before the first packet.
+    pub fn timestamp_at(&self, now: u64) -> Option<u32> {
+        // The end of a packet is when it was sent: it cannot leave before it is full.
+        self.position.map(|(end, sent)| end.wrapping_add((now.saturating_sub(sent) / 125) as u32))
+    }
+
     /// Gives a source's packet its place, or `None` when it comes too late to have one.
     pub fn place(&mut self, source: Source, packet: Packet, now: u64) -> Option<Sent> {
         let known = self.mapping.take_if(|mapping| mapping.source == source && !leaps(mapping, packet, now));
@@ -125,6 +142,9 @@ impl Outgoing {
         let timestamp = packet.timestamp.wrapping_add(mapping.timestamp_offset);
         if packet.newest && packet.audio {
             mapping.last = Some((packet.timestamp, now));
+            mapping.event_end = None;
+        } else if packet.ends {
+            mapping.event_end = Some(packet.timestamp.wrapping_add(packet.ticks));
         }
         self.mapping = Some(mapping);
         let extended = extended?;
@@ -174,6 +194,7 @@ impl Outgoing {
             },
             timestamp_offset: start.wrapping_sub(packet.timestamp),
             last: None,
+            event_end: None,
         }
     }
 
@@ -185,8 +206,13 @@ impl Outgoing {
     }
 }
 
-/// True when the source's clock jumped: the listener must not see it.
+/// True when the source's clock jumped, or stood still during an event: the listener must not see it.
 fn leaps(mapping: &Mapping, packet: Packet, now: u64) -> bool {
+    if let Some(end) = mapping.event_end.filter(|_| packet.audio && packet.newest)
+        && i64::from(packet.timestamp.wrapping_sub(end) as i32) < -BESIDE
+    {
+        return true;
+    }
     let Some((timestamp, at)) = mapping.last.filter(|_| packet.audio && packet.newest) else {
         return false;
     };
@@ -203,7 +229,7 @@ mod tests {
     const B: Source = Source { id: 2, epoch: 1 };
 
     fn audio(extended: i64, timestamp: u32) -> Packet {
-        Packet { extended, timestamp, ticks: 160, audio: true, newest: true, marker: false }
+        Packet { extended, timestamp, ticks: 160, audio: true, ends: false, newest: true, marker: false }
     }
 
     fn stream() -> Outgoing {
@@ -303,6 +329,35 @@ mod tests {
         let end = Packet { extended: 3, ticks: 800, ..event };
         assert_eq!(place(&mut out, A, end, 140), (102, 5_160, false));
         assert_eq!(place(&mut out, B, audio(7, 0), 145), (103, 5_960, true), "not inside the event");
+    }
+
+    #[test]
+    fn audio_of_a_source_whose_clock_stood_still_during_an_event_goes_on_after_it() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        let end = Packet { ticks: 800, audio: false, ends: true, ..audio(2, 160) };
+        place(&mut out, A, end, 120);
+        assert_eq!(place(&mut out, A, audio(3, 160), 140), (102, 5_960, true));
+        assert_eq!(place(&mut out, A, audio(4, 320), 160), (103, 6_120, false));
+    }
+
+    #[test]
+    fn audio_beside_an_event_keeps_its_place() {
+        let mut out = stream();
+        place(&mut out, A, audio(1, 0), 0);
+        let event = Packet { ticks: 800, audio: false, ..audio(2, 160) };
+        place(&mut out, A, event, 100);
+        assert_eq!(place(&mut out, A, audio(3, 640), 100), (102, 5_640, false));
+        place(&mut out, A, Packet { ends: true, ..Packet { extended: 4, ..event } }, 120);
+        assert_eq!(place(&mut out, A, audio(5, 800), 120), (104, 5_800, false));
+    }
+
+    #[test]
+    fn the_stream_has_a_time_between_its_packets() {
+        let mut out = stream();
+        assert_eq!(out.timestamp_at(0), None);
+        place(&mut out, A, audio(1, 0), 100);
+        assert_eq!(out.timestamp_at(110_000), Some(5_160 + 80));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A peer's packets are read as a row of streams: a new SSRC, or a sequence number far from the last that is
 //! confirmed by its successor, begins the next one. Times are microseconds of one monotonic clock.
 
+use crate::rtcp::Block;
+
 /// A jump ahead of this or more is not loss (RFC 3550 A.1).
 const MAX_DROPOUT: i32 = 3000;
 /// Reordering we can tell from duplication: the width of the window.
@@ -42,12 +44,17 @@ struct Stream {
     window: u64,
     /// The sequence number that would confirm a restart.
     suspect: Option<u16>,
+    /// Expected and received by the last report.
+    reported: (u64, u64),
 }
 
 impl Stream {
     fn lost(&self) -> u64 {
-        let expected = (self.newest - self.first + 1) as u64;
-        expected.saturating_sub(self.received)
+        self.expected().saturating_sub(self.received)
+    }
+
+    fn expected(&self) -> u64 {
+        (self.newest - self.first + 1) as u64
     }
 }
 
@@ -107,8 +114,15 @@ impl Reception {
     fn begin(&mut self, ssrc: u32, sequence: u16) -> Arrival {
         self.lost_before = self.lost();
         let extended = i64::from(sequence);
-        self.stream =
-            Some(Stream { ssrc, first: extended, newest: extended, received: 1, window: 1, suspect: None });
+        self.stream = Some(Stream {
+            ssrc,
+            first: extended,
+            newest: extended,
+            received: 1,
+            window: 1,
+            suspect: None,
+            reported: (0, 0),
+        });
         self.epoch = self.epoch.wrapping_add(1);
         self.transit = None;
         Arrival::Begins { extended }
@@ -122,6 +136,29 @@ impl Reception {
             let difference = (transit.wrapping_sub(previous) as i32).unsigned_abs().min(480_000);
             self.jitter_16 = (self.jitter_16 + difference).saturating_sub((self.jitter_16 + 8) >> 4);
         }
+    }
+
+    /// What we tell the sender of the stream about it (RFC 3550 A.3); `None` when nothing came since the last report.
+    pub fn report(&mut self) -> Option<Block> {
+        let jitter = self.jitter_16 >> 4;
+        let stream = self.stream.as_mut()?;
+        let expected = stream.expected();
+        let before = std::mem::replace(&mut stream.reported, (expected, stream.received));
+        let (expected_now, received_now) = (expected - before.0, stream.received - before.1);
+        if received_now == 0 {
+            return None;
+        }
+        // Latecomers of an interval that was reported already can outnumber its losses.
+        let lost_now = expected_now.saturating_sub(received_now);
+        Some(Block {
+            ssrc: stream.ssrc,
+            fraction: (lost_now * 256 / expected_now.max(1)).min(255) as u8,
+            lost: i32::try_from(stream.lost()).unwrap_or(i32::MAX),
+            highest: stream.newest as u32,
+            jitter,
+            last_report: 0,
+            delay: 0,
+        })
     }
 
     /// True when the packet's SSRC is that of the stream being received.
@@ -195,6 +232,32 @@ mod tests {
         assert_eq!(reception.packet(1, 11, 2_000), Arrival::Useless);
         assert_eq!(reception.lost(), 1);
         assert_eq!(reception.packet(1, 13, 600_000), Arrival::Begins { extended: 13 });
+    }
+
+    #[test]
+    fn a_report_tells_the_loss_in_all_and_since_the_one_before() {
+        let mut reception = Reception::default();
+        assert_eq!(reception.report(), None);
+        feed(&mut reception, &[65_534, 65_535, 1]);
+        let block = reception.report().unwrap();
+        assert_eq!((block.ssrc, block.lost, block.fraction, block.highest), (1, 1, 64, 65_537));
+        assert_eq!(reception.report(), None, "nothing came since");
+        feed(&mut reception, &[2, 3, 4, 5]);
+        let block = reception.report().unwrap();
+        assert_eq!((block.lost, block.fraction, block.highest), (1, 0, 65_541));
+        feed(&mut reception, &[0]);
+        let block = reception.report().unwrap();
+        assert_eq!((block.lost, block.fraction), (0, 0), "a latecomer was no loss after all");
+    }
+
+    #[test]
+    fn a_stream_that_begins_anew_is_reported_from_its_beginning() {
+        let mut reception = Reception::default();
+        feed(&mut reception, &[10, 12]);
+        reception.report();
+        reception.packet(2, 500, 0);
+        let block = reception.report().unwrap();
+        assert_eq!((block.ssrc, block.lost, block.highest), (2, 0, 500));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::ops::Range;
 /// Octets of a header without contributing sources and extension, the only kind we send.
 pub const HEADER: usize = 12;
 
+/// Comfort noise on an 8 kHz clock (RFC 3389 section 4).
+pub const COMFORT_NOISE: u8 = 13;
+
 /// The largest datagram we take: an Ethernet frame holds less, so more is not audio.
 pub const MAX_DATAGRAM: usize = 2048;
 

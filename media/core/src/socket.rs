@@ -8,6 +8,15 @@ use rustix::net::{
 };
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+/// What every socket is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// SO_RCVBUF in octets.
+    pub receive_buffer: usize,
+    /// Differentiated services code point of what we send (RFC 2474), 0..=63.
+    pub dscp: u8,
+}
+
 /// One bound UDP socket, closed when dropped.
 #[derive(Debug)]
 pub struct Socket {
@@ -16,14 +25,20 @@ pub struct Socket {
 
 impl Socket {
     /// Binds an address. An IPv6 wildcard takes IPv4 peers too, as mapped addresses.
-    pub fn bind(address: SocketAddr, receive_buffer: usize) -> Result<Self> {
+    pub fn bind(address: SocketAddr, options: Options) -> Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&fd, false)?;
         }
-        sockopt::set_socket_recv_buffer_size(&fd, receive_buffer)?;
+        sockopt::set_socket_recv_buffer_size(&fd, options.receive_buffer)?;
+        let class = options.dscp << 2;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_tclass(&fd, u32::from(class))?;
+        }
+        // Also for IPv6: what goes to IPv4 peers through it is marked by this one.
+        sockopt::set_ip_tos(&fd, class)?;
         bind(&fd, &address)?;
         Ok(Socket { fd })
     }
@@ -63,22 +78,22 @@ pub struct SocketPair {
 
 impl SocketPair {
     /// Binds `port` and the one above it; neither stays bound when one fails.
-    pub fn bind(address: IpAddr, port: u16, receive_buffer: usize) -> Result<Self> {
+    pub fn bind(address: IpAddr, port: u16, options: Options) -> Result<Self> {
         let above = port.checked_add(1).ok_or(Errno::ADDRNOTAVAIL)?;
-        let rtp = Socket::bind(SocketAddr::new(address, port), receive_buffer)?;
-        let rtcp = Socket::bind(SocketAddr::new(address, above), receive_buffer)?;
+        let rtp = Socket::bind(SocketAddr::new(address, port), options)?;
+        let rtcp = Socket::bind(SocketAddr::new(address, above), options)?;
         Ok(SocketPair { rtp, rtcp })
     }
 
     /// Binds any pair the system has.
-    pub fn bind_any(address: IpAddr, receive_buffer: usize) -> Result<Self> {
+    pub fn bind_any(address: IpAddr, options: Options) -> Result<Self> {
         let mut result = Err(Errno::ADDRINUSE);
         for _ in 0..64 {
-            let probe = Socket::bind(SocketAddr::new(address, 0), receive_buffer)?;
+            let probe = Socket::bind(SocketAddr::new(address, 0), options)?;
             let port = probe.local_address()?.port();
             drop(probe);
             // An odd port is the RTCP half of the pair below it.
-            result = Self::bind(address, port & !1, receive_buffer);
+            result = Self::bind(address, port & !1, options);
             match result {
                 Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
                 _ => return result,
@@ -109,11 +124,12 @@ mod tests {
     use super::*;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
+    const OPTIONS: Options = Options { receive_buffer: 65_536, dscp: 46 };
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[test]
     fn any_pair_is_even_and_odd() {
-        let pair = SocketPair::bind_any(LOOPBACK, 65_536).unwrap();
+        let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
         let port = pair.rtp.local_address().unwrap().port();
         assert_eq!(port % 2, 0);
         assert_eq!(pair.rtcp.local_address().unwrap().port(), port + 1);
@@ -121,17 +137,26 @@ mod tests {
 
     #[test]
     fn a_pair_whose_second_half_is_taken_leaves_the_first_unbound() {
-        let pair = SocketPair::bind_any(LOOPBACK, 65_536).unwrap();
+        let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
         let port = pair.rtp.local_address().unwrap().port();
         drop(pair.rtp);
-        assert_eq!(SocketPair::bind(LOOPBACK, port, 65_536).unwrap_err(), Errno::ADDRINUSE);
-        Socket::bind(SocketAddr::new(LOOPBACK, port), 65_536).unwrap();
+        assert_eq!(SocketPair::bind(LOOPBACK, port, OPTIONS).unwrap_err(), Errno::ADDRINUSE);
+        Socket::bind(SocketAddr::new(LOOPBACK, port), OPTIONS).unwrap();
+    }
+
+    #[test]
+    fn what_is_sent_is_marked_in_both_families() {
+        let four = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
+        assert_eq!(sockopt::ip_tos(&four.fd).unwrap(), 0xb8);
+        let six = Socket::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), OPTIONS).unwrap();
+        assert_eq!(sockopt::ipv6_tclass(&six.fd).unwrap(), 0xb8);
+        assert_eq!(sockopt::ip_tos(&six.fd).unwrap(), 0xb8);
     }
 
     #[test]
     fn an_ipv6_wildcard_hears_ipv4() {
-        let six = Socket::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), 65_536).unwrap();
-        let four = Socket::bind(SocketAddr::new(LOOPBACK, 0), 65_536).unwrap();
+        let six = Socket::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), OPTIONS).unwrap();
+        let four = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
         let local = six.local_address().unwrap();
         four.send(b"hello", &SocketAddr::new(LOOPBACK, local.port()).into());
         let (length, from) = six.receive(&mut [0; 16]).unwrap();

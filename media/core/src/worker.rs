@@ -5,15 +5,19 @@
 
 use crate::leg::{Events, Leg, Parameters};
 use crate::mailbox::Mailbox;
+use crate::reporting::NtpClock;
 use crate::rtp::MAX_DATAGRAM;
+use crate::schedule::Schedule;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, read};
+use rustix::thread::{ClockId, clock_nanosleep_relative, set_current_timer_slack};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,11 +43,14 @@ pub enum Command {
     Fail,
 }
 
-/// Readiness tokens: twice the slot, plus one for RTCP; the two highest are ours.
+/// Readiness tokens: twice the slot, plus one for RTCP; the highest are ours.
 const MAILBOX: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
+const REPORTS: u64 = u64::MAX - 2;
 /// Sockets served between two looks at the mailbox and the clock.
 const BATCH: usize = 256;
+/// A batch that is large enough as it is.
+const ENOUGH: usize = 16;
 
 /// The state of a worker thread.
 pub struct Worker {
@@ -54,20 +61,27 @@ pub struct Worker {
     /// When the timer goes off; `u64::MAX` while it is off.
     next_check: u64,
     started: Instant,
+    /// What `started` was on the wall.
+    clock: NtpClock,
+    reports: Schedule,
     legs: Vec<Option<Box<Leg>>>,
     vacant: Vec<usize>,
     slots: HashMap<u64, usize>,
     buffer: Box<[u8; MAX_DATAGRAM]>,
+    /// Microseconds a busy worker lets packets gather between two batches; 0 for never.
+    gather: u64,
 }
 
 impl Worker {
     /// A worker without legs.
-    pub fn new(mailbox: Arc<Mailbox<Command>>, events: Arc<Events>) -> rustix::io::Result<Self> {
+    pub fn new(mailbox: Arc<Mailbox<Command>>, events: Arc<Events>, gather: u64) -> rustix::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         epoll::add(&epoll, mailbox.fd(), EventData::new_u64(MAILBOX), EventFlags::IN)?;
         epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
+        let reports = Schedule::new()?;
+        epoll::add(&epoll, reports.fd(), EventData::new_u64(REPORTS), EventFlags::IN)?;
         Ok(Worker {
             mailbox,
             events,
@@ -75,16 +89,22 @@ impl Worker {
             timer,
             next_check: u64::MAX,
             started: Instant::now(),
+            clock: NtpClock::starting_now(),
+            reports,
             legs: Vec::new(),
             vacant: Vec::new(),
             slots: HashMap::new(),
             buffer: Box::new([0; MAX_DATAGRAM]),
+            gather,
         })
     }
 
     /// Works until told to stop.
     pub fn run(&mut self) -> rustix::io::Result<()> {
+        // Naps end when they are due, not up to 50 us later; refused, they only end later.
+        let _ = set_current_timer_slack(NonZeroU64::new(1));
         let mut ready = Vec::with_capacity(BATCH);
+        let mut before = 0;
         loop {
             ready.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut ready), None) {
@@ -101,10 +121,25 @@ impl Worker {
                 match event.data.u64() {
                     MAILBOX => {}
                     TIMER => self.check_timeouts(now),
+                    REPORTS => self.send_reports(now),
                     token => self.readable(token, now),
                 }
             }
+            let worthwhile = ready.len() as u64 * self.gather >= 2 * (now - before);
+            if worthwhile && ready.len() < ENOUGH && self.gather > 0 {
+                self.let_packets_gather();
+            }
+            before = now;
         }
+    }
+
+    /// Sleeps without listening. Waking up costs several times what relaying a packet costs, so a worker that would
+    /// be woken for every packet takes a few at a time instead. An idle one is woken at once, a loaded one has no
+    /// time to sleep.
+    fn let_packets_gather(&self) {
+        let nap = Timespec { tv_sec: 0, tv_nsec: (self.gather * 1_000) as _ };
+        // Interrupted or refused: then the next batch is smaller.
+        let _ = clock_nanosleep_relative(ClockId::Monotonic, &nap);
     }
 
     fn readable(&mut self, token: u64, now: u64) {
@@ -113,7 +148,7 @@ impl Worker {
             return; // closed by a command of this very batch
         };
         if token & 1 == 1 {
-            return leg.receive_rtcp(&mut self.buffer[..]);
+            return leg.receive_rtcp(&mut self.buffer[..], now, self.clock);
         }
         let Some((length, from)) = leg.receive(&mut self.buffer[..]) else {
             return;
@@ -121,7 +156,7 @@ impl Worker {
         // Longer than the buffer: hand all of it on, it is too large to be taken for RTP.
         let oversized = length > MAX_DATAGRAM;
         let data = if oversized { &mut self.buffer[..1] } else { &mut self.buffer[..length] };
-        let Some(accepted) = leg.accept(data, &from, now, &self.events) else {
+        let Some(accepted) = leg.accept(data, &from, now, self.clock, &self.events) else {
             return;
         };
         let listens = leg.listens();
@@ -146,11 +181,12 @@ impl Worker {
             Command::Open(leg) => self.open(leg),
             Command::SetParameters(id, parameters) => {
                 self.with(id, now, |leg| leg.set_parameters(parameters, now));
+                self.begin_reports(id, now);
             }
             Command::SetTimeout(id, timeout) => self.with(id, now, |leg| leg.set_timeout(timeout, now)),
             Command::Bridge(a, b) => self.bridge(a, b),
             Command::Unbridge(id) => self.unbridge(self.slots.get(&id).copied()),
-            Command::Close(id) => self.close(id),
+            Command::Close(id) => self.close(id, now),
             Command::Stop => return false,
             #[cfg(test)]
             Command::Fail => panic!("asked to fail"),
@@ -224,10 +260,33 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, id: u64) {
+    fn begin_reports(&mut self, id: u64, now: u64) {
+        let Some(&slot) = self.slots.get(&id) else {
+            return;
+        };
+        if let Some(due) = self.legs[slot].as_mut().and_then(|leg| leg.begin_reports(now)) {
+            self.reports.add(due, slot, id, now);
+        }
+    }
+
+    fn send_reports(&mut self, now: u64) {
+        while let Some((slot, id)) = self.reports.take(now) {
+            // Another leg may have taken the place of the one that was meant.
+            if let Some(leg) = self.legs[slot].as_mut().filter(|leg| leg.id() == id) {
+                let due = leg.report(now, self.clock);
+                self.reports.add(due, slot, id, now);
+            }
+        }
+        self.reports.arm(now);
+    }
+
+    fn close(&mut self, id: u64, now: u64) {
         let Some(slot) = self.slots.remove(&id) else {
             return;
         };
+        if let Some(leg) = &mut self.legs[slot] {
+            leg.say_goodbye(now, self.clock);
+        }
         self.unbridge(Some(slot));
         // Dropping the leg closes its sockets, which takes them out of the epoll set, and ends its lease.
         self.legs[slot] = None;

@@ -6,6 +6,7 @@ use _native::dtmf::{Detector, Event, parse as parse_event};
 use _native::g711::{A_TO_MU, MU_TO_A, a_to_linear, mu_to_linear};
 use _native::outgoing::{Outgoing, Packet, Source};
 use _native::reception::{Arrival, Reception};
+use _native::rtcp::{self, Block, CNAME_LENGTH, Compound, Sender};
 use _native::rtp;
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -37,6 +38,45 @@ proptest! {
             (marker, payload_type, sequence, timestamp, ssrc)
         );
         prop_assert_eq!(&data[header.payload], &payload[..]);
+    }
+
+    #[test]
+    fn any_report_is_read_or_refused(data in proptest::collection::vec(any::<u8>(), 0..200), ours: u32) {
+        rtcp::read(&data, ours);
+    }
+
+    /// Damage to a good compound packet: the reader takes it or leaves it, and believes nothing beyond its end.
+    #[test]
+    fn a_damaged_report_is_read_or_refused(
+        block: [u32; 6], at in 0..52_usize, octet: u8, length in 0..88_usize,
+    ) {
+        let [ssrc, lost, highest, jitter, last_report, delay] = block;
+        let block = Block { ssrc, fraction: 0, lost: lost as i32, highest, jitter, last_report, delay };
+        let sender = Sender { ntp: 1, timestamp: 2, packets: 3, octets: 4 };
+        let compound = Compound::new(7, Some(sender), Some(block), &[b'x'; CNAME_LENGTH]).with_goodbye(7);
+        let mut data = compound.octets().to_vec();
+        data[at] = octet;
+        if let Some(received) = rtcp::read(&data[..length], ssrc) {
+            prop_assert!(length >= 28 || received.sender.is_none());
+            prop_assert!(length >= 32 || received.block.is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_reported_is_read_back(
+        ssrc: u32, ours: u32, ntp: u64, counts: [u32; 3], said: [u32; 4], fraction: u8, lost in -0x80_0000..0x80_0000,
+        sends: bool, about_ours: bool,
+    ) {
+        let [timestamp, packets, octets] = counts;
+        let [highest, jitter, last_report, delay] = said;
+        let sender = sends.then_some(Sender { ntp, timestamp, packets, octets });
+        let about = if about_ours { ours } else { !ours };
+        let block = Block { ssrc: about, fraction, lost, highest, jitter, last_report, delay };
+        let compound = Compound::new(ssrc, sender, Some(block), &[b'x'; CNAME_LENGTH]);
+        let received = rtcp::read(compound.octets(), ours).unwrap();
+        prop_assert_eq!(received.sender, sends.then_some((ssrc, (ntp >> 16) as u32)));
+        prop_assert_eq!(received.block, about_ours.then_some(block));
+        prop_assert_eq!(compound.octets().len() % 4, 0);
     }
 
     #[test]
@@ -82,6 +122,10 @@ proptest! {
         }
         prop_assert_eq!(reception.lost(), lost);
         prop_assert_eq!(reception.epoch, 1);
+        let block = reception.report().unwrap();
+        prop_assert_eq!(u64::try_from(block.lost).unwrap(), lost);
+        prop_assert_eq!(u64::from(block.fraction), lost * 256 / fates.len() as u64);
+        prop_assert_eq!(block.highest as u16, first.wrapping_add(last as u16));
     }
 
     #[test]
@@ -125,7 +169,11 @@ proptest! {
             now += wait * 1_000;
             let source = Source { id, epoch: 1 };
             let position = &mut extended[id as usize];
-            *position += if fate == 0 { 2 } else { 1 };
+            // A packet of the past: late, perhaps a second time. All others are the next, with or without loss.
+            let late = fate == 3;
+            if !late {
+                *position += if fate == 0 { 2 } else { 1 };
+            }
             if fate == 1 {
                 out.leave_out(source, *position);
                 continue;
@@ -134,12 +182,10 @@ proptest! {
                 out.interrupt();
                 before = None;
             }
-            // A packet of the past: late, perhaps a second time.
-            let late = fate == 3;
             let extended = if late { *position - 3 } else { *position };
             let packet = Packet {
-                extended, timestamp: (extended as u32).wrapping_mul(160), ticks: 160, audio: true, newest: !late,
-                marker: false,
+                extended, timestamp: (extended as u32).wrapping_mul(160), ticks: 160, audio: true, ends: false,
+                newest: !late, marker: false,
             };
             let Some(place) = out.place(source, packet, now) else {
                 prop_assert!(late, "only what is late has no place");

@@ -1,8 +1,8 @@
-"""A leg to a destination: an INVITE of ours, from the offer to its answer or failure."""
+"""A leg to an assistant or a destination: an INVITE of ours, from the offer to its answer or failure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
@@ -12,24 +12,25 @@ from b2bua.identity import Caller, asserted_identity, outgoing_from
 from sip_stack import events as sip
 from sip_stack.auth import Credentials
 from sip_stack.errors import RemoteError
-from sip_stack.message import NameAddr, Response
+from sip_stack.message import NameAddr, Response, format_host_port
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.config import Destination
+    from b2bua.config import Dialled
     from media.engine import MediaLeg
     from sip_stack.dialog.uac import ClientSession
     from sip_stack.transport import Target
 
 
-class AgentLeg(Leg):
-    """The leg to a human, or whatever answers at a destination."""
+class DialledLeg(Leg):
+    """The leg to a human or an assistant, or whatever answers where they are."""
 
     def __init__(
         self,
         call: Call,
+        role: str,
         media: MediaLeg,
-        destination: Destination,
+        place: Dialled,
         uri: str,
         target: Target,
         caller: Caller,
@@ -38,13 +39,17 @@ class AgentLeg(Leg):
         """Send the INVITE to `target`, on behalf of `caller`. `headers` are the custom headers."""
         stack = call.services.stack
         flow = stack.flow_to(target)
-        super().__init__(call, "agent", media, describe(call, media, flow))
+        super().__init__(call, role, media, describe(call, media, flow))
         services = call.services
         configuration = call.configuration
-        host = flow.advertised[0]
-        from_user = destination.from_user
-        self.timers = configuration.timers_for(destination)
+        host = format_host_port(flow.advertised[0], None)
+        from_user = place.from_user
+        self.place = place
+        self.timers = configuration.timers_for(place)
         self._challenged = False
+        if call.caller is not None:
+            self.follow(call.caller.wish)
+        self._offer = self.description.make_offer()
         self._session = stack.endpoint.invite(
             services.now(),
             flow=flow,
@@ -52,12 +57,12 @@ class AgentLeg(Leg):
             from_=outgoing_from(caller, from_user, host),
             to=NameAddr("", uri),
             headers=[*headers, *asserted_identity(caller, from_user, host)],
-            body=self.description.make_offer(),
-            credentials=_credentials(destination),
+            body=self._offer.body,
+            credentials=_credentials(place),
             max_forwards=caller.max_forwards,
             owner=self,
         )
-        self.record = leg_record("agent", self._session, self.now())
+        self.record = leg_record(role, self._session, self.now())
         self._answered = False
         stack.flush()
 
@@ -65,13 +70,13 @@ class AgentLeg(Leg):
     def session(self) -> ClientSession:
         return self._session
 
-    def hang_up(self, outcome: cause.Outcome) -> None:
+    def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:
             return
         self.over = True
         self.record.end(outcome.source if self._answered else "b2bua", self.now())
         if self._answered:
-            self._session.bye(self.now(), headers=outcome.reason_headers())
+            self._session.bye(self.now(), headers=[*headers, *outcome.reason_headers()])
         else:
             self._session.cancel(self.now())
         self.flush()
@@ -88,7 +93,7 @@ class AgentLeg(Leg):
             case sip.Answered(_, response):
                 self._answer(response)
             case sip.Rejected(_, response, auth):
-                self._fail(_rejection(response, auth))
+                self._fail(self._rejection(response, auth))
             case sip.Failed(_, reason):
                 event_name = "auth_timeout" if self._challenged and reason == "timeout" else "network_error"
                 self._fail(cause.local(event_name, detail=reason))
@@ -106,9 +111,8 @@ class AgentLeg(Leg):
         self._answered = True
         self.record.answered = now
         self.record.remote_tag = self._session.remote_tag or ""
+        self.learn_methods(response)
         problem = self._take_answer(response)
-        if problem is None and self.description.parameters is None:
-            problem = "no session description in the answer"
         if problem is None:
             self.tell(events.Answered(self))
             return
@@ -120,25 +124,26 @@ class AgentLeg(Leg):
         """Put the response's session description in force, if it has one; what is wrong with it, or None."""
         try:
             body = response.body_of_type("application/sdp")
-            if body:
-                self.media.set_remote(self.description.receive_answer(body))
+            self.description.receive_response(self._offer, response.status, body)
         except RemoteError as error:
             return error.reason
+        self.agree()
         return None
 
+    def _rejection(self, response: Response, auth: str | None) -> cause.Outcome:
+        detail = "; ".join([*response.headers.get_all("Warning"), *response.headers.get_all("Reason")])
+        return cause.from_response(
+            response.status, response.reason, auth=auth, source=self.role, detail=detail
+        )
+
     def _fail(self, outcome: cause.Outcome) -> None:
-        self.record.end("agent" if outcome.sip_status else "network", self.now())
+        self.record.end(self.role if outcome.sip_status else "network", self.now())
         self.tell(events.Failed(self, outcome))
         self.over = True
 
 
-def _credentials(destination: Destination) -> Credentials | None:
-    auth = destination.auth
+def _credentials(place: Dialled) -> Credentials | None:
+    auth = place.auth
     if auth is None:
         return None
     return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
-
-
-def _rejection(response: Response, auth: str | None) -> cause.Outcome:
-    detail = "; ".join([*response.headers.get_all("Warning"), *response.headers.get_all("Reason")])
-    return cause.from_response(response.status, response.reason, auth=auth, detail=detail)

@@ -1,0 +1,165 @@
+"""The story of a call, told phase by phase: dial, join, talk, hand over, hang up.
+
+Each story is a coroutine that returns how the call ended. The caller's leaving, a shutdown and the like are not told
+here: they come out of `Call.next_event` as `CallOver` and end any story.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause
+from b2bua.call.call import CallOver
+from b2bua.call.dialing import DialFailed, Dialing, Errand
+from b2bua.call.events import Digit, Ended
+from b2bua.config import Destination
+from b2bua.handoff.carry_out import carry_out
+from b2bua.headers import Variables
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.call.caller_leg import CallerLeg
+    from b2bua.call.dialled_leg import DialledLeg
+    from b2bua.call.events import Progress
+    from b2bua.config import Route
+    from b2bua.identity import Caller
+
+
+async def of_caller(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
+    """A caller is connected as `route` says, and stays until somebody hangs up."""
+    if route.destination is not None:
+        peer = await _dial_human(call, caller, call.configuration.destinations[route.destination])
+    else:
+        peer = await _dial_assistant(call, caller, route)
+    call.join(caller, peer)
+    caller.answer()
+    call.note_answered(peer)
+    return await _talk(call, caller, route)
+
+
+async def of_probe(call: Call, destination: Destination, caller: Caller, seconds: float) -> cause.Outcome:
+    """A call of our own with nobody on our side: stay for `seconds` after the answer, then hang up."""
+    errand = Errand("agent", caller, call.record.attempts, Variables(call_id=call.id))
+    peer = await _dial_with_fallbacks(call, errand, destination)
+    call.note_answered(peer)
+    deadline = call.services.now() + seconds
+    while call.peer is not None:
+        try:
+            event = await call.next_event(deadline)
+        except TimeoutError:
+            break
+        if isinstance(event, Ended):
+            return event.outcome
+    return cause.local("normal_hangup", source="b2bua")
+
+
+async def _talk(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
+    """From the answer to the hang-up, handoffs in between."""
+    peer = call.peer
+    deadline = _time_limit(call)
+    while True:
+        if call.handoff is not None:
+            await carry_out(call, caller, call.handoff)
+        elif call.peer is not None:
+            try:
+                event = await call.next_event(deadline)
+            except TimeoutError:
+                return cause.local("time_limit")
+            if isinstance(event, Digit) and event.leg is caller:
+                _press(call, event.digit)
+        else:
+            await _find_somebody(call, caller, route)
+        if call.peer is not None and call.peer is not peer:
+            peer, deadline = call.peer, _time_limit(call)
+
+
+def _press(call: Call, digit: str) -> None:
+    """A key of the caller's that means something to us."""
+    peer = call.peer
+    if (
+        digit == "*"
+        and peer is not None
+        and isinstance(peer.place, Destination)
+        and peer.place.hangup_on_star
+    ):
+        call.release_peer(cause.local("normal_hangup", source="caller"))
+
+
+def _time_limit(call: Call) -> float:
+    assert call.peer is not None
+    return call.services.now() + call.peer.timers.time_limit
+
+
+async def _find_somebody(call: Call, caller: CallerLeg, route: Route) -> None:
+    """The caller is alone: the assistant again, the default destination, or the end (`CallOver`), as configured."""
+    left, outcome = call.last_peer, call.peer_outcome
+    assert left is not None
+    handed_over_in_vain = bool(call.handoffs) and call.handoffs[-1].outcome is not None
+    if isinstance(left.place, Destination):
+        back = left.place.after_agent or route.after_agent
+        if back == "hangup" or route.assistant is None:
+            raise CallOver(outcome)
+        peer = await _dial_assistant(call, caller, route)
+    elif handed_over_in_vain and route.redial_assistant:
+        peer = await _dial_assistant(call, caller, route)
+    elif route.on_assistant_lost == "default_destination" and not _tried_default(call):
+        call.media.hear(caller.media, call.services.engine.ringback())
+        peer = await _dial_human(call, caller, call.configuration.default_destination)
+    else:
+        raise CallOver(outcome)
+    call.join(caller, peer)
+    call.note_answered(peer)
+
+
+def _tried_default(call: Call) -> bool:
+    """Whether the handoff that failed was to the default destination: nobody is dialled twice for it."""
+    name = call.configuration.default_destination.name
+    return any(attempt.destination == name for handoff in call.handoffs[-1:] for attempt in handoff.attempts)
+
+
+async def _dial_assistant(call: Call, caller: CallerLeg, route: Route) -> DialledLeg:
+    assistant = call.configuration.assistant_for(route)
+    assert assistant is not None, "a route without a destination has an assistant"
+    return await Dialing(call, _errand(call, caller, "assistant")).dial(assistant)
+
+
+async def _dial_human(call: Call, caller: CallerLeg, destination: Destination) -> DialledLeg:
+    return await _dial_with_fallbacks(call, _errand(call, caller, "agent"), destination)
+
+
+async def _dial_with_fallbacks(call: Call, errand: Errand, destination: Destination) -> DialledLeg:
+    """An answered leg at `destination` or the first of its fallbacks that answers; raises the last failure."""
+    dialing = Dialing(call, errand)
+    while True:
+        try:
+            return await dialing.dial(destination, together=destination.ring == "together")
+        except DialFailed:
+            if destination.fallback is None:
+                raise
+            call.log.info("fallback", destination=destination.name, fallback=destination.fallback)
+            destination = call.configuration.destinations[destination.fallback]
+
+
+def _errand(call: Call, caller: CallerLeg, role: str) -> Errand:
+    variables = Variables(
+        call_id=call.id,
+        caller_id=caller.identity.user,
+        called=call.record.called,
+        received=caller.identity.variables,
+    )
+    return Errand(
+        role,
+        caller.identity,
+        call.record.attempts,
+        variables,
+        alert=lambda leg, progress: _alert(call, caller, leg, progress),
+    )
+
+
+def _alert(call: Call, caller: CallerLeg, leg: DialledLeg, progress: Progress) -> None:
+    """Pass ringing on to the caller, and with early media let them hear it."""
+    if progress.early_media:
+        call.media.bridge(caller.media, leg.media)
+        caller.early_media()
+    else:
+        caller.ring()

@@ -1,0 +1,48 @@
+"""`assistant:` of a route: the voice agent, reached over SIP, that callers talk to first."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from b2bua.config.auth import Auth
+from b2bua.config.dial_uri import FromUser, RouteUri
+from b2bua.config.dialled import ENCRYPTION_SCHEMA, MAX_ROUTE, UNENCRYPTED, CustomHeaders, check_encryption
+from b2bua.config.section import Name, one_or_list
+from b2bua.config.timers import DialTimers
+
+
+class Assistant(DialTimers):
+    """An assistant; its timers stand beside the other keys and override those of `timers:`."""
+
+    route: Annotated[tuple[RouteUri, ...], Field(min_length=1, max_length=MAX_ROUTE), one_or_list()]
+    """The URI, or the URIs in the order in which they are tried."""
+    encryption: Annotated[str, BeforeValidator(check_encryption), ENCRYPTION_SCHEMA] = UNENCRYPTED
+    """`udp/rtp` is unencrypted."""
+    trunk: Name | None = None
+    """The trunk whose `outbound` bare numbers are dialled through."""
+    auth: Auth | None = None
+    """Answers the challenges of the assistant."""
+    from_user: FromUser | None = None
+    """The user in From; the caller's when it is missing."""
+    headers: CustomHeaders = Field(default={}, validate_default=True)
+    """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
+
+    @property
+    def name(self) -> str:
+        """What stands in the place of a destination's name in records."""
+        return "assistant"
+
+    @property
+    def method(self) -> Literal["invite"]:
+        """Assistants are dialled."""
+        return "invite"
+
+
+def _as_mapping(value: object) -> object:
+    return {"route": value} if isinstance(value, str | int | float) else value
+
+
+AssistantOrUri = Annotated[Assistant, BeforeValidator(_as_mapping, json_schema_input_type=str | Assistant)]
+"""An assistant; a URI alone is its `route`."""

@@ -1,0 +1,95 @@
+"""What destinations and assistants have in common: both are dialled, and their keys follow the same rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Protocol
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from b2bua.config.auth import Auth
+from b2bua.config.not_yet import later
+from b2bua.config.problems import closest
+from b2bua.config.section import FrozenMapping, refusal
+from b2bua.config.timers import Timers
+from b2bua.headers import refusal_of
+
+UNENCRYPTED = "udp/rtp"
+ENCRYPTIONS = ("tls/srtp", "tls/srtp-preferred", "tls/rtp", UNENCRYPTED)
+
+MAX_ROUTE = 32
+"""URIs of one `route`."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Dialled(Protocol):
+    """A place we send INVITEs to: a destination, or the assistant of a route."""
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+
+    @property
+    def method(self) -> str:
+        """`invite`, for an assistant."""
+
+    @property
+    def encryption(self) -> str:
+        """`udp/rtp`; "" where we do not dial."""
+
+    @property
+    def route(self) -> tuple[str, ...]:
+        """URIs in order."""
+
+    @property
+    def auth(self) -> Auth | None:
+        """Answers its challenges."""
+
+    @property
+    def from_user(self) -> str | None:
+        """The user in From; None for the caller's."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Custom headers, with variables."""
+
+    def over(self, defaults: Timers) -> Timers:
+        """Its timers."""
+
+
+def check_encryption(value: object) -> str:
+    """A value of `encryption` that this version knows. Raises a refusal for the others."""
+    if isinstance(value, str) and value in ENCRYPTIONS[:-1]:
+        raise later(value, use=UNENCRYPTED)
+    if value != UNENCRYPTED:
+        meant = closest(value, ENCRYPTIONS[-1:]) if isinstance(value, str) else None
+        raise refusal("not a known value", allowed=UNENCRYPTED, suggestion=meant)
+    return UNENCRYPTED
+
+
+def _header_name(name: str) -> str:
+    why = refusal_of(name)
+    if why is not None and why != "reserved name":
+        allowed = "X-… or User-to-User"
+        raise refusal("not a custom header", allowed=allowed, suggestion=closest(name, ["User-to-User"]))
+    return name
+
+
+def _header_value(value: str) -> str:
+    if _CONTROLS.search(value):
+        raise refusal("a control character in a header")
+    return value
+
+
+def _distinct_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise refusal("a header set twice; upper and lower case are the same to SIP")
+    return headers
+
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[str, Field(max_length=1024), AfterValidator(_header_value)]
+CustomHeaders = Annotated[FrozenMapping[HeaderName, HeaderValue], AfterValidator(_distinct_headers)]
+ENCRYPTION_SCHEMA = WithJsonSchema({"type": "string", "enum": [UNENCRYPTED]})

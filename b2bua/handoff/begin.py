@@ -1,0 +1,104 @@
+"""Beginning a handoff: who may ask for what, and the one place where a request becomes a `Handoff`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from b2bua.call.events import HandoffAsked
+from b2bua.config import Destination, parse_hold_music
+from b2bua.control import ControlError
+from b2bua.handoff.handoff import Handoff
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.config import Configuration
+    from b2bua.handoff.handoff import HandoffRequest
+
+
+def begin(call: Call, request: HandoffRequest) -> Handoff:
+    """Put a handoff to a live call; it is carried out when the call gets to it. Raises `ControlError`.
+
+    The same idempotency key joins the handoff that has it, running or over.
+    """
+    if request.idempotency_key:
+        for known in call.handoffs:
+            if known.request.idempotency_key == request.idempotency_key:
+                return known
+    if call.over:
+        raise ControlError(409, "call_ended", "the call has ended")
+    if not call.answered or call.peer is None:
+        raise ControlError(409, "call_not_answered", "the caller does not talk to anybody yet")
+    if call.handoff is not None:
+        raise ControlError(409, "handoff_running", f"handoff {call.handoff.id} is under way")
+    destination = place_of(call.configuration, request)
+    now = call.services.now()
+    handoff = Handoff(
+        id=uuid.uuid4().hex,
+        call_id=call.id,
+        request=request,
+        first=destination,
+        method=destination.method,
+        destination=destination.name,
+        created=now,
+        updated=now,
+        clock=call.record.clock,
+    )
+    call.handoff = handoff
+    call.handoffs.append(handoff)
+    call.on_handoff(handoff)
+    call.inbox.put(HandoffAsked(handoff))
+    return handoff
+
+
+def place_of(configuration: Configuration, request: HandoffRequest) -> Destination:
+    """The destination that a request names or describes, with what the request says in place of its own."""
+    if request.destination is not None:
+        found = configuration.destinations.get(request.destination)
+        if found is None:
+            known = ", ".join(sorted(configuration.destinations))
+            raise ControlError(400, "unknown_destination", f"there are: {known}", "destination")
+    elif request.route:
+        found = _described(configuration, request)
+    else:
+        found = configuration.default_destination
+    return found.model_copy(update=_overrides(configuration, request))
+
+
+def _described(configuration: Configuration, request: HandoffRequest) -> Destination:
+    for uri in request.route:
+        if not configuration.policy.allows(uri):
+            raise ControlError(400, "policy_refused", f"policy.allow does not include {uri}", "route")
+    values: dict[str, object] = {"method": "invite", "route": list(request.route)}
+    if request.encryption is not None:
+        values["encryption"] = request.encryption
+    if request.credentials is not None:
+        given = request.credentials
+        values["auth"] = {"username": given.username, "password": given.password, "realm": given.realm}
+    try:
+        return Destination.model_validate(values)
+    except ValidationError as error:
+        # Never the error's own text: it quotes what it found, passwords included.
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        field = ".".join(str(step) for step in first["loc"])
+        raise ControlError(400, "invalid_request", str(first["msg"]), field) from None
+
+
+def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[str, object]:
+    overrides: dict[str, object] = {}
+    if request.ring_timeout is not None:
+        overrides["ring_timeout"] = request.ring_timeout
+    if request.release_assistant is not None:
+        overrides["release_assistant"] = request.release_assistant
+    if request.hold_music is not None:
+        music = parse_hold_music(request.hold_music)
+        if music.path is not None:
+            # Only what the operator configured: an API key must not read files.
+            known = {path.name: path for path in configuration.hold_music_files()}
+            if request.hold_music not in known:
+                raise ControlError(400, "unknown_hold_music", "not a configured file", "hold_music")
+            music = type(music)("file", known[request.hold_music])
+        overrides["hold_music"] = music
+    return overrides

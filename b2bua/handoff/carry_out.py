@@ -1,0 +1,92 @@
+"""Carrying a handoff out: its destinations in order, each by its method, until one has the caller or all failed.
+
+A failed handoff never ends the call: the caller is back with whom they talked to, as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause
+from b2bua.call.call import HandoffCancelled
+from b2bua.handoff.bye import by_bye
+from b2bua.handoff.failed import HandoffFailed
+from b2bua.handoff.handoff import HandoffState
+from b2bua.handoff.invite import by_invite
+from b2bua.handoff.refer import by_refer
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.call.caller_leg import CallerLeg
+    from b2bua.config import Destination
+    from b2bua.handoff.handoff import Handoff
+
+
+async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
+    """Move the caller to a human. Returns with the human, or whoever was there before, as `call.peer`.
+
+    Raises `CallOver` when the SBC took the caller (refer, bye) or the call ended meanwhile.
+    """
+    log = call.log
+    log.info(
+        "handoff", handoff_id=handoff.id, destination=handoff.destination, asked_by=handoff.request.asked_by
+    )
+    try:
+        await _through_destinations(call, caller, handoff)
+    except HandoffFailed as failed:
+        handoff.finish(HandoffState.FAILED, failed.outcome, call.services.now())
+    except HandoffCancelled:
+        outcome = cause.local("cancel", source="api")
+        call.drop_dialled(outcome)
+        handoff.finish(HandoffState.CANCELLED, outcome, call.services.now())
+    finally:
+        call.handoff = None
+        if handoff.outcome is not None:
+            log.info(
+                "handoff_over",
+                handoff_id=handoff.id,
+                state=str(handoff.state),
+                cause=handoff.outcome.name,
+                code=handoff.outcome.code,
+            )
+    if not handoff.is_connected:
+        _take_back(call, caller)
+
+
+async def _through_destinations(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
+    destination = handoff.first
+    while True:
+        handoff.destination, handoff.method = destination.name, destination.method
+        try:
+            await _by_method(call, caller, handoff, destination)
+            return
+        except HandoffFailed as failed:
+            if destination.fallback is None:
+                raise
+            call.log.info(
+                "fallback",
+                handoff_id=handoff.id,
+                destination=destination.name,
+                fallback=destination.fallback,
+                cause=failed.outcome.name,
+            )
+            destination = call.configuration.destinations[destination.fallback]
+
+
+async def _by_method(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+    trunk = call.configuration.trunks.get(call.record.trunk)
+    if trunk is not None and destination.method not in trunk.allowed_methods:
+        raise HandoffFailed(cause.local("method_not_allowed", detail=f"{trunk.name}: {destination.method}"))
+    match destination.method:
+        case "invite":
+            await by_invite(call, caller, handoff, destination)
+        case "refer":
+            await by_refer(call, caller, handoff, destination)
+        case "bye":
+            await by_bye(call, caller, handoff, destination)
+
+
+def _take_back(call: Call, caller: CallerLeg) -> None:
+    """Let the caller hear again whom they talked to, if they are still there."""
+    if call.peer is not None:
+        call.join(caller, call.peer)

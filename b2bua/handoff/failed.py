@@ -1,0 +1,13 @@
+"""How one destination of a handoff came to nothing."""
+
+from __future__ import annotations
+
+from b2bua.call.cause import Outcome
+
+
+class HandoffFailed(Exception):
+    """The destination did not take the caller; `outcome` says why. Its fallback may."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.name)
+        self.outcome = outcome

@@ -1,0 +1,167 @@
+"""A handoff: one request to move a call to a human, from asking to outcome.
+
+The values only. What is done about it is in `plan.py` and in one file per method; who asks is the HTTP API or the
+assistant (REFER).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+from b2bua.call.record import AttemptRecord, JsonObject
+from b2bua.headers import Dropped, Header, Scalar
+
+if TYPE_CHECKING:
+    from b2bua.call.cause import Outcome
+    from b2bua.call.clock import CallClock
+    from b2bua.call.dialled_leg import DialledLeg
+    from b2bua.config import Destination
+    from sip_stack.auth import Credentials
+
+
+class HandoffState(StrEnum):
+    """Where a handoff is. `refer` and `bye` go from requested over dialing to completed."""
+
+    REQUESTED = "requested"
+    DIALING = "dialing"
+    RINGING = "ringing"
+    CONNECTED = "connected"
+    """The caller hears the human."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more will happen to it."""
+        return self in (HandoffState.COMPLETED, HandoffState.FAILED, HandoffState.CANCELLED)
+
+
+Confirmed = Literal["notify", "bye", "assumed", "none"]
+"""How a handoff by REFER is known to have worked."""
+
+ReleaseAssistant = Literal["on_answer", "on_start", "before_dial"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRequest:
+    """What was asked for. Exactly one of `destination` and `route` is given; durations are seconds."""
+
+    destination: str | None = None
+    """Name of a destination; None: see `route`."""
+    route: tuple[str, ...] = ()
+    """URIs to dial instead of a named destination; `policy` must allow each."""
+    credentials: Credentials | None = None
+    """For `route`; kept in memory only."""
+    encryption: str | None = None
+    reason: str = ""
+    utterance: str = ""
+    """What the assistant says before it hands over."""
+    sip_headers: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Scalar] = field(default_factory=dict)
+    shared_id: str = ""
+    ring_timeout: float | None = None
+    hold_music: str | None = None
+    release_assistant: ReleaseAssistant | None = None
+    wait_for_silence: float | None = None
+    callback_url: str | None = None
+    action_url: str | None = None
+    asked_by: Literal["api", "assistant"] = "api"
+    idempotency_key: str = ""
+
+
+def _nobody(handoff: Handoff) -> None:
+    """Whom a handoff tells that nobody follows."""
+
+
+@dataclass(slots=True)
+class Handoff:
+    """One handoff and its story so far. Times are loop times (seconds)."""
+
+    id: str
+    call_id: str
+    request: HandoffRequest
+    first: Destination
+    """Where it goes first, with what the request says in place of the destination's own."""
+    method: str
+    destination: str
+    """The destination in hand: fallbacks change it."""
+    created: float
+    updated: float
+    clock: CallClock
+    """The call's."""
+    state: HandoffState = HandoffState.REQUESTED
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    outcome: Outcome | None = None
+    confirmed: Confirmed | bool | None = None
+    headers_sent: list[Header] = field(default_factory=list)
+    headers_dropped: list[Dropped] = field(default_factory=list)
+    notifies: DialledLeg | None = field(default=None, repr=False)
+    """The assistant that asked by REFER and is told how it goes."""
+    on_progress: Callable[[Handoff], None] = field(default=_nobody, repr=False)
+    """Told after each change of state."""
+
+    @property
+    def is_connected(self) -> bool:
+        """True from the moment the caller hears the human: it can no longer be stopped."""
+        return self.state in (HandoffState.CONNECTED, HandoffState.COMPLETED)
+
+    def move(self, state: HandoffState, now: float) -> None:
+        """Go on to `state`; a final state stays."""
+        if self.state.final or self.state is state:
+            return
+        self.state, self.updated = state, now
+        self.on_progress(self)
+        if state.final:
+            # What is remembered of it must not keep the legs of its call alive.
+            self.notifies, self.on_progress = None, _nobody
+
+    def finish(self, state: HandoffState, outcome: Outcome, now: float) -> None:
+        """End it; only the first end counts."""
+        if self.state.final:
+            return
+        self.outcome = outcome
+        self.move(state, now)
+
+    def close(self, outcome: Outcome, now: float) -> None:
+        """The call ended: what was connected is complete, what was still under way failed with the call."""
+        for attempt in self.attempts:
+            attempt.close(now, outcome)
+        state = HandoffState.COMPLETED if self.is_connected else HandoffState.FAILED
+        self.finish(state, outcome, now)
+
+    def as_json(self) -> JsonObject:
+        """The handoff as the API shows it."""
+        return {
+            "id": self.id,
+            "call_id": self.call_id,
+            "state": str(self.state),
+            "method": self.method,
+            "destination": self.destination,
+            "reason": self.request.reason,
+            "utterance": self.request.utterance,
+            "shared_id": self.request.shared_id,
+            "data": dict(self.request.data),
+            "headers_sent": dict(self.headers_sent),
+            "headers_dropped": [{"name": each.name, "reason": each.reason} for each in self.headers_dropped],
+            "attempts": [attempt.as_json(self.clock) for attempt in self.attempts],
+            "outcome": self.outcome.as_record() if self.outcome else None,
+            "confirmed": self.confirmed,
+            "created": self.clock.stamp(self.created),
+            "updated": self.clock.stamp(self.updated),
+        }
+
+    def as_record(self) -> JsonObject:
+        """The handoff as it stands in the call record."""
+        return {
+            "id": self.id,
+            "destination": self.destination,
+            "method": self.method,
+            "reason": self.request.reason,
+            "confirmed": self.confirmed,
+            "outcome": self.outcome.as_record() if self.outcome else {},
+            "attempts": [attempt.as_json(self.clock) for attempt in self.attempts],
+        }

@@ -1,0 +1,106 @@
+"""Handoff by REFER: the SBC is told where the caller belongs, and takes them there.
+
+RFC 3515, RFC 7647. Success is a final sipfrag 2xx, a BYE after acceptance, or silence where the operator says so;
+the outcome carries which (`confirmed`). The caller stays with the assistant until then. design.md 4.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause
+from b2bua.call.call import CallOver
+from b2bua.call.events import ReferAnswered, ReferNotified
+from b2bua.handoff.failed import HandoffFailed
+from b2bua.handoff.handoff import Confirmed, HandoffState
+from b2bua.handoff.headers import custom_headers
+from b2bua.handoff.invite import by_invite
+from b2bua.handoff.silence import longest_wait, wait_for_silence
+from sip_stack.dialog.refer import refer_to
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.call.caller_leg import CallerLeg
+    from b2bua.config import Destination
+    from b2bua.handoff.handoff import Handoff
+
+GRACE = 2.0
+"""Seconds the SBC has to send its own BYE after it said that the transfer worked."""
+
+
+class _Refused(Exception):
+    """The SBC does not do REFER, or not this one."""
+
+    def __init__(self, outcome: cause.Outcome) -> None:
+        super().__init__(outcome.name)
+        self.outcome = outcome
+
+
+async def by_refer(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+    """Raises `CallOver` when the SBC has the caller, `HandoffFailed` when it has not."""
+    headers = custom_headers(call, caller, handoff, destination)
+    await wait_for_silence(call, longest_wait(handoff.request, destination))
+    handoff.move(HandoffState.DIALING, call.services.now())
+    (uri,) = destination.route
+    in_uri = headers if destination.refer_headers in ("refer_to", "both") else []
+    beside = headers if destination.refer_headers in ("request", "both") else []
+    caller.refer(refer_to(uri, in_uri), beside)
+    call.log.info("refer_sent", handoff_id=handoff.id, destination=destination.name, target=uri)
+    try:
+        await _follow(call, caller, handoff, destination)
+    except _Refused as refused:
+        if destination.refer_fallback is None:
+            raise HandoffFailed(refused.outcome) from refused
+        call.log.info("refer_refused", handoff_id=handoff.id, sip_status=refused.outcome.sip_status)
+        handoff.method = "invite"
+        await by_invite(call, caller, handoff, destination)
+
+
+async def _follow(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+    """Until it is known what became of the REFER; a NOTIFY may come before the response to it."""
+    timers = call.configuration.timers_for(destination)
+    deadline = call.services.now() + timers.refer_timeout
+    accepted = False
+    while True:
+        try:
+            event = await call.next_event(deadline)
+        except TimeoutError:
+            if accepted and destination.on_refer_timeout == "assume_done":
+                raise _done(call, handoff, "assumed") from None
+            raise HandoffFailed(cause.local("refer_timeout")) from None
+        except CallOver as over:
+            if accepted and over.leg is caller:
+                _complete(call, handoff, "bye")
+            raise
+        match event:
+            case ReferAnswered(_, status, reason):
+                if status is None or status >= 300:
+                    raise _Refused(cause.refer_refused(status, reason))
+                accepted = True
+            case ReferNotified(_, status, _) if status is not None and status >= 300:
+                raise HandoffFailed(cause.from_response(status, source="caller"))
+            case ReferNotified(_, status, _) if status is not None and status >= 200:
+                await _grace(call, handoff)
+            case ReferNotified(_, 180 | 183, _):
+                handoff.move(HandoffState.RINGING, call.services.now())
+
+
+async def _grace(call: Call, handoff: Handoff) -> None:
+    """The transfer worked: the SBC may say goodbye itself, else we do."""
+    _complete(call, handoff, "notify")
+    deadline = call.services.now() + GRACE
+    while True:
+        try:
+            await call.next_event(deadline)
+        except TimeoutError:
+            raise CallOver(cause.local("normal_hangup", source="b2bua")) from None
+
+
+def _complete(call: Call, handoff: Handoff, confirmed: Confirmed) -> None:
+    handoff.confirmed = confirmed
+    handoff.finish(HandoffState.COMPLETED, cause.local("normal_hangup", source="b2bua"), call.services.now())
+
+
+def _done(call: Call, handoff: Handoff, confirmed: Confirmed) -> CallOver:
+    _complete(call, handoff, confirmed)
+    return CallOver(cause.local("normal_hangup", source="b2bua"))

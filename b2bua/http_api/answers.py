@@ -1,0 +1,185 @@
+"""What is answered, described for the OpenAPI document and checked by tests against what is really sent.
+
+Nothing is converted through these models while serving: the program's own JSON goes out as it is.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Time = str | None
+"""`2026-01-01T00:00:00.000Z`, or null when it has not happened."""
+
+
+class Answer(BaseModel):
+    """Closed: a field that is not described here is a defect."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Error(Answer):
+    """What went wrong."""
+
+    code: str
+    """A word for programs; `docs/api.md` lists them."""
+    message: str
+    """For people. Never quotes what was sent."""
+    field: str | None
+    """Where in the request: `auth.password`, `route[1]`, `Idempotency-Key`; null for the request as a whole."""
+
+
+class ErrorAnswer(Answer):
+    """Every error has this shape."""
+
+    error: Error
+
+
+class ReloadErrorAnswer(ErrorAnswer):
+    """A configuration that was not taken."""
+
+    problems: list[str]
+    """Every problem with file, line and column; secrets are never shown."""
+
+
+class Status(Answer):
+    """The process answers."""
+
+    status: str = Field(examples=["ok"])
+
+
+class Outcome(Answer):
+    """How it ended; `docs/outcomes.md` lists every row."""
+
+    name: str = Field(examples=["sip_auth_failed"])
+    code: int = Field(examples=[4240])
+    status: str = Field(examples=["failed"])
+    source: str = Field(examples=["agent"])
+    """caller, agent, assistant, api, b2bua or network."""
+    sip_status: int | None = Field(examples=[403])
+    sip_reason: str | None = Field(examples=["Forbidden"])
+
+
+class NoOutcome(Answer):
+    """`{}` while it has not ended."""
+
+
+class Attempt(Answer):
+    """One try at one URI of a destination."""
+
+    destination: str
+    method: str
+    target: str
+    encryption: str
+    started: Time
+    challenged: Time
+    ringing: Time
+    answered: Time
+    ended: Time
+    outcome: Outcome | NoOutcome
+
+
+class DroppedHeader(Answer):
+    """A header that was not sent."""
+
+    name: str = Field(examples=["X-Twilio-Sid"])
+    reason: str = Field(examples=["reserved name"])
+
+
+class Handoff(Answer):
+    """A request to move a call to a human, and what came of it."""
+
+    id: str
+    call_id: str
+    state: str = Field(
+        json_schema_extra={
+            "enum": ["requested", "dialing", "ringing", "connected", "completed", "failed", "cancelled"]
+        }
+    )
+    method: str = Field(examples=["invite"])
+    destination: str
+    """The one in hand: fallbacks change it."""
+    reason: str
+    utterance: str
+    shared_id: str
+    data: dict[str, str | int | float | bool | None]
+    headers_sent: dict[str, str]
+    headers_dropped: list[DroppedHeader]
+    attempts: list[Attempt]
+    outcome: Outcome | None
+    """null until it has ended."""
+    confirmed: bool | str | None
+    """How the far side confirmed it, where the method tells: `notify`, `bye`, `assumed`, `none`, true or false."""
+    created: Time
+    updated: Time
+
+
+class Handoffs(Answer):
+    """Newest first."""
+
+    handoffs: list[Handoff]
+
+
+class CallInShort(BaseModel):
+    """A call; it is live while `ended` is null."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    call_id: str
+    trunk: str
+    caller: str
+    called: str
+    started: Time
+    answered: Time
+    ended: Time
+    outcome: Outcome | NoOutcome
+    """`{}` while the call is live."""
+
+
+class Calls(Answer):
+    """Live calls, then recent ones, newest first."""
+
+    calls: list[CallInShort]
+
+
+class Call(CallInShort):
+    """A call in full: its record as far as it is written, its timeline, and its handoffs."""
+
+    session_id: str
+    node: str
+    duration_ms: int
+    attempts: list[Attempt]
+    """Those of the initial route; a handoff's are under the handoff."""
+    handoffs: list[Handoff]
+    legs: list[dict[str, object]]
+    """As in the call record: role, addresses, times, who ended it."""
+    media: dict[str, dict[str, object]]
+    """Counters of each leg by its role."""
+    timeline: list[dict[str, object]]
+    """What happened, in order."""
+
+
+class Destination(Answer):
+    """A named place for humans. Its route, headers and credentials are not shown."""
+
+    name: str = Field(examples=["billing"])
+    description: str = Field(examples=["Billing disputes and refunds"])
+    default: bool
+    method: str = Field(examples=["invite"])
+    encryption: str | None = Field(examples=["udp/rtp"])
+    """null where the SBC decides: `refer` and `bye`."""
+
+
+class Destinations(Answer):
+    """In the order of the file."""
+
+    destinations: list[Destination]
+
+
+class Reloaded(Answer):
+    """The edited configuration is in force for new calls."""
+
+    destinations: int
+    """How many there are."""
+    restart_needed: list[str]
+    """Keys whose edits take effect at the next start only."""
+    warnings: list[str]

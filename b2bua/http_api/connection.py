@@ -1,0 +1,73 @@
+"""One connection of a client, bounded: uvicorn's HTTP/1.1 protocol with limits where it has none.
+
+uvicorn bounds neither how long a client may take to send a request or to read an answer, nor how many connections
+there are before their requests are complete; and what it refuses by itself it refuses in plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from b2bua.http_api.errors import error_answer
+
+MAX_CONNECTIONS = 100
+"""At once. More are answered 503 and closed."""
+MAX_HEAD = 16 * 1024
+"""Octets of a request line with its headers."""
+IDLE_SECONDS = 5
+"""How long a connection is kept for the next request."""
+REQUEST_SECONDS = 10.0
+"""From the connection, or the answer before, to the last octet of a request; and for the client to read an answer."""
+ANSWER_SECONDS = 30.0
+"""From the connection, or the answer before, to the end of the next answer."""
+
+
+class BoundedConnection(H11Protocol):
+    """Knows since when it waits for its client."""
+
+    waiting_since: float
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or turn it away when there are too many."""
+        assert isinstance(transport, asyncio.Transport), "a TCP connection"
+        self.waiting_since = self.loop.time()
+        if len(self.connections) >= MAX_CONNECTIONS:
+            self.transport = transport
+            transport.write(_plain_answer(503, "too_many_connections", "try again in a moment"))
+            transport.close()
+            return
+        super().connection_made(transport)
+
+    def on_response_complete(self) -> None:
+        """The client's turn again."""
+        self.waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or has a head without end. uvicorn's `msg` says no more than that."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(
+                _plain_answer(400, "invalid_http", "not an HTTP/1.1 request, or too long a head")
+            )
+            self.transport.close()
+        else:
+            # The answer has begun: another one in the middle of it would be read as its body.
+            self.transport.abort()
+
+    def end_if_overdue(self, now: float) -> None:
+        """Drop the connection when its client has been too slow."""
+        answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        if now - self.waiting_since > (ANSWER_SECONDS if answering else REQUEST_SECONDS):
+            self.transport.abort()
+
+
+def _plain_answer(status: int, code: str, message: str) -> bytes:
+    """A whole HTTP answer, for a connection that has no request to answer."""
+    answer = error_answer(status, code, message, headers={"Connection": "close"})
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + bytes(answer.body)

@@ -1,0 +1,111 @@
+"""JSON answers, and the one shape that every error of the API has: `{"error": {"code", "message", "field"}}`.
+
+No answer ever quotes what was sent: a request may hold a password.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from b2bua.config.problems import key_text
+from b2bua.control import ControlError
+
+MAX_FIELD = 200
+"""Characters of `field`: names of unknown keys come from the client."""
+
+_HTTP_CODES = {404: "not_found", 405: "wrong_http_method"}
+
+
+class Json(JSONResponse):
+    """A JSON answer. Text from SIP that is not valid Unicode is shown with `?` in the place of what is not."""
+
+    def render(self, content: object) -> bytes:
+        """The octets of the body."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
+
+
+def error_answer(
+    status: int,
+    code: str,
+    message: str,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    **more: object,
+) -> Response:
+    """An error as the API shows it; `more` stands beside `error`."""
+    body = {"error": {"code": code, "message": message, "field": field}, **more}
+    return Json(body, status_code=status, headers=headers)
+
+
+def register_error_answers(app: FastAPI) -> None:
+    """Give every error that `app` can raise the API's shape."""
+    app.add_exception_handler(ControlError, _control_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _control_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ControlError), "registered for nothing else"
+    return error_answer(error.status, error.code, error.message, error.field)
+
+
+async def _defect(_request: Request, _error: Exception) -> Response:
+    """The framework raises the error again behind the answer; the gate logs it."""
+    return error_answer(500, "internal_error", "a defect of this program; its log says more")
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself: no such path, wrong method, a body that is no JSON."""
+    assert isinstance(error, HTTPException), "registered for nothing else"
+    status = error.status_code
+    message = HTTPStatus(status).phrase if status != 400 else "the body cannot be read as JSON"
+    return error_answer(status, _HTTP_CODES.get(status, "invalid_request"), message, headers=error.headers)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError), "registered for nothing else"
+    problems: Sequence[Mapping[str, object]] = error.errors()
+    first = problems[0]
+    message = _message(first)
+    if len(problems) > 1:
+        message = f"{message} (and {len(problems) - 1} more)"
+    return error_answer(400, _code(first), message, _field(first))
+
+
+def _code(problem: Mapping[str, object]) -> str:
+    return "not_available_yet" if problem["type"] == "not_available_yet" else "invalid_request"
+
+
+def _field(problem: Mapping[str, object]) -> str | None:
+    """`auth.password`, `route[1]`, `Idempotency-Key`; None for the body as a whole."""
+    location = problem["loc"]
+    assert isinstance(location, tuple), "pydantic's locations are tuples"
+    if problem["type"] == "json_invalid":
+        return None
+    path = tuple(step for step in location[1:] if step != "[key]")
+    return key_text(path)[:MAX_FIELD] or None
+
+
+def _message(problem: Mapping[str, object]) -> str:
+    """What is wrong, in words that never quote the value."""
+    context = problem.get("ctx")
+    facts: Mapping[str, object] = context if isinstance(context, Mapping) else {}
+    if problem["type"] == "json_invalid":
+        location = problem["loc"]
+        at = location[1] if isinstance(location, tuple) and len(location) > 1 else "?"
+        return f"the body is not JSON: {facts.get('error', 'syntax error')} at character {at}"
+    parts = [str(problem["msg"])]
+    if problem["type"] == "refused":
+        parts += [f"allowed: {facts['allowed']}"] if facts.get("allowed") else []
+        parts += [f"did you mean {facts['suggestion']!r}?"] if facts.get("suggestion") else []
+    return "; ".join(parts)

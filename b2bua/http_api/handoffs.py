@@ -1,0 +1,137 @@
+"""Handoffs: asking for one, its state and context, giving up on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query
+from starlette.responses import Response
+
+from b2bua.config.dialled import UNENCRYPTED
+from b2bua.control import Control, ControlError
+from b2bua.handoff.handoff import HandoffRequest
+from b2bua.http_api import answers
+from b2bua.http_api.calls import CallId
+from b2bua.http_api.documented import documented
+from b2bua.http_api.errors import Json
+from b2bua.http_api.schemas import HandoffAuth, HandoffBody
+from sip_stack.auth import Credentials
+from sip_stack.errors import LocalError
+
+HandoffId = Annotated[str, Path(max_length=128, description="`id` of the handoff.")]
+SharedId = Annotated[
+    str, Query(min_length=1, max_length=255, description="As it was given with the handoff.")
+]
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=r"^[\x21-\x7e]*$",
+        description="A text of your own, different for each handoff you mean. Sending a request again with the same "
+        "key answers with the handoff that the first one began.",
+    ),
+]
+
+_BEGIN_ERRORS = (
+    *("invalid_request", "not_available_yet", "unknown_destination", "policy_refused"),
+    *("call_not_found", "call_not_answered", "call_ended", "handoff_running"),
+)
+_OF_A_HANDOFF = ("invalid_request", "handoff_not_found")
+
+
+def handoff_routes(control: Control) -> APIRouter:
+    """The operations on handoffs."""
+    routes = APIRouter(tags=["handoffs"])
+
+    @routes.post(
+        "/v1/calls/{call_id}/handoff",
+        status_code=202,
+        responses=documented(202, answers.Handoff, "The handoff has begun.", *_BEGIN_ERRORS),
+    )
+    async def begin_handoff(
+        call_id: CallId, body: HandoffBody, idempotency_key: IdempotencyKey = ""
+    ) -> Response:
+        """Hand a live call to a human. Answers at once; `Location` is where to follow the handoff."""
+        handoff = control.hand_off(call_id, _request(control, body, idempotency_key))
+        where = {"Location": f"/v1/handoffs/{handoff.id}"}
+        return Json(handoff.as_json(), status_code=202, headers=where)
+
+    @routes.get(
+        "/v1/handoffs/{handoff_id}",
+        responses=documented(200, answers.Handoff, "The handoff.", *_OF_A_HANDOFF),
+    )
+    async def get_handoff(handoff_id: HandoffId) -> Response:
+        """One handoff: its state, its context (screen pop) and its outcome."""
+        return Json(control.handoff(handoff_id).as_json())
+
+    @routes.get(
+        "/v1/handoffs",
+        responses=documented(200, answers.Handoffs, "The handoffs, perhaps none.", "invalid_request"),
+    )
+    async def find_handoffs(shared_id: SharedId) -> Response:
+        """The handoffs that carry an id of yours, newest first."""
+        return Json({"handoffs": [handoff.as_json() for handoff in control.handoffs(shared_id)]})
+
+    @routes.delete(
+        "/v1/handoffs/{handoff_id}",
+        responses=documented(200, answers.Handoff, "The handoff, given up.", *_OF_A_HANDOFF, "handoff_final"),
+    )
+    async def cancel_handoff(handoff_id: HandoffId) -> Response:
+        """Give up on a handoff that is not connected yet; the caller stays with the assistant."""
+        return Json(control.cancel_handoff(handoff_id).as_json())
+
+    return routes
+
+
+def _request(control: Control, body: HandoffBody, idempotency_key: str) -> HandoffRequest:
+    """The body in the program's words. Raises `ControlError` 400 for parts that do not go together."""
+    _check_target(body)
+    named = body.destination
+    if named is None and body.route is None:
+        named = control.configuration.default_destination.name
+    return HandoffRequest(
+        destination=named,
+        route=body.route or (),
+        credentials=_credentials(body.auth) if body.auth else None,
+        encryption=body.encryption,
+        reason=body.reason,
+        utterance=body.utterance,
+        sip_headers=body.sip_headers,
+        data=body.data,
+        shared_id=body.shared_id,
+        ring_timeout=body.ring_timeout,
+        hold_music=body.hold_music,
+        release_assistant=body.release_assistant,
+        wait_for_silence=body.wait_for_silence,
+        asked_by="api",
+        idempotency_key=idempotency_key,
+    )
+
+
+def _check_target(body: HandoffBody) -> None:
+    if body.route is None:
+        for field, value in (("auth", body.auth), ("encryption", body.encryption)):
+            if value is not None:
+                raise _refusal("goes with route; a destination has its own", field)
+        return
+    if body.destination is not None:
+        raise _refusal("a destination or a route, not both", "route")
+    if not body.route:
+        raise _refusal("a route needs a URI", "route")
+    if body.encryption != UNENCRYPTED:
+        wanted = body.encryption or "tls/srtp, the default,"
+        message = f"{wanted} is not available yet, set {UNENCRYPTED}"
+        raise ControlError(400, "not_available_yet", message, "encryption")
+
+
+def _credentials(auth: HandoffAuth) -> Credentials:
+    try:
+        return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
+    except LocalError as error:
+        # Its text names the part and never quotes it.
+        raise _refusal(str(error), "auth") from None
+
+
+def _refusal(message: str, field: str) -> ControlError:
+    return ControlError(400, "invalid_request", message, field)

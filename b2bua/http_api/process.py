@@ -1,0 +1,62 @@
+"""The process itself: alive, ready for calls, and its configuration."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from b2bua.control import Control
+from b2bua.http_api import answers
+from b2bua.http_api.documented import documented, errors
+from b2bua.http_api.errors import Json, error_answer
+
+MAX_PROBLEMS = 100
+"""Problems of a configuration in one answer; the log has them all."""
+
+
+def process_routes(control: Control) -> APIRouter:
+    """Liveness, readiness and reload."""
+    routes = APIRouter()
+
+    @routes.get(
+        "/healthz", tags=["process"], responses=documented(200, answers.Status, "It is.", open_to_all=True)
+    )
+    async def is_alive() -> Response:
+        """Whether the process is alive and its loop turns. Needs no key."""
+        return Json({"status": "ok"})
+
+    @routes.get(
+        "/readyz",
+        tags=["process"],
+        responses=documented(200, answers.Status, "It is.", "draining", open_to_all=True),
+    )
+    async def is_ready() -> Response:
+        """Whether new calls are taken; not while draining. Needs no key."""
+        if control.draining:
+            return error_answer(503, "draining", "running calls are finished, new ones are refused")
+        return Json({"status": "ok"})
+
+    failed = errors(["configuration_error"], answers.ReloadErrorAnswer)
+
+    @routes.post(
+        "/v1/reload",
+        tags=["process"],
+        responses={**documented(200, answers.Reloaded, "The edits are in force."), **failed},
+    )
+    async def reload() -> Response:
+        """Take the edited configuration for new calls. A bad one changes nothing."""
+        result = await control.reload()
+        if result.configuration is None:
+            problems = [str(problem) for problem in result.problems[:MAX_PROBLEMS]]
+            message = f"{len(result.problems)} problems in the configuration; nothing changed"
+            return error_answer(409, "configuration_error", message, problems=problems)
+        taken = result.configuration
+        return Json(
+            {
+                "destinations": len(taken.destinations),
+                "restart_needed": list(result.restart_needed),
+                "warnings": [str(warning) for warning in taken.warnings[:MAX_PROBLEMS]],
+            }
+        )
+
+    return routes

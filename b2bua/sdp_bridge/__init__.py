@@ -1,0 +1,7 @@
+"""Between session descriptions and the media engine: the only place that knows both."""
+
+from b2bua.sdp_bridge.leg_description import Change, LegDescription, LocalOffer, Reoffer
+from b2bua.sdp_bridge.wish import Wish
+from sip_stack.sdp import Glare, StaleOffer
+
+__all__ = ["Change", "Glare", "LegDescription", "LocalOffer", "Reoffer", "StaleOffer", "Wish"]

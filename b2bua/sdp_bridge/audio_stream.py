@@ -1,0 +1,210 @@
+"""The one audio stream of a leg: finding it in a peer's description, and writing ours.
+
+RFC 3264 (which stream, which codec), RFC 3551 (static payload types), RFC 4733 (telephone-event).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from media.engine import Address, Codec, StreamParameters
+from sip_stack.sdp import (
+    WARN_FORMAT,
+    WARN_MEDIA,
+    WARN_TRANSPORT,
+    Direction,
+    Media,
+    RtpMap,
+    Session,
+    media_address,
+    not_acceptable,
+    rtcp_address,
+)
+
+PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8}
+"""Our numbers for our codecs."""
+
+TELEPHONE_EVENT = 101
+"""Payload type of telephone-event in our offers: what nearly every gateway uses."""
+
+OFFERED_PROFILE = "RTP/AVP"
+ANSWERED_PROFILES = ("RTP/AVP", "RTP/AVPF")
+"""Profiles we answer, by echoing them. RTP/AVPF permits feedback but does not demand any (RFC 4585)."""
+
+Format = tuple[int, Codec]
+"""A payload type and the codec it stands for."""
+
+_CODECS = {str(codec): codec for codec in Codec}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStream:
+    """The audio stream of a peer's description, understood."""
+
+    slot: int
+    media: Media
+    direction: Direction
+    """From the peer's side; c=0.0.0.0 and port 0 are in it already."""
+    address: Address | None
+    """None when nothing may be sent: c=0.0.0.0, port 0."""
+    codec: Codec
+    payload_type: int
+    telephone_event: int | None
+
+    @property
+    def off(self) -> bool:
+        """True when the peer switched the stream off with port 0."""
+        return not self.media.port
+
+    @property
+    def format(self) -> Format:
+        """The codec and its number."""
+        return self.payload_type, self.codec
+
+
+class StreamReader:
+    """Reads peers' descriptions for a leg with these codecs and this address family."""
+
+    def __init__(self, codecs: Sequence[Codec], *, ipv6: bool) -> None:
+        self._codecs = tuple(codecs)
+        self._ipv6 = ipv6
+
+    def find(self, remote: Session, profiles: Iterable[str], slots: int | None = None) -> AudioStream:
+        """The first audio section we can carry. Raises `RemoteError`, 400 or 488.
+
+        `slots` is how many sections an answer may have; what a broken peer adds belongs to no section of ours.
+        """
+        return self._choose(remote, list(enumerate(remote.media))[:slots], profiles, None)
+
+    def follow(self, remote: Session, before: AudioStream) -> AudioStream:
+        """The section we carry already, as it stands now: in a re-offer, or in the answer to one of ours.
+
+        The codec in use is kept while the peer has it. Raises `RemoteError`, 400 or 488.
+        """
+        if before.slot >= len(remote.media):
+            raise not_acceptable(WARN_MEDIA, "A media section is missing")
+        media = remote.media[before.slot]
+        if not media.port and media.kind.lower() == "audio":
+            # What else a section says that is off means nothing; it comes back under the profile it had.
+            off = replace(media, protocol=before.media.protocol)
+            return replace(before, media=off, direction=Direction.INACTIVE, address=None)
+        return self._choose(remote, [(before.slot, media)], (before.media.protocol.upper(),), before)
+
+    def _choose(
+        self,
+        remote: Session,
+        sections: list[tuple[int, Media]],
+        profiles: Iterable[str],
+        before: AudioStream | None,
+    ) -> AudioStream:
+        audio = [(slot, media) for slot, media in sections if media.kind.lower() == "audio" and media.port]
+        if not audio:
+            raise not_acceptable(WARN_MEDIA, "No audio stream")
+        carried = [(slot, media) for slot, media in audio if media.protocol.upper() in profiles]
+        if not carried:
+            raise not_acceptable(WARN_TRANSPORT, "Only plain RTP/AVP audio is available")
+        for slot, media in carried:
+            if stream := self._read(remote, slot, media, before):
+                return stream
+        raise not_acceptable(WARN_FORMAT, "No codec in common")
+
+    def _read(
+        self, remote: Session, slot: int, media: Media, before: AudioStream | None
+    ) -> AudioStream | None:
+        """What a section says, None when it has no codec for us."""
+        maps = media.rtpmaps()
+        formats = [(number, codec) for number, codec in _formats(maps) if codec in self._codecs]
+        if not formats:
+            return None
+        payload_type, codec = formats[0]
+        if before is not None:
+            same_codec = [each for each in formats if each[1] is before.codec]
+            payload_type, codec = before.format if before.format in formats else (same_codec or formats)[0]
+        address = media_address(remote, media, ipv6=self._ipv6)
+        said = remote.direction_of(media)
+        direction = Direction.of(sends=said.sends, receives=said.receives and address is not None)
+        return AudioStream(slot, media, direction, address, codec, payload_type, _telephone_event(maps))
+
+
+def _formats(maps: dict[int, RtpMap]) -> list[Format]:
+    """The codecs an engine could understand, in the order of the m-line."""
+    return [
+        (number, codec)
+        for number, rtpmap in maps.items()
+        if rtpmap.clock_rate == 8000
+        and rtpmap.channels == 1
+        and (codec := _CODECS.get(rtpmap.encoding.upper())) is not None
+    ]
+
+
+def _telephone_event(maps: dict[int, RtpMap]) -> int | None:
+    """Payload type of the events that run on our codecs' clock; others cannot be mapped (RFC 4733 2.1)."""
+    for payload_type, rtpmap in maps.items():
+        if rtpmap.encoding.lower() == "telephone-event" and rtpmap.clock_rate == 8000:
+            return payload_type
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class OurSections:
+    """The media sections of a description of ours: one audio section, the others refused."""
+
+    sections: tuple[Media, ...]
+    slot: int
+    direction: Direction
+    """Of the audio, from our side."""
+    telephone_event: int | None
+    """Our number for it."""
+
+    def turned_to(self, direction: Direction) -> OurSections:
+        """The same with another direction and nothing else changed."""
+        audio = self.sections[self.slot]
+        kept = [each for each in audio.attributes if each != (str(self.direction), None)]
+        return self._with(replace(audio, attributes=(*kept, (str(direction), None))), direction)
+
+    def with_audio(self, audio: Media, direction: Direction, telephone_event: int | None) -> OurSections:
+        """The same with another audio section."""
+        return replace(self._with(audio, direction), telephone_event=telephone_event)
+
+    def _with(self, audio: Media, direction: Direction) -> OurSections:
+        sections = (*self.sections[: self.slot], audio, *self.sections[self.slot + 1 :])
+        return replace(self, sections=sections, direction=direction)
+
+
+def audio_section(
+    port: int,
+    profile: str,
+    formats: Sequence[Format],
+    telephone_event: int | None,
+    ptime: int,
+    direction: Direction,
+) -> Media:
+    """Our audio section. rtpmap lines are written for static payload types too: some phones want them."""
+    numbers = [str(number) for number, _ in formats]
+    attributes: list[tuple[str, str | None]] = [
+        ("rtpmap", f"{number} {codec}/8000") for number, codec in formats
+    ]
+    if telephone_event is not None:
+        numbers.append(str(telephone_event))
+        attributes.append(("rtpmap", f"{telephone_event} telephone-event/8000"))
+        attributes.append(("fmtp", f"{telephone_event} 0-15"))
+    attributes.append(("ptime", str(ptime)))
+    attributes.append((str(direction), None))
+    return Media("audio", port, profile, tuple(numbers), attributes=tuple(attributes))
+
+
+def stream_parameters(stream: AudioStream, ours: Direction, our_event: int | None = None) -> StreamParameters:
+    """What the engine must know. `ours` is our direction; `our_event` the number of telephone-event in our offer,
+    None when they made the offer and their number goes both ways."""
+    address, event = stream.address, stream.telephone_event
+    return StreamParameters(
+        remote=address,
+        remote_rtcp=rtcp_address(stream.media, address) if address is not None else None,
+        codec=stream.codec,
+        payload_type=stream.payload_type,
+        telephone_event=event,
+        send=ours.sends and stream.direction.receives and address is not None,
+        receive=ours.receives and stream.direction.sends,
+        receive_telephone_event=our_event if event is not None and event != our_event else None,
+    )

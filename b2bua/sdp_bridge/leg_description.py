@@ -1,0 +1,317 @@
+"""Both descriptions of one leg, ours and its peer's, through every offer and answer.
+
+Media is anchored here, so every leg negotiates on its own (RFC 3264): our address and port, our o= line, one audio
+stream with the configured codecs, telephone-event beside it (RFC 4733). What the other side of the bridge wants enters
+as one `Wish`, and what this peer wants comes out as another: hold crosses, codecs and addresses do not.
+
+Not here: SRTP (RTP/SAVP is refused), rtcp-mux, ICE, video. Nothing here sends or opens anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+
+from b2bua.sdp_bridge.audio_stream import (
+    ANSWERED_PROFILES,
+    OFFERED_PROFILE,
+    PAYLOAD_TYPES,
+    TELEPHONE_EVENT,
+    AudioStream,
+    OurSections,
+    StreamReader,
+    audio_section,
+    stream_parameters,
+)
+from b2bua.sdp_bridge.wish import Wish
+from media.engine import Address, Codec, StreamParameters
+from sip_stack.errors import LocalError
+from sip_stack.sdp import (
+    WARN_OTHER,
+    BodyRole,
+    Direction,
+    LocalDescription,
+    Negotiation,
+    OfferToken,
+    Session,
+    State,
+    body_role,
+    check_slots,
+    common,
+    not_acceptable,
+    parse,
+    refuse,
+    turned,
+)
+
+DEFAULT_PTIME = 20
+"""Milliseconds of audio per packet when nobody asks for anything else (RFC 3551 section 4.2)."""
+
+
+class Change(Flag):
+    """What a re-offer changed in a stream."""
+
+    NOTHING = 0
+    DIRECTION = auto()
+    CONNECTION = auto()
+    PORT = auto()
+    CODEC = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOffer:
+    """An offer of ours, while it is open: what to send, and what an answer to it refers to."""
+
+    token: OfferToken
+    body: bytes
+    ours: OurSections
+    first: bool
+    """True when there was nothing agreed before: several previews may answer it, the last one holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reoffer:
+    """A re-offer of the peer that was followed: our answer, and what it changed."""
+
+    change: Change
+    answer: bytes
+
+
+class LegDescription:
+    """What one leg says, hears and agreed to.
+
+    `address` is what peers are told: the advertised host and the leg's RTP port. `codecs` is what we take, in
+    order of preference. `session_id` is a number below 2**63 that no other leg has. Bad SDP raises
+    `RemoteError` (400 malformed, 488 with a Warning when we cannot take part) and leaves everything as it
+    was; calls out of turn raise `LocalError`, `Glare` and `StaleOffer` among them.
+    """
+
+    def __init__(
+        self, *, address: Address, codecs: Sequence[Codec], session_id: int, ptime: int = DEFAULT_PTIME
+    ) -> None:
+        if not codecs:
+            raise LocalError("a leg needs a codec")
+        self._local = LocalDescription(address, session_id)
+        self._codecs = tuple(codecs)
+        self._ptime = ptime
+        self._reader = StreamReader(self._codecs, ipv6=":" in address[0])
+        self._negotiation = Negotiation()
+        self._first_offer: tuple[OfferToken, Session] | None = None
+        self._ours: OurSections | None = None
+        self._stream: AudioStream | None = None
+        self._intent = self._told = self._wish = Direction.SENDRECV
+        self._refused: Direction | None = None
+        self.parameters: StreamParameters | None = None
+        """What is agreed, for `MediaLeg.set_remote`; None before there is anything."""
+        self.body = b""
+        """Our description in force, empty before the first."""
+
+    @property
+    def remote_ptime(self) -> int | None:
+        """Milliseconds per packet the peer asked for."""
+        return self._stream.media.ptime() if self._stream else None
+
+    @property
+    def wish(self) -> Wish:
+        """What the peer wants by its own will: what our own hold makes it say is not counted."""
+        return Wish(sends=self._wish.sends, hears=self._wish.receives)
+
+    def permit(self, other: Wish) -> None:
+        """What the other side of the bridge wants is what this leg offers and answers from now on."""
+        intent = Direction.of(sends=other.sends, receives=other.hears)
+        if intent is not self._intent:
+            self._intent, self._refused = intent, None
+
+    @property
+    def must_tell(self) -> bool:
+        """True when the peer does not know what `permit` said, and an offer may be made to tell it."""
+        settled = self._stream is not None and self._negotiation.state is State.STABLE
+        return settled and not self._is_off() and self._intent not in (self._told, self._refused)
+
+    # Offers of ours
+
+    def make_offer(self) -> LocalOffer:
+        """Our first offer: every codec, in order. For our INVITE, or for the 2xx to one without an offer."""
+        if self._stream is not None:
+            raise LocalError("the leg has agreed on something already")
+        formats = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs]
+        audio = audio_section(
+            self._local.port, OFFERED_PROFILE, formats, TELEPHONE_EVENT, self._ptime, self._intent
+        )
+        return self._open(OurSections((audio,), 0, self._intent, TELEPHONE_EVENT))
+
+    def make_reoffer(self) -> LocalOffer:
+        """What is in force with the direction that `permit` asks for: the least an offer can change."""
+        ours, _ = self._agreed()
+        if self._is_off():
+            raise LocalError("the peer switched the stream off")
+        return self._open(ours.turned_to(self._intent))
+
+    def make_full_reoffer(self) -> LocalOffer:
+        """For a re-INVITE without an offer: what is in force, every other codec of ours behind it.
+
+        It says what we want and not what their hold made of it, so that the peer may resume by it (RFC 3261
+        section 14.2, RFC 6337 section 5.2.5).
+        """
+        ours, stream = self._agreed()
+        others = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs if codec is not stream.codec]
+        formats = [stream.format, *(each for each in others if each[0] != stream.payload_type)]
+        event = ours.telephone_event
+        if event is None and stream.payload_type != TELEPHONE_EVENT:
+            event = TELEPHONE_EVENT
+        ptime = stream.media.ptime() or self._ptime
+        audio = audio_section(self._local.port, stream.media.protocol, formats, event, ptime, self._intent)
+        return self._open(ours.with_audio(audio, self._intent, event))
+
+    def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
+        """An offer came to nothing; what was in force still is. `heard`: the peer knows what we wanted, and
+        refused; it is not asked again until `permit` says something else. Raises `StaleOffer`."""
+        self._negotiation.withdraw(offer.token)
+        if heard:
+            self._refused = offer.ours.direction
+
+    def receive_response(self, offer: LocalOffer, status: int, body: bytes | None) -> None:
+        """Takes what a 1xx or 2xx to our INVITE says about our offer.
+
+        A 1xx is a preview, which the 2xx may correct: it may come from another phone. A 2xx without a
+        description confirms the preview. Raises `RemoteError` for what cannot be used, and for a 2xx when
+        there is nothing at all.
+        """
+        self._negotiation.check(offer.token)
+        role = body_role("INVITE", status, False, self._negotiation.state)
+        if role is BodyRole.ANSWER:
+            self._answered(offer, body)
+        elif role is BodyRole.PREVIEW and body:
+            self._read_answer(offer, body)
+
+    def receive_acknowledgement(self, offer: LocalOffer, body: bytes | None) -> None:
+        """Takes the answer in the ACK to our offer in a 2xx. Raises `RemoteError` when missing or unusable."""
+        self._negotiation.check(offer.token)
+        if body_role("ACK", None, True, self._negotiation.state) is BodyRole.ANSWER:
+            self._answered(offer, body)
+
+    # Offers of theirs
+
+    def receive_offer(self, body: bytes) -> None:
+        """Reads the peer's first offer and chooses its first codec that is also ours."""
+        if self._stream is not None:
+            raise LocalError("the leg has agreed on something already")
+        remote = parse(body)
+        stream = self._reader.find(remote, ANSWERED_PROFILES)
+        self._first_offer = self._negotiation.offer_remotely(), remote
+        self._stream = stream
+        self._wish = stream.direction
+        self.parameters = stream_parameters(stream, self._permitted(stream))
+
+    def preview_answer(self) -> bytes:
+        """The answer to `receive_offer` for a provisional response, which may get lost; it stays as it is."""
+        if self._first_offer is None or self._stream is None:
+            raise LocalError("there is no offer to answer")
+        if not self.body:
+            self._take(self._answer(self._first_offer[1], self._stream), self._stream)
+        return self.body
+
+    def make_answer(self) -> bytes:
+        """The answer to `receive_offer` for the 2xx: what was previewed, to the octet (RFC 3261 section 13.2.1)."""
+        body = self.preview_answer()
+        if self._first_offer is not None:
+            self._negotiation.settle(self._first_offer[0])
+            self._first_offer = None
+        return body
+
+    def receive_reoffer(self, body: bytes) -> Reoffer:
+        """Reads an offer of the peer in a running session and answers it at once.
+
+        Followed: another direction, address, port or codec of ours; port 0 (the stream is off, and may come back); new
+        media beside the audio, refused one by one. 488 and nothing changes: no codec in common, another profile,
+        another kind of media in place of the audio. Raises `Glare` while an offer is open.
+        """
+        ours, before = self._agreed()
+        remote = parse(body)
+        check_slots(ours.sections, remote, before.slot)
+        stream = self._reader.follow(remote, before)
+        token = self._negotiation.offer_remotely()
+        self._wish = Direction.of(
+            # No word about what we do not permit anyway is no wish: a phone on hold says recvonly of itself.
+            sends=stream.direction.sends or (self._wish.sends and not self._told.receives),
+            receives=stream.direction.receives or (self._wish.receives and not self._told.sends),
+        )
+        self._take(self._answer(remote, stream), stream)
+        self._negotiation.settle(token)
+        return Reoffer(_change(before, stream), self.body)
+
+    # How it is done
+
+    def _open(self, ours: OurSections) -> LocalOffer:
+        token = self._negotiation.offer_locally()
+        return LocalOffer(token, self._local.say(ours.sections), ours, first=self._stream is None)
+
+    def _answered(self, offer: LocalOffer, body: bytes | None) -> None:
+        if body:
+            self._read_answer(offer, body)
+        elif self._ours is not offer.ours:  # not even previewed
+            raise not_acceptable(WARN_OTHER, "No session description in the answer")
+        self._negotiation.settle(offer.token)
+
+    def _read_answer(self, offer: LocalOffer, body: bytes) -> None:
+        """Put an answer in force; nothing changes when it is unusable."""
+        remote = parse(body)
+        if offer.first or self._stream is None:
+            stream = self._reader.find(remote, (OFFERED_PROFILE,), len(offer.ours.sections))
+        else:
+            stream = self._reader.follow(remote, self._stream)
+        ours = offer.ours
+        self._stream, self._ours, self.body = stream, ours, offer.body
+        self._told = ours.direction
+        if ours.direction is Direction.SENDRECV:  # Else the answer is what our hold made of their wish.
+            self._wish = stream.direction
+        self.parameters = stream_parameters(stream, ours.direction, ours.telephone_event)
+
+    def _permitted(self, stream: AudioStream) -> Direction:
+        """Our direction in an answer: what they want and the other side of the bridge does (section 6.1)."""
+        return common(turned(stream.direction), self._intent)
+
+    def _answer(self, remote: Session, stream: AudioStream) -> OurSections:
+        """Our media sections: one for each of theirs, in their order (RFC 3264 section 6)."""
+        direction = self._permitted(stream)
+        sections = [refuse(media) for media in remote.media]
+        if not stream.off:
+            sections[stream.slot] = audio_section(
+                self._local.port,
+                stream.media.protocol,
+                [stream.format],
+                stream.telephone_event,
+                stream.media.ptime() or self._ptime,
+                direction,
+            )
+        return OurSections(tuple(sections), stream.slot, direction, stream.telephone_event)
+
+    def _take(self, ours: OurSections, stream: AudioStream) -> None:
+        """Put an answer of ours in force, with the offer it is for."""
+        self._ours, self._stream = ours, stream
+        self.body = self._local.say(ours.sections)
+        self._told = self._intent
+        self.parameters = stream_parameters(stream, ours.direction)
+
+    def _agreed(self) -> tuple[OurSections, AudioStream]:
+        if self._ours is None or self._stream is None:
+            raise LocalError("there is no session to change yet")
+        return self._ours, self._stream
+
+    def _is_off(self) -> bool:
+        """True while their offer with port 0 is in force: only they can switch the stream on again."""
+        return self._ours is not None and not self._ours.sections[self._ours.slot].port
+
+
+def _change(before: AudioStream, now: AudioStream) -> Change:
+    change = Change.NOTHING
+    if before.direction is not now.direction:
+        change |= Change.DIRECTION
+    if (before.address and before.address[0]) != (now.address and now.address[0]):
+        change |= Change.CONNECTION
+    if before.media.port != now.media.port:
+        change |= Change.PORT
+    if before.format != now.format:
+        change |= Change.CODEC
+    return change

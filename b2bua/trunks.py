@@ -1,0 +1,102 @@
+"""Who calls: the trunk that an INVITE comes from, by its source address, by its credentials, or by both.
+
+A trunk with addresses is whoever sends from there; with `auth` as well, that sender must also show the credentials. A
+trunk with `auth` alone is whoever shows them, from any address that is no other trunk's. What fails tells nothing but
+that it failed: the answer to a wrong name, a wrong password and none at all is the same challenge.
+
+Only INVITEs that begin a call are asked. ACK and CANCEL cannot be (RFC 3261 section 22.1), and requests within a call
+come from whom we gave our tag.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from b2bua.admission import Doorkeeper
+from b2bua.admission.doorkeeper import FORBIDDEN
+from b2bua.telemetry.logs import OncePerInterval, get_logger
+from sip_stack.aio.tokens import TokenSource
+from sip_stack.auth.server import DigestServer
+from sip_stack.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from b2bua.config import Configuration, Trunk
+    from sip_stack.message import Request
+
+
+class Trunks:
+    """Answers who is calling. `configuration` may be replaced at any time."""
+
+    def __init__(self, configuration: Configuration, clock: Callable[[], float]) -> None:
+        self.doorkeeper = Doorkeeper(configuration, clock, self._challenge_stranger)
+        self._secret = secrets.token_bytes(32)
+        self._token = TokenSource()
+        self._configuration = configuration
+        self._server = self._make_server()
+        self._log = get_logger()
+        self._once = OncePerInterval(60.0, clock)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it goes by, and its doorkeeper."""
+        return self._configuration
+
+    @configuration.setter
+    def configuration(self, configuration: Configuration) -> None:
+        realm = self._configuration.sip.realm
+        self._configuration = self.doorkeeper.configuration = configuration
+        if configuration.sip.realm != realm:
+            self._server = self._make_server()
+
+    def identify(self, request: Request, source: str, now: float) -> Trunk | Refusal:
+        """The trunk that sends this INVITE, or what to answer to it."""
+        trunk = self._configuration.trunk_for(source)
+        if trunk is not None and (trunk.accept is None or trunk.accept.auth is None):
+            return trunk
+        logins = self._configuration.logins if trunk is None else _login_of(trunk)
+        if not logins:
+            return FORBIDDEN
+        verdict = self._server.verify(request, now, lambda name: _password(logins, name))
+        if verdict.result == "accepted" and verdict.username is not None:
+            caller = logins[verdict.username]
+            self.doorkeeper.logged_in(source, caller, now)
+            return caller
+        if verdict.result == "refused":
+            self._note_failure(request, source, now)
+        return self._challenge(now, stale=verdict.result == "stale")
+
+    def _challenge(self, now: float, *, stale: bool = False) -> Refusal:
+        self.doorkeeper.counters.challenged += 1
+        return Refusal(self._server.status, headers=tuple(self._server.challenges(now, stale=stale)))
+
+    def _challenge_stranger(self, now: float) -> Refusal:
+        return replace(self._challenge(now), stateless=True)
+
+    def _make_server(self) -> DigestServer:
+        return DigestServer(self._configuration.sip.realm, secret=self._secret, token=self._token)
+
+    def _note_failure(self, request: Request, source: str, now: float) -> None:
+        self.doorkeeper.failed_login(source, now)
+        if (held := self._once.allow(source)) is not None:
+            # The name is not logged: it may be a password in the wrong field.
+            self._log.warning(
+                "authentication_failed",
+                source=source,
+                user_agent=request.headers.get("User-Agent"),
+                held=held,
+            )
+
+
+def _login_of(trunk: Trunk) -> Mapping[str, Trunk]:
+    auth = trunk.accept.auth if trunk.accept is not None else None
+    return {auth.username: trunk} if auth is not None else {}
+
+
+def _password(logins: Mapping[str, Trunk], username: str) -> str | None:
+    trunk = logins.get(username)
+    auth = trunk.accept.auth if trunk is not None and trunk.accept is not None else None
+    return auth.password.get_secret_value() if auth is not None else None

@@ -1,0 +1,258 @@
+"""One TCP connection that carries SIP, and the bounds that all of them share.
+
+RFC 3261 sections 18.2 and 18.3, RFC 5626 section 3.5.1. A connection is an asyncio protocol, so that TLS can be put
+under it. It ends for a stream that cannot be framed, for a message that does not get complete in time, for
+silence when nobody needs it any more, and for a peer that does not read what we send; each is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+from sip_stack.aio.network import Receiver
+from sip_stack.errors import TransportError
+from sip_stack.message.framing import PING, FramingError, StreamFramer
+from sip_stack.transport import Flow
+
+PONG = b"\r\n"
+READ_SIZE = 65536
+"""Octets taken per wake-up and connection, so that timers and other peers get their turn under load."""
+UNREAD_SECONDS = 30
+"""How long the kernel waits for the peer to take what we sent before the connection counts as dead."""
+
+Cause = Literal["closed", "framing", "slow", "idle", "overflow", "refused", "shutdown"]
+"""Why a connection ended; "closed": the peer or the network did it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds of the connections of one stack; durations are seconds."""
+
+    total: int = 10_000
+    """Accepted connections at once."""
+    per_source: int = 4_000
+    """Accepted connections at once from one IP address. Some peers open one for each call."""
+    queued: int = 1_048_576
+    """Octets that wait for a peer to take them."""
+    connect_timeout: float = 3.0
+    """For a connection of ours to be established."""
+    message_timeout: float = 10.0
+    """From the first octet of a message to its last, and from accepting a connection to its first message."""
+    idle_timeout: float = 300.0
+    """Without any octet either way, on a connection that no call or request needs."""
+
+
+class ConnectionCounters:
+    """What the connections of one stack saw since its start."""
+
+    __slots__ = ("accepted", "connect_failures", "connected", "ended", "pings", "rejected")
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        """Connections taken in."""
+        self.rejected = 0
+        """Connections closed at once because there were too many, in all or from their source."""
+        self.connected = 0
+        """Connections of ours that were established."""
+        self.connect_failures = 0
+        """Connections of ours that were refused or took too long."""
+        self.ended: Counter[Cause] = Counter()
+        """Established connections that are over, by cause."""
+        self.pings = 0
+        """Keep-alives answered."""
+
+
+class Connections:
+    """What all connections of a stack share: bounds, counters, numbers."""
+
+    __slots__ = ("_numbers", "_per_source", "counters", "limits")
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self.counters = ConnectionCounters()
+        self._per_source: Counter[str] = Counter()
+        self._numbers = count(1)
+
+    def admit(self, source: str) -> int:
+        """The number of a new connection from `source`; 0 when there are too many. `leave` takes it back."""
+        per_source = self._per_source
+        if per_source[source] >= self.limits.per_source or per_source.total() >= self.limits.total:
+            self.counters.rejected += 1
+            return 0
+        per_source[source] += 1
+        self.counters.accepted += 1
+        return next(self._numbers)
+
+    def leave(self, source: str) -> None:
+        """An admitted connection is over."""
+        self._per_source[source] -= 1
+        if not self._per_source[source]:
+            del self._per_source[source]
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection, from before it is established until it is over. Its owner hears the end once, in `on_end`.
+
+    What is sent before the connection is established waits for it.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_framer",
+        "_heard_at",
+        "_loop",
+        "_message_since",
+        "_on_end",
+        "_receiver",
+        "_shared",
+        "_transport",
+        "_waiting",
+        "_waiting_size",
+        "flow",
+        "is_over",
+    )
+
+    def __init__(
+        self,
+        flow: Flow,
+        receiver: Receiver,
+        shared: Connections,
+        buffer: memoryview,
+        on_end: Callable[[Connection, str], None],
+    ) -> None:
+        """`buffer` is where the kernel writes to; connections of one loop may share it."""
+        self.flow = flow
+        self._receiver = receiver
+        self._shared = shared
+        self._buffer = buffer
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._framer = StreamFramer()
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._heard_at = self._loop.time()
+        # An accepted connection owes us a first message; one that we made owes nothing.
+        self._message_since = self._heard_at if flow.connection else None
+        self.is_over = False
+        """Nothing more will be sent or received."""
+
+    def send(self, data: bytes) -> None:
+        """Send now, or when the connection is there. Raises TransportError when it is over or too much waits."""
+        transport = self._transport
+        if self.is_over or (transport is not None and transport.is_closing()):
+            raise TransportError("the connection is closed")
+        queued = self._waiting_size if transport is None else transport.get_write_buffer_size()
+        if queued + len(data) > self._shared.limits.queued:
+            self.end("overflow", "the peer does not read")
+            raise TransportError("the peer does not read")
+        if transport is None:
+            self._waiting.append(data)
+            self._waiting_size += len(data)
+        else:
+            self._heard_at = self._loop.time()
+            transport.write(data)
+
+    def end(self, cause: Cause, reason: str, *, after_sending: bool = False) -> None:
+        """Close the connection; with `after_sending` what waits is sent before."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self._waiting.clear()
+        if self._transport is not None:
+            self._shared.counters.ended[cause] += 1
+            if after_sending:
+                self._transport.close()
+            else:
+                self._transport.abort()
+        self._on_end(self, reason)
+
+    def look(self, now: float) -> None:
+        """Called every second or so: end what takes too long."""
+        limits = self._shared.limits
+        if self._message_since is not None:
+            if now - self._message_since > limits.message_timeout:
+                self.end("slow", "a message did not get complete")
+        elif now - self._heard_at > limits.idle_timeout and not self._receiver.needs(self.flow):
+            self.end("idle", "idle", after_sending=True)
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Established: send what waits."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self.is_over:
+            transport.abort()
+            return
+        _notice_dead_peers(transport.get_extra_info("socket"))
+        self._heard_at = self._loop.time()
+        waiting, self._waiting, self._waiting_size = self._waiting, [], 0
+        if waiting:
+            transport.write(b"".join(waiting))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to receive to."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Octets were received."""
+        if self.is_over:
+            return
+        now = self._heard_at = self._loop.time()
+        fault: FramingError | None = None
+        whole = False
+        try:
+            for item in self._framer.feed(bytes(self._buffer[:nbytes])):
+                whole = True
+                self._take(item)
+        except FramingError as error:
+            fault = error
+            if error.head:
+                self._receiver.received(error.head, self.flow, error)
+        if not self._framer.is_inside_message:
+            # A connection that was only accepted still owes its first message.
+            self._message_since = None if whole else self._message_since
+        elif whole or self._message_since is None:
+            self._message_since = now
+        self._receiver.flush()
+        if fault is not None:
+            self.end("framing", fault.reason, after_sending=True)
+
+    def eof_received(self) -> None:
+        """The peer will send no more; what we have for it goes out before the connection closes."""
+        self.end("closed", "closed by the peer", after_sending=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer closed it, or the network did."""
+        self.end("closed", str(exc) if exc is not None else "closed by the peer")
+        self._transport = None
+
+    def _take(self, item: bytes) -> None:
+        if item is not PING:
+            self._receiver.received(item, self.flow)
+            return
+        self._shared.counters.pings += 1
+        with suppress(TransportError):
+            self.send(PONG)
+
+
+def _notice_dead_peers(sock: socket.socket) -> None:
+    """Let the kernel end a connection whose peer vanished; calls may keep it open for hours."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, 60),
+        (socket.TCP_KEEPINTVL, 15),
+        (socket.TCP_KEEPCNT, 4),
+        (socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000),
+    ):
+        # A connection that is broken already is told to us in a moment.
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

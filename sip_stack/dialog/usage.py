@@ -1,0 +1,165 @@
+"""What an INVITE usage holds, and the tools both its sides and all its phases use.
+
+RFC 3261 sections 12.2.1 (requests), 13.2.2.4 (ACK to a 2xx). Which request may be sent when is decided in `session.py`,
+`uac.py` and `uas.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from zlib import crc32
+
+from sip_stack.auth import Credentials, DigestClient
+from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, via
+from sip_stack.dialog.dialog import TARGET_REFRESH, Dialog
+from sip_stack.errors import LocalError
+from sip_stack.message import Request, Response
+from sip_stack.transaction import ClientTransaction, Timer, TimerOwner
+from sip_stack.transport import Flow, Transmit
+
+
+class SessionState(StrEnum):
+    """Where an INVITE usage is."""
+
+    EARLY = "early"
+    """The INVITE has no final response yet."""
+    CONFIRMED = "confirmed"
+    ENDING = "ending"
+    """Our BYE or CANCEL is on its way, or waits until it may be sent."""
+    ENDED = "ended"
+
+
+class InviteUsage:
+    """One INVITE and the dialog it makes."""
+
+    __slots__ = (
+        "_source",
+        "_timer",
+        "call_id",
+        "contact_user",
+        "core",
+        "credentials",
+        "dialog",
+        "digest",
+        "flow",
+        "invite",
+        "local_tag",
+        "owner",
+        "remote_tag",
+        "state",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        invite: Request,
+        flow: Flow,
+        local_tag: str,
+        contact_user: str,
+        credentials: Credentials | None,
+        owner: object | None,
+    ) -> None:
+        self.core = core
+        self.owner = owner
+        """Free for the user."""
+        self.credentials = credentials
+        """What answers challenges to our requests in this session; may be set at any time before one."""
+        self.invite = invite
+        """The INVITE: as received, or as last sent."""
+        self.call_id = invite.call_id
+        self.local_tag = local_tag
+        self.remote_tag: str | None = None
+        self.contact_user = contact_user
+        """The user part of our Contact."""
+        self.state = SessionState.EARLY
+        self.flow = flow
+        """Where the requests of the dialog go."""
+        self.dialog: Dialog | None = None
+        self.digest: DigestClient | None = None
+        self._source = flow
+        self._timer: Timer[TimerOwner] | None = None
+        core.hold(flow)
+
+    @property
+    def remote_contact(self) -> str | None:
+        """The URI that requests of the dialog are for; None before the dialog exists."""
+        return None if self.dialog is None else self.dialog.remote_target
+
+    @property
+    def contact(self) -> str:
+        """Our Contact in this dialog."""
+        return contact(self.flow, self.contact_user)
+
+    def choose_flow(self) -> None:
+        """Find the flow for the dialog's next hop; the flow the session was set up on is the fallback."""
+        if self.dialog is not None:
+            self.core.release(self.flow)
+            self.flow = self.core.flow_toward(self.dialog.next_hop, self._source)
+            self.core.hold(self.flow)
+
+    def keep_flow_alive(self) -> None:
+        """Before a request is sent: choose the flow anew when the connection that it was is gone."""
+        if self.flow.reliable and not self.core.is_connected(self.flow):
+            self.choose_flow()
+
+    def acknowledge(self, transaction: ClientTransaction, invite: Request, response: Response) -> None:
+        """Send the ACK to a 2xx, and leave it with the transaction for the repetitions."""
+        dialog = self.dialog
+        if dialog is None:
+            return
+        self.keep_flow_alive()
+        ack = dialog.request(
+            "ACK",
+            via=via(self.flow, self.core.branch()),
+            headers=(*authorization_of(invite), *self.core.user_agent_headers),
+            cseq=invite.cseq.number,
+        )
+        transmit = Transmit(ack.encode(), self.flow)
+        transaction.acknowledgements = {response.to.tag or "": transmit}
+        transaction.credentials = authorization_of(invite)
+        self.core.output.append(transmit)
+
+    def build(
+        self, method: str, branch: str, headers: HeaderLines, body: bytes, content_type: str
+    ) -> Request:
+        """The next request of the dialog, CSeq raised."""
+        if self.dialog is None:
+            raise LocalError(f"{method} needs a dialog")
+        return self.dialog.request(
+            method,
+            via=via(self.flow, branch),
+            contact=self.contact if method in TARGET_REFRESH else "",
+            headers=(*self.core.user_agent_headers, *headers),
+            body=body,
+            content_type=content_type,
+        )
+
+    def refresh_target(self, message: Request | Response) -> None:
+        """Take over the Contact of a target refresh request or of its 2xx."""
+        if self.dialog is not None and self.dialog.refresh_target(message):
+            self.choose_flow()
+
+    def on_timer(self, kind: str, now: float) -> None:
+        """The usage's timer is over."""
+        raise NotImplementedError
+
+    @property
+    def waiting(self) -> bool:
+        """True while the usage's timer runs."""
+        return self._timer is not None
+
+    def start_timer(self, now: float, duration: float, kind: str) -> None:
+        """Start the session's timer, in place of the one before: a session waits for one thing at a time."""
+        self.stop_timer()
+        self._timer = self.core.timers.start(now, duration, self, kind)
+
+    def stop_timer(self) -> None:
+        """Stop the session's timer."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def draw(self, values: int) -> int:
+        """A number below `values`, from the endpoint's source of unguessable text."""
+        return crc32(self.core.token().encode()) % values

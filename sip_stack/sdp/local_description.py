@@ -1,0 +1,35 @@
+"""Our own descriptions on one leg: who says them (o=) and how often they changed.
+
+RFC 3264 section 8, RFC 8866 section 5.2. What stands in them is decided in `b2bua/sdp_bridge`.
+"""
+
+from __future__ import annotations
+
+from sip_stack.sdp.addresses import Address
+from sip_stack.sdp.model import Connection, Media, Origin, Session
+
+
+class LocalDescription:
+    """What we say on one leg, under one o= identity.
+
+    The session id is the leg's for life; the version rises by one when, and only when, the text is not the one said
+    last (RFC 3264 section 8), so that repeating a description is a refresh and not a change. What was said and
+    refused counts as said: no two texts ever share a version.
+    """
+
+    def __init__(self, address: Address, session_id: int) -> None:
+        self.host, self.port = address
+        self._address_type = "IP6" if ":" in self.host else "IP4"
+        self._session_id = str(session_id)
+        self._version = 0
+        self._media: tuple[Media, ...] = ()
+        self._body = b""
+
+    def say(self, media: tuple[Media, ...]) -> bytes:
+        """The description with these media sections: the octets said last when they are the same."""
+        if media != self._media or not self._body:
+            self._version += 1
+            self._media = media
+            origin = Origin("-", self._session_id, str(self._version), self._address_type, self.host)
+            self._body = Session(origin, Connection(self._address_type, self.host), media).encode()
+        return self._body

@@ -1,0 +1,116 @@
+"""Calls through the B2BUA over IPv6, and between IPv4 and IPv6: SIP on both transports, and the sound with it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from sip_stack.aio.network import Listen
+from sip_stack.events import Acknowledged, Answered, Ended, InviteReceived
+from sip_stack.message import Message, SipUri
+from tests.support.b2bua_process import B2bua
+from tests.support.rtp_peer import Packet
+from tests.support.tcp_stack import Party, party, run
+
+
+class Ear:
+    """An audio port."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.bind((host, 0))
+        self._socket.setblocking(False)
+
+    @property
+    def description(self) -> bytes:
+        """It as an offer or answer."""
+        version = "IP6" if ":" in self.host else "IP4"
+        port = self._socket.getsockname()[1]
+        return (
+            f"v=0\r\no=- 1 1 IN {version} {self.host}\r\ns=-\r\nc=IN {version} {self.host}\r\nt=0 0\r\n"
+            f"m=audio {port} RTP/AVP 0\r\n"
+        ).encode()
+
+    def say(self, number: int, far_end: Message) -> None:
+        """Send one packet to where a description says."""
+        lines = far_end.body.decode().splitlines()
+        (connection,) = {line for line in lines if line.startswith("c=")}
+        assert connection == f"c=IN {'IP6' if ':' in self.host else 'IP4'} {self.host}"
+        port = next(int(line.split()[1]) for line in lines if line.startswith("m="))
+        packet = Packet(number, number * 160, 7, bytes([number]) * 160)
+        self._socket.sendto(packet.encode(), (self.host, port))
+
+    async def heard(self) -> Packet:
+        """The next packet."""
+        return Packet.decode(await asyncio.get_running_loop().sock_recv(self._socket, 2048))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+async def call_through(
+    b2bua: B2bua, caller: Party, agent: Party, host: str, far_host: str, transport: str
+) -> None:
+    at_caller, at_agent = Ear(host), Ear(far_host)
+    try:
+        port = next(
+            int(entry.rpartition(":")[2])
+            for entry in b2bua.listening
+            if entry.startswith(transport) and ("[" in entry) == (":" in host)
+        )
+        call = caller.call(host, port, transport=transport, body=at_caller.description, user="support")
+        invited = await agent.until(InviteReceived)
+        agent.do(lambda now: invited.session.answer(now, body=at_agent.description))
+        answered = await caller.until(Answered)
+        await agent.until(Acknowledged)
+        uri = invited.request.from_.parsed_uri
+        assert isinstance(uri, SipUri)
+        assert uri.host.strip("[]") == far_host
+        for number in range(1, 4):
+            at_caller.say(number, answered.response)
+            at_agent.say(number, invited.request)
+            assert (await at_agent.heard()).payload == bytes([number]) * 160
+            assert (await at_caller.heard()).payload == bytes([number]) * 160
+        caller.do(call.bye)
+        await caller.until(Ended)
+        await agent.until(Ended)
+    finally:
+        at_caller.close()
+        at_agent.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "far_host", "transport", "far_transport"),
+    [
+        ("::1", "::1", "udp", "udp"),
+        ("::1", "::1", "tcp", "tcp"),
+        ("127.0.0.1", "::1", "udp", "tcp"),
+        ("::1", "127.0.0.1", "tcp", "udp"),
+    ],
+)
+def test_a_call(tmp_path: Path, host: str, far_host: str, transport: str, far_transport: str) -> None:
+    async def main() -> None:
+        listens = [Listen(transport, host, 0)], [Listen(far_transport, far_host, 0)]
+        async with party(*listens[0]) as caller, party(*listens[1]) as agent:
+            at = f"[{far_host}]" if ":" in far_host else far_host
+            route = f"sip:agent@{at}:{agent.port(far_transport)};transport={far_transport}"
+            listen = [f"{each}:{where}:0" for each in ("udp", "tcp") for where in ("127.0.0.1", "[::1]")]
+            b2bua = await asyncio.to_thread(
+                B2bua, tmp_path, {"support": {"route": route}}, listen=listen, media={"address": "::"}
+            )
+            with b2bua:
+                await call_through(b2bua, caller, agent, host, far_host, transport)
+                record = await asyncio.to_thread(b2bua.record)
+                await asyncio.to_thread(b2bua.check_end)
+            assert record["outcome"]["code"] == 4000
+            legs = {leg["role"]: leg for leg in record["legs"]}
+            assert legs["caller"]["transport"] == transport
+            assert legs["agent"]["transport"] == far_transport
+            assert legs["agent"]["remote_address"] == f"{at}:{agent.port(far_transport)}"
+
+    run(main())

@@ -1,0 +1,115 @@
+"""A client of the HTTP API that also holds it to its word: every answer must be one that the document describes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from b2bua.http_api.app import build_app
+from b2bua.http_api.auth import Keys
+from tests.support.config_files import DESTINATIONS, MAIN, ConfigFiles
+from tests.support.control_double import ControlDouble, as_control
+
+KEY = "a-key-of-some-length"
+MORE_DESTINATIONS = """\
+billing:
+  description: Billing disputes and refunds
+  method: invite
+  encryption: udp/rtp
+  route: sip:queue-1@cc.example.com
+  auth: {username: acme, password: billing-secret}
+back:
+  method: bye
+"""
+POLICY = 'policy: {allow: ["sip:*@cc.example.com"]}\n'
+
+
+class ApiClient:
+    """Asks the API in memory; `control` tells what arrived behind it."""
+
+    def __init__(self, folder: Path, *, keys: tuple[str, ...] = (KEY,), loopback: bool = True) -> None:
+        configuration = ConfigFiles(folder, MAIN + POLICY, DESTINATIONS + MORE_DESTINATIONS).load()
+        self.control = ControlDouble(configuration)
+        self.keys = Keys(map(SecretStr, keys), loopback=loopback)
+        self.app = build_app(as_control(self.control), self.keys)
+        self.document = self._ask("GET", "/openapi.json").json()
+
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """GET with the key."""
+        return self.request("GET", path, headers=headers)
+
+    def delete(self, path: str) -> httpx.Response:
+        """DELETE with the key."""
+        return self.request("DELETE", path)
+
+    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """POST JSON with the key; `Idempotency_Key=` becomes a header."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = b"" if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return self.request("POST", path, content=content, headers={**kind, **named})
+
+    def hand_off(self, body: object, call_id: str = "call-1", **headers: str) -> httpx.Response:
+        """Ask for a handoff."""
+        return self.post(f"/v1/calls/{call_id}/handoff", body, **headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str | None = KEY,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Any request; `key=None` sends none. Fails the test when the answer is not as documented."""
+        authorization = {} if key is None else {"Authorization": f"Bearer {key}"}
+        answer = self._ask(method, path, content=content, headers={**authorization, **(headers or {})})
+        self._check(method, path, answer)
+        return answer
+
+    def _ask(
+        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+                octets = httpx.Headers(headers, encoding="latin-1")
+                return await client.request(method, path, content=content, headers=octets)
+
+        return asyncio.run(ask())
+
+    def _check(self, method: str, path: str, answer: httpx.Response) -> None:
+        operation = self._operation(method, path)
+        described = operation and operation["responses"].get(str(answer.status_code))
+        assert operation is None or described, f"not documented: {answer.status_code} {answer.text}"
+        if answer.status_code == 204:
+            assert answer.content == b""
+            return
+        assert answer.headers["content-type"] == "application/json"
+        if answer.status_code >= 400:
+            error = answer.json()["error"]
+            assert set(error) == {"code", "message", "field"}
+            assert error["message"]
+            assert not described or error["code"] in described["content"]["application/json"]["examples"]
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        for template, operations in self.document["paths"].items():
+            pattern = re.sub(r"\\{\w+\\}|\{\w+\}", "[^/]+", template)
+            if re.fullmatch(pattern, path.partition("?")[0]) and method.lower() in operations:
+                found: dict[str, Any] = operations[method.lower()]
+                return found
+        return None
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
+    """Status, code and field of an error."""
+    error = answer.json()["error"]
+    return answer.status_code, error["code"], error["field"]

@@ -1,0 +1,154 @@
+"""A `Control` without calls behind it: what the API asked of it, and answers made of the program's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+from b2bua.call import cause
+from b2bua.call.clock import CallClock
+from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
+from b2bua.config import Configuration, ReloadResult
+from b2bua.control import Control, ControlError
+from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
+from b2bua.headers import HeaderRefused, Variables, render
+
+
+class ControlDouble:
+    """One answered call `call-1`, one unanswered `call-2`, one that has ended `call-3`."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.draining = False
+        self.reload_result = ReloadResult(configuration)
+        self.requests: list[HandoffRequest] = []
+        self.live: dict[str, Handoff] = {}
+        self.hung_up: list[str] = []
+        self.asked_limit = 0
+        self.defect: Exception | None = None
+        self._numbers = count(1)
+        self._clock = CallClock(0.0)
+        self._records = {f"call-{number}": self._record(f"call-{number}") for number in (1, 2, 3)}
+        self._records["call-1"].answered = 1.0
+        self._records["call-3"].ended = 2.0
+        self._records["call-3"].outcome = cause.local("normal_hangup")
+
+    def calls(self, *, limit: int) -> list[JsonObject]:
+        if self.defect is not None:
+            raise self.defect
+        self.asked_limit = limit
+        names = ("call_id", "trunk", "caller", "called", "started", "answered", "ended", "outcome")
+        full = [record.as_json() for record in self._records.values()]
+        return [{name: call[name] for name in names} for call in full][:limit]
+
+    def call(self, call_id: str) -> JsonObject:
+        record = self._known(call_id)
+        handoffs = [handoff.as_json() for handoff in self.live.values() if handoff.call_id == call_id]
+        return {**record.as_json(), "handoffs": handoffs, "timeline": [{"at": None, "event": "received"}]}
+
+    def hang_up(self, call_id: str) -> None:
+        if self._known(call_id).ended is not None:
+            raise ControlError(409, "call_ended", "the call has ended")
+        self.hung_up.append(call_id)
+
+    def hand_off(self, call_id: str, request: HandoffRequest) -> Handoff:
+        record = self._known(call_id)
+        self.requests.append(request)
+        if record.ended is not None:
+            raise ControlError(409, "call_ended", "the call has ended")
+        if record.answered is None:
+            raise ControlError(409, "call_not_answered", "nobody has answered the call")
+        self._check(request)
+        running = next((h for h in self.live.values() if not h.state.final), None)
+        if running is not None:
+            if request.idempotency_key and running.request.idempotency_key == request.idempotency_key:
+                return running
+            raise ControlError(409, "handoff_running", "a handoff of this call is running")
+        return self._begin(call_id, request)
+
+    def handoff(self, handoff_id: str) -> Handoff:
+        if handoff_id not in self.live:
+            raise ControlError(404, "handoff_not_found", "no such handoff")
+        return self.live[handoff_id]
+
+    def handoffs(self, shared_id: str) -> list[Handoff]:
+        return [each for each in self.live.values() if each.request.shared_id == shared_id][::-1]
+
+    def cancel_handoff(self, handoff_id: str) -> Handoff:
+        handoff = self.handoff(handoff_id)
+        if handoff.state.final:
+            raise ControlError(409, "handoff_final", "the handoff has ended")
+        handoff.state = HandoffState.CANCELLED
+        handoff.outcome = cause.local("normal_hangup", source="api")
+        return handoff
+
+    async def reload(self) -> ReloadResult:
+        return self.reload_result
+
+    # -- behind it -----------------------------------------------------------------------------------------------
+
+    def finish(self, handoff_id: str) -> None:
+        """Let the human and the caller have talked."""
+        handoff = self.live[handoff_id]
+        handoff.state, handoff.outcome = HandoffState.COMPLETED, cause.local("normal_hangup")
+        for attempt in handoff.attempts:
+            attempt.close(3.0, handoff.outcome)
+
+    def _known(self, call_id: str) -> CallRecord:
+        if call_id not in self._records:
+            raise ControlError(404, "call_not_found", "no such call")
+        return self._records[call_id]
+
+    def _check(self, request: HandoffRequest) -> None:
+        if request.destination is not None and request.destination not in self.configuration.destinations:
+            raise ControlError(400, "unknown_destination", "no such destination", "destination")
+        for index, uri in enumerate(request.route):
+            if not self.configuration.policy.allows(uri):
+                raise ControlError(400, "policy_refused", "not allowed by policy", f"route[{index}]")
+
+    def _begin(self, call_id: str, request: HandoffRequest) -> Handoff:
+        destination = request.destination or ""
+        handoff = Handoff(
+            id=f"handoff-{next(self._numbers)}",
+            call_id=call_id,
+            request=request,
+            first=next(iter(self.configuration.destinations.values())),
+            method="invite",
+            destination=destination,
+            created=1.0,
+            updated=1.0,
+            clock=self._clock,
+            state=HandoffState.DIALING,
+        )
+        try:
+            rendered = render({}, request.sip_headers, Variables())
+        except HeaderRefused as error:
+            raise AssertionError("the API has let a header through that cannot be sent") from error
+        handoff.headers_sent, handoff.headers_dropped = rendered.sent, rendered.dropped
+        for uri in _targets(request):
+            handoff.attempts.append(AttemptRecord(destination, "invite", uri, "udp/rtp", started=1.0))
+        self.live[handoff.id] = handoff
+        return handoff
+
+    def _record(self, call_id: str) -> CallRecord:
+        return CallRecord(
+            call_id=call_id,
+            session_id="session",
+            node="node",
+            trunk="sbc",
+            # What a careless phone sends in ISO 8859-1 arrives as surrogates.
+            caller="sip:j\udcfcrgen@192.0.2.1",
+            called="support",
+            started=0.0,
+            clock=self._clock,
+            legs=[LegRecord("caller", "id", "a", "b", "192.0.2.1:5060", "udp", "udp/rtp", started=0.0)],
+        )
+
+
+def _targets(request: HandoffRequest) -> Sequence[str]:
+    return request.route or ("sip:operator@pbx.example.com",)
+
+
+def as_control(double: ControlDouble) -> Control:
+    """The double as what it stands for; a type checker compares them here."""
+    return double

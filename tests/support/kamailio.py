@@ -1,0 +1,56 @@
+"""Kamailio as a record-routing SBC in front of the B2BUA and of the callee; its configuration is `interop/kamailio`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
+from tests.support.processes import ChildProcess, PeerError, wait_until
+
+TEMPLATE = Path(__file__).parent.parent / "interop" / "kamailio" / "sbc.cfg"
+
+
+def kamailio_port() -> int:
+    """A port for a Kamailio that is still to be started: whom it serves may have to know."""
+    return free_port_range(2)[0]
+
+
+class Kamailio(ChildProcess):
+    """A running Kamailio on UDP and TCP of one port."""
+
+    def __init__(self, folder: Path, port: int, *, b2bua: str, agent: str) -> None:
+        """Start it at `port`. `b2bua` and `agent` are the SIP URIs that calls go to."""
+        self.port = port
+        text = TEMPLATE.read_text()
+        for key, value in {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent}.items():
+            text = text.replace(f"@{key}@", value)
+        configuration = folder / "kamailio.cfg"
+        configuration.write_text(text)
+        # In the foreground, its log on stderr, its files where the test's are, little memory.
+        options = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", folder, "-w", folder]
+        super().__init__("kamailio", ["kamailio", *options], folder)
+
+        def listening() -> bool:
+            if self.returncode is not None:
+                raise PeerError(f"kamailio ended with {self.returncode}: {self.tail()}")
+            return in_use(port) and listened_to(port)
+
+        try:
+            wait_until(listening, 10.0, f"Kamailio listens on {port}")
+        except PeerError:
+            self.stop()
+            raise
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT it listens on."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def passed(self, method: str, transport: str = "") -> int:
+        """How many in-dialog requests of `method` went through it by their route set."""
+        return len(re.findall(rf"PASS {method} {transport or '(?:udp|tcp)'}:", self.errors))
+
+    def strays(self) -> list[str]:
+        """In-dialog requests that had no route set, and what went round in circles."""
+        return re.findall(r"STRAY .*", self.errors)
