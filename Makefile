@@ -23,7 +23,7 @@ help: ## list these targets
 
 setup: $(VENV)/.dev ## build and install into .venv, with everything a developer needs (PYTHON= names the Python)
 
-demo: $(VENV)/.runtime ## play five calls on this machine: what works, what fails, and how it is reported
+demo: $(VENV)/.runtime ## play ten calls on this machine: what works, what fails, how a caller gets from an assistant to a human
 	@$(BIN)/b2bua demo
 
 run: $(VENV)/.runtime ## run the B2BUA (CONFIG= names the configuration)

@@ -47,7 +47,9 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     sip, media = current().sip, current().media
     advertise = AdvertisedAddresses(lambda peer: current().advertised_address(peer))
     families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
-    settings = NativeSettings(address=media.address, ports=(media.ports.first, media.ports.last))
+    settings = NativeSettings(
+        address=media.address, ports=(media.ports.first, media.ports.last), dscp=media.dscp
+    )
     return Services(
         stack=SipStack(
             EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS), advertise=advertise
@@ -61,14 +63,8 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
 
 def listens(configuration: Configuration) -> list[Listen]:
     """What `sip.listen` asks for, in the stack's words."""
-    return [Listen(where.transport, where.host, where.port) for where in configuration.sip.listen]
-
-
-async def say_goodbye(services: Services) -> None:
-    """Wait until the far ends have answered our last requests, or `FAREWELL` has passed."""
-    deadline = services.now() + FAREWELL
-    while services.stack.endpoint.session_count and services.now() < deadline:
-        await asyncio.sleep(0.02)
+    sip = configuration.sip
+    return [Listen(where.transport, where.host, where.port, sip.dscp) for where in sip.listen]
 
 
 class StartError(Exception):
@@ -108,7 +104,7 @@ class Application:
             await self._stop.wait()
             self._log.info("draining", calls=len(self.registry.calls), seconds=self._drain_seconds)
             await self.registry.drain(self._drain_seconds)
-            await say_goodbye(self._services)
+            await self._services.stack.settle(FAREWELL)
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):

@@ -114,7 +114,7 @@ def demo(
         Path, typer.Option("--output", help="Where the WAV files and records go.")
     ] = Path("demo-output"),
 ) -> None:
-    """Play five calls on loopback: a good one, and four that fail in their own way."""
+    """Play ten calls on loopback: to a contact centre, and from an assistant to a human by every method."""
     from b2bua.demo import play
 
     raise typer.Exit(play(output_folder))

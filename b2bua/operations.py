@@ -69,7 +69,7 @@ class Operations:
         record, handoffs = (call.record, call.handoffs) if call is not None else self._remembered(call_id)
         whole = record.as_json()
         if call is not None:
-            whole["media"] = {leg.role: leg.statistics() for leg in call.legs}
+            whole["media"] = call.media_statistics()
         whole["handoffs"] = [handoff.as_json() for handoff in handoffs]
         whole["timeline"] = _timeline(record, handoffs)
         return whole
@@ -106,7 +106,7 @@ class Operations:
     def cancel_handoff(self, handoff_id: str) -> Handoff:
         """Stop a handoff that is not connected yet."""
         handoff = self.handoff(handoff_id)
-        if handoff.state.final or handoff.is_connected:
+        if not handoff.can_be_stopped:
             raise ControlError(409, "handoff_final", f"the handoff is {handoff.state}")
         call = self.registry.calls.get(handoff.call_id)
         if call is not None:

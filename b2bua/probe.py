@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from b2bua.app import build_services, listens, say_goodbye
+from b2bua.app import FAREWELL, build_services, listens
 from b2bua.call import story
 from b2bua.call.call import Call
 from b2bua.call.clock import CallClock
@@ -55,7 +55,7 @@ async def place_probe_call(configuration: Configuration, destination: str, secon
         console.print(_table(record))
         return 0 if record.answered is not None else 1
     finally:
-        await say_goodbye(services)
+        await services.stack.settle(FAREWELL)
         await services.stack.close()
         await services.engine.close()
         await services.resolver.close()

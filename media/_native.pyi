@@ -5,12 +5,15 @@ for what the system refuses, `RuntimeError` when the worker of a leg is gone or 
 without ports.
 """
 
+from pathlib import Path
 from typing import Literal, final
 
-__all__ = ["Call", "Engine", "Exhausted", "Leg", "Statistics"]
+__all__ = ["Call", "Engine", "Exhausted", "Leg", "Prompt", "Statistics"]
 
 _Address = tuple[str, int]
-_EventName = Literal["first_packet", "media_timeout", "digit", "worker_lost"]
+_EventName = Literal[
+    "first_packet", "media_timeout", "digit", "switched", "quiet", "prompt_ended", "worker_lost"
+]
 
 class Exhausted(Exception): ...
 
@@ -18,7 +21,7 @@ class Exhausted(Exception): ...
 class Engine:
     """Worker threads and the port pool. `low` and `high` 0: any port pair the system has.
 
-    `quarantine` and `gather` are in seconds, `receive_buffer` in octets (SO_RCVBUF).
+    `quarantine` and `gather` are in seconds, `receive_buffer` in octets (SO_RCVBUF), `dscp` 0..63.
     """
 
     def __new__(
@@ -30,6 +33,7 @@ class Engine:
         workers: int,
         receive_buffer: int,
         gather: float,
+        dscp: int,
     ) -> Engine: ...
     def fileno(self) -> int:
         """Readable while `drain` has something."""
@@ -45,11 +49,16 @@ class Engine:
     def open_call(self) -> Call:
         """Chooses the worker with the fewest legs; a lost worker is replaced."""
 
-    def open_leg(self, call: Call) -> Leg:
+    def open_leg(self, call: Call, latching: str) -> Leg:
         """Binds a port pair and hands it to the call's worker."""
 
+    def load_prompt(self, path: Path) -> Prompt:
+        """Reads and converts a WAV file; `ValueError` when it cannot. Blocks, without the GIL."""
+
+    def ringback(self) -> Prompt: ...
     def drain(self) -> list[tuple[_EventName, int, str, int]]:
-        """Takes the waiting events: name, leg id (`worker_lost`: worker number), digit, duration in ms."""
+        """Takes the waiting events: name, leg id (`worker_lost`: worker number), digit,
+        duration in ms (`switched`: 1 when the source was heard)."""
 
     def close(self) -> None:
         """Stops and joins the workers; all sockets are closed afterwards."""
@@ -60,6 +69,13 @@ class Call:
 
     @property
     def worker(self) -> int: ...
+
+@final
+class Prompt:
+    """Sound at 8 kHz in both laws."""
+
+    @property
+    def duration_ms(self) -> int: ...
 
 @final
 class Leg:
@@ -83,10 +99,21 @@ class Leg:
         receive_telephone_event: int | None,
         send: bool,
         receive: bool,
+        rtcp_mux: bool,
+        comfort_noise: bool,
     ) -> None: ...
     def set_media_timeout(self, seconds: float | None) -> None: ...
     def bridge(self, other: Leg) -> None: ...
     def unbridge(self) -> None: ...
+    def hear(self, other: Leg) -> None: ...
+    def hear_silence(self) -> None: ...
+    def play(self, prompt: Prompt, loop: bool) -> None: ...
+    def hear_when_heard(self, other: Leg, within: float) -> None:
+        """`within` is in seconds."""
+
+    def watch_silence(self, quiet: float | None) -> None:
+        """Seconds."""
+
     def digit_delivered(self) -> None:
         """Makes room for a digit: at most 32 of a leg wait for the event loop."""
 
@@ -121,3 +148,11 @@ class Statistics:
     def dropped(self) -> int: ...
     @property
     def rtcp_in(self) -> int: ...
+    @property
+    def rtcp_out(self) -> int: ...
+    @property
+    def remote_lost(self) -> int | None: ...
+    @property
+    def remote_jitter_ms(self) -> float | None: ...
+    @property
+    def round_trip_ms(self) -> float | None: ...

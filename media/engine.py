@@ -37,6 +37,18 @@ class Codec(StrEnum):
     PCMA = "PCMA"
 
 
+class Latching(StrEnum):
+    """Whom a leg believes about where its peer is."""
+
+    AUTO = "auto"
+    """The first valid packet: from then on its source is the only one heard, and the one sent to."""
+    STRICT = "strict"
+    """The SDP alone: nothing from another address or port is heard, nothing is sent elsewhere."""
+    DISABLED = "disabled"
+    """The SDP for sending, the first valid packet for hearing: for peers that send from another port than they hear
+    on."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamParameters:
     """What one leg's peer agreed to, seen from our side."""
@@ -57,6 +69,11 @@ class StreamParameters:
     """We take audio. When False packets are counted but go nowhere, and the media timeout stands still."""
     receive_telephone_event: int | None = None
     """Payload type the peer uses for events when it is not `telephone_event` (the one of our own SDP)."""
+    rtcp_mux: bool = False
+    """RTCP shares the RTP port, both ways (RFC 5761); `remote_rtcp` does not matter then."""
+    comfort_noise: bool = False
+    """Comfort noise (payload type 13, RFC 3389) was negotiated. It crosses between two legs that both have it; else
+    it is left out, without a gap in the sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,14 @@ class LegStatistics:
     yet."""
     rtcp_in: int
     """RTCP packets received."""
+    rtcp_out: int = 0
+    """RTCP packets sent."""
+    remote_lost: int | None = None
+    """Packets of ours that the peer missed, by its last report; None without one. As below: its word, not ours."""
+    remote_jitter_ms: float | None = None
+    """Jitter of our stream where the peer is."""
+    round_trip_ms: float | None = None
+    """Mean round trip to the peer (RFC 3550 section 6.4.1, LSR and DLSR); None when it was never measured."""
 
 
 @runtime_checkable
@@ -200,7 +225,7 @@ class MediaCall(Protocol):
     """The legs of one call. Closing twice is harmless; a call that is garbage collected gives its ports
     back."""
 
-    def open_leg(self, role: str) -> MediaLeg:
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> MediaLeg:
         """Binds a port pair. Raises `PortsExhausted`, or `MediaError` when the call or the engine is
         closed."""
         ...

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -21,20 +22,27 @@ from media.engine import (
     DtmfDigit,
     EngineLost,
     FirstPacket,
+    Latching,
     LegStatistics,
     MediaError,
     MediaLeg,
     MediaTimeout,
     OnMediaEvent,
     PortsExhausted,
+    Prompt,
+    PromptEnded,
+    Quiet,
     StreamParameters,
+    Switched,
 )
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-EventName = Literal["first_packet", "media_timeout", "digit", "worker_lost"]
+EventName = Literal[
+    "first_packet", "media_timeout", "digit", "switched", "quiet", "prompt_ended", "worker_lost"
+]
 """What the core calls its events."""
 
 
@@ -52,6 +60,8 @@ class NativeSettings:
     """Media threads. One carries thousands of legs; more than the machine has cores gains nothing."""
     receive_buffer: int = 65536
     """SO_RCVBUF of each socket in octets: how much a stall of ours may pile up (about a second of audio)."""
+    dscp: int = 46
+    """Differentiated services code point of RTP and RTCP, 0..63 (RFC 4594: 46 is expedited forwarding)."""
     gather: float = 0.00015
     """Seconds a busy worker lets packets gather before it takes the next few: adds at most this much latency and
     halves the cost of a packet at a few hundred calls, where waking up is dearer than relaying. 0 turns it off."""
@@ -64,6 +74,7 @@ class NativeEngine:
         self._settings = settings
         self._core: _native.Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ringback: NativePrompt | None = None
         self._legs: WeakValueDictionary[int, NativeLeg] = WeakValueDictionary()
         self._calls: WeakSet[NativeCall] = WeakSet()
 
@@ -92,6 +103,7 @@ class NativeEngine:
                 self._settings.workers,
                 self._settings.receive_buffer,
                 self._settings.gather,
+                self._settings.dscp,
             )
         )
         self._loop = asyncio.get_running_loop()
@@ -103,6 +115,17 @@ class NativeEngine:
         call = NativeCall(core, _asked(core.open_call), on_event, self._legs)
         self._calls.add(call)
         return call
+
+    def load_prompt(self, path: Path) -> NativePrompt:
+        """Reads a WAV file. Blocks for as long as that takes, without the GIL: call it in a thread."""
+        core = self._running()
+        return NativePrompt(_asked(lambda: core.load_prompt(path)))
+
+    def ringback(self) -> NativePrompt:
+        """The ringback tone, made once."""
+        if self._ringback is None:
+            self._ringback = NativePrompt(self._running().ringback())
+        return self._ringback
 
     async def close(self) -> None:
         """Closes every call, ends the threads and frees every port."""
@@ -163,11 +186,11 @@ class NativeCall:
         """Number of the worker that owns the legs."""
         return self._link.worker
 
-    def open_leg(self, role: str) -> NativeLeg:
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> NativeLeg:
         """Binds a port pair for a new leg."""
         if not self._open:
             raise MediaError("the call is closed")
-        leg = NativeLeg(_asked(lambda: self._core.open_leg(self._link)), role, self._on_event)
+        leg = NativeLeg(_asked(lambda: self._core.open_leg(self._link, latching)), role, self._on_event)
         self._registry[leg.core.id] = leg
         self._legs.append(leg)
         return leg
@@ -179,6 +202,34 @@ class NativeCall:
             raise MediaError("a leg cannot be bridged with itself")
         if first.is_open and second.is_open:
             _asked(lambda: first.core.bridge(second.core))
+
+    def hear(self, listener: MediaLeg, source: MediaLeg | Prompt | None, *, loop: bool = True) -> None:
+        """`listener` hears another leg, a prompt, or silence in time."""
+        leg = self._own(listener)
+        if source is None:
+            _asked(leg.core.hear_silence)
+        elif isinstance(source, NativePrompt):
+            core = source.core
+            _asked(lambda: leg.core.play(core, loop))
+        elif isinstance(source, NativeLeg):
+            other = self._other(leg, source)
+            if leg.is_open and other.is_open:
+                _asked(lambda: leg.core.hear(other.core))
+        else:
+            raise MediaError("neither a leg of this call nor a prompt of this engine")
+
+    def hear_when_heard(self, listener: MediaLeg, source: MediaLeg, *, within_ms: int = 500) -> None:
+        """`listener` hears `source` from its next packet on, silence in time after `within_ms`."""
+        leg = self._own(listener)
+        other = self._other(leg, source)
+        if leg.is_open and other.is_open:
+            _asked(lambda: leg.core.hear_when_heard(other.core, within_ms / 1000))
+
+    def _other(self, listener: NativeLeg, source: MediaLeg) -> NativeLeg:
+        other = self._own(source)
+        if other is listener:
+            raise MediaError("a leg cannot hear itself")
+        return other
 
     def unbridge(self, leg: MediaLeg) -> None:
         """`leg` hears nobody and nobody hears it."""
@@ -205,6 +256,18 @@ class NativeCall:
             if own is leg:
                 return own
         raise MediaError("the leg belongs to another call")
+
+
+class NativePrompt:
+    """`media.engine.Prompt`."""
+
+    def __init__(self, core: _native.Prompt) -> None:
+        self.core = core
+
+    @property
+    def duration_ms(self) -> int:
+        """Its length."""
+        return self.core.duration_ms
 
 
 class NativeLeg:
@@ -243,12 +306,20 @@ class NativeLeg:
                 parameters.receive_telephone_event,
                 parameters.send,
                 parameters.receive,
+                parameters.rtcp_mux,
+                parameters.comfort_noise,
             )
         )
 
     def set_media_timeout(self, seconds: float | None) -> None:
         """Watches for silence on the wire from now on, or stops watching."""
         _asked(lambda: self.core.set_media_timeout(seconds))
+
+    def watch_silence(self, quiet_ms: int | None) -> None:
+        """Reports `Quiet` once the peer has been silent for so long; None stops watching."""
+        if quiet_ms is not None and quiet_ms < 20:
+            raise MediaError("shorter than a packet")
+        _asked(lambda: self.core.watch_silence(None if quiet_ms is None else quiet_ms / 1000))
 
     def statistics(self) -> LegStatistics:
         """The counters as they are now."""
@@ -266,6 +337,10 @@ class NativeLeg:
             malformed=counters.malformed,
             dropped=counters.dropped,
             rtcp_in=counters.rtcp_in,
+            rtcp_out=counters.rtcp_out,
+            remote_lost=counters.remote_lost,
+            remote_jitter_ms=counters.remote_jitter_ms,
+            round_trip_ms=counters.round_trip_ms,
         )
 
     def close(self) -> None:
@@ -285,6 +360,12 @@ class NativeLeg:
             self._on_event(FirstPacket(self))
         elif name == "media_timeout":
             self._on_event(MediaTimeout(self))
+        elif name == "switched":
+            self._on_event(Switched(self, heard=bool(duration_ms)))
+        elif name == "quiet":
+            self._on_event(Quiet(self))
+        elif name == "prompt_ended":
+            self._on_event(PromptEnded(self))
 
 
 def _asked(command: Callable[[], _T]) -> _T:

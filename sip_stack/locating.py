@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from sip_stack.errors import TransportError
@@ -19,6 +20,7 @@ DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 """The port of each transport that we speak (RFC 3261 section 19.1.2)."""
 
 _MAX_NAME = 253
+_MAX_LITERAL = 64
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 
 
@@ -75,6 +77,12 @@ def targets(hop: NextHop, addresses: Iterable[str]) -> list[Target]:
 
 def address_version(host: str) -> int | None:
     """4 or 6 for an address literal without brackets, None for a name."""
+    return _literal_version(host) if len(host) <= _MAX_LITERAL else None
+
+
+# A call asks for its few addresses again and again; the bound on their length bounds the cache.
+@lru_cache(maxsize=4096)
+def _literal_version(host: str) -> int | None:
     try:
         return ip_address(host).version
     except ValueError:

@@ -211,7 +211,7 @@ class Reception:
             self._refuse(request, key, flow, now, Refusal(481))
             return
         transaction = self._begin(request, key, flow)
-        # The tag of the INVITE's responses (section 9.2): there are peers that take the last one they saw for the dialog's.
+        # The tag of the INVITE's responses (section 9.2): some peers take the last one they saw for the dialog's.
         self.core.respond(now, transaction, 200, to_tag=invite.dialog_tag or self.core.token())
         if invite.user is not None:  # A transaction lets go of its user with the final response.
             invite.user.on_cancel(invite, request, now)

@@ -79,8 +79,10 @@ class Doorkeeper:
         self._configuration = configuration
         self._scanners = _any_of(configuration.limits.scanners)
         self._strangers.use(configuration.limits)
-        self._heard.clear()
         self._rates.clear()
+        # Whoever was heard still is, for the sake of calls under way; a source whose trunk is gone begins none.
+        for source in list(self._heard):
+            self._heard.put(source, configuration.trunk_for(source))
 
     # What the endpoint asks
 

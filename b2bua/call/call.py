@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.leg import Leg
-    from b2bua.call.record import CallRecord
+    from b2bua.call.record import CallRecord, JsonObject
     from b2bua.call.services import Services
     from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
@@ -102,6 +102,8 @@ class Call:
         """Told of every handoff that begins."""
         self.legs: list[Leg] = []
         self.bridge: Bridge | None = None
+        self.on_alone: Callable[[], None] | None = None
+        """What is done for a caller whom somebody leaves; None: they hear silence."""
         self.answered = False
 
     @property
@@ -123,8 +125,13 @@ class Call:
         """Live through a story to its end, however it ends."""
         try:
             outcome = await story
-        except (CallOver, DialFailed) as over:
+        except CallOver as over:
             outcome = over.outcome
+        except DialFailed as failed:
+            outcome = failed.outcome
+            if self.answered:
+                # They have talked, and now nobody is left: that is a hang-up, whatever the last attempt said.
+                outcome = cause.local("normal_hangup", source="b2bua", detail=failed.outcome.name)
         self.end(outcome)
 
     # -- events --------------------------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ class Call:
                 raise CallOver(outcome, leg)
             case AudioLost(leg) if self.answered and leg in (self.caller, self.peer):
                 raise CallOver(cause.local("media_timeout", source=leg.role))
-            case HandoffStopped(handoff) if handoff is self.handoff and not handoff.is_connected:
+            case HandoffStopped(handoff) if handoff is self.handoff and handoff.can_be_stopped:
                 raise HandoffCancelled
             case Ended(leg, outcome) if leg is self.peer:
                 # Whatever is under way goes on without them; who tells the story looks at `peer` when it is done.
@@ -192,13 +199,23 @@ class Call:
         """The caller talks to `peer` now: it was answered, its audio is watched."""
         self.peer = peer
         now = self.services.now()
-        peer.watch_audio(peer.timers.media_timeout)
-        if self.caller is not None:
-            self.caller.watch_audio(peer.timers.media_timeout)
+        self.watch(peer)
         if not self.answered:
             self.answered = True
             self.record.answered = now
             self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
+
+    def watch(self, peer: DialledLeg) -> None:
+        """End the call when the caller or `peer` sends no audio for `media_timeout`."""
+        peer.watch_audio(peer.timers.media_timeout)
+        if self.caller is not None:
+            self.caller.watch_audio(peer.timers.media_timeout)
+
+    def stop_watching(self) -> None:
+        """From now on silence means nothing."""
+        for leg in (self.caller, self.peer):
+            if leg is not None:
+                leg.watch_audio(0)
 
     def release_peer(self, outcome: cause.Outcome) -> None:
         """Hang up on whom the caller talks to; the caller stays."""
@@ -217,10 +234,24 @@ class Call:
         assert self.peer is not None
         self.last_peer, self.peer_outcome, self.peer = self.peer, outcome, None
         self.bridge = None
+        for handoff in self.handoffs:
+            if handoff.is_connected:
+                handoff.close(outcome, self.services.now())
         if self.caller is not None:
             # Nobody watches the audio of a caller who waits: there is nobody they would talk to.
             self.caller.watch_audio(0)
-            self.media.hear(self.caller.media, None)
+            if self.on_alone is None:
+                self.media.hear(self.caller.media, None)
+            else:
+                self.on_alone()
+
+    def media_statistics(self) -> dict[str, JsonObject]:
+        """The media columns by role: of several legs in a role the last one that was answered."""
+        chosen: dict[str, Leg] = {}
+        for leg in self.legs:
+            if leg.role not in chosen or leg.record.answered is not None:
+                chosen[leg.role] = leg
+        return {role: leg.statistics() for role, leg in chosen.items()}
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -233,7 +264,7 @@ class Call:
         self.record.ended = now
         for leg in self.legs:
             leg.hang_up(outcome)
-            self.record.media[leg.role] = leg.statistics()
+        self.record.media = self.media_statistics()
         for attempt in self.record.attempts:
             attempt.close(now, outcome)
         for handoff in self.handoffs:

@@ -29,7 +29,7 @@ class CallerLeg(Leg):
 
     def __init__(self, call: Call, session: ServerSession, request: Request) -> None:
         """Understand the offer, if there is one, and take a port. Raises `RemoteError` (488) or `PortsExhausted`."""
-        media = call.media.open_leg("caller")
+        media = call.media.open_leg("caller", call.configuration.latching_for(call.record.trunk))
         super().__init__(call, "caller", media, describe(call, media, session.flow))
         offer = request.body_of_type("application/sdp") or b""
         self._offers = bool(offer.strip())
@@ -54,7 +54,7 @@ class CallerLeg(Leg):
 
     def ring(self) -> None:
         """180 to the caller, once, and not over early media they hear already."""
-        if self._alerted or self.over:
+        if self._alerted or self._answered or self.over:
             return
         self._alerted = True
         self._session.progress(self.now(), 180)
@@ -65,7 +65,7 @@ class CallerLeg(Leg):
 
         A caller without an offer cannot hear anything yet (only a reliable 183 could carry ours): they get ringing.
         """
-        if self._early_media or self.over:
+        if self._early_media or self._answered or self.over:
             return
         if not self._offers:
             self.ring()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.call.dialled_leg import DialledLeg
-from b2bua.call.events import Answered, Challenged, Failed, LegEvent, Progress
+from b2bua.call.events import Answered, Challenged, Failed, LegEvent, Progress, Responded
 from b2bua.call.record import AttemptRecord
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
 from media.engine import PortsExhausted
@@ -58,7 +58,9 @@ class Errand:
     alert: Callable[[DialledLeg, Progress], None] = _nobody
     """Told when a far end rings or sends early media."""
     reached: Callable[[], None] = lambda: None
-    """Told when a far end gave its first provisional response."""
+    """Told when a far end gave a provisional response."""
+    lost: Callable[[Leg], None] = lambda leg: None
+    """Told when a far end is given up, and its media leg closed."""
 
 
 @dataclass(slots=True)
@@ -167,7 +169,7 @@ class Dialing:
         call, errand = self._call, self._errand
         headers = self._headers(place)
         try:
-            media = call.media.open_leg(errand.role)
+            media = call.media.open_leg(errand.role, call.configuration.latching_for(place.trunk))
         except PortsExhausted as error:
             raise DialFailed(cause.local("ports_exhausted")) from error
         try:
@@ -207,7 +209,7 @@ class Dialing:
     def _note(self, event: LegEvent, attempt: _Attempt) -> tuple[bool, cause.Outcome | None]:
         """Note what happened on a leg; whether that decides it, and why it failed if it did."""
         now, record, errand = self._services.now(), attempt.record, self._errand
-        if not isinstance(event, Challenged) and attempt.connect is not None:
+        if isinstance(event, Responded | Progress):
             errand.reached()
         attempt.connect = attempt.auth = None  # any event of the leg is a sign of life
         match event:
@@ -232,6 +234,7 @@ class Dialing:
         attempt.failure = outcome
         leg.hang_up(outcome)
         self._call.media.close_leg(leg.media)
+        self._errand.lost(leg)
 
     def _close(self, attempt: _Attempt, outcome: cause.Outcome) -> cause.Outcome:
         record = attempt.record

@@ -49,6 +49,7 @@ class DialledLeg(Leg):
         self._challenged = False
         if call.caller is not None:
             self.follow(call.caller.wish)
+            self.share(call.caller)
         self._offer = self.description.make_offer()
         self._session = stack.endpoint.invite(
             services.now(),

@@ -15,6 +15,7 @@ from b2bua.call.dtmf import RELAY, KeyPress, read_key_press, write_key_press
 from b2bua.call.record import JsonObject, LegRecord
 from b2bua.call.reoffers import Reoffers
 from b2bua.sdp_bridge import LegDescription, Wish
+from media.quality import estimate
 from sip_stack import events as sip
 from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
 from sip_stack.errors import RemoteError
@@ -47,6 +48,8 @@ class Leg:
         self._agreed: StreamParameters | None = None
         self._wish = self._permitted = Wish()
         self._takes_info = True
+        self.notifys_open = 0
+        """NOTIFYs of ours that are not answered yet."""
         self.over = False
         """Nothing more will be heard from or said to the far end: it left, or we hung up."""
 
@@ -97,6 +100,10 @@ class Leg:
             self.description.permit(wish)
             self._watch()
             self.reoffers.tell()
+
+    def share(self, other: Leg) -> None:
+        """What only works when both sides have it is offered and answered if the other side has it: comfort noise."""
+        self.description.comfort_noise = other.description.remote_comfort_noise
 
     def agree(self) -> None:
         """Put into effect what the descriptions say now, and tell the call if the far end wants something new."""
@@ -159,6 +166,7 @@ class Leg:
         """Send a request inside the dialog, unless the leg is over."""
         if not self.over:
             self.session.request(self.now(), method, headers=headers, body=body, content_type=content_type)
+            self.notifys_open += method == "NOTIFY"
             self.flush()
 
     def _receive_notify(self, transaction: ServerTransaction, request: Request) -> None:
@@ -186,6 +194,9 @@ class Leg:
             "lost": counters.lost,
             "jitter_ms": round(counters.jitter_ms, 1),
             "longest_gap_ms": counters.longest_gap_ms,
+            "mos": estimate(counters.packets_in, counters.lost, counters.jitter_ms, counters.round_trip_ms),
+            "rtt_ms": None if counters.round_trip_ms is None else round(counters.round_trip_ms, 1),
+            "remote_lost": counters.remote_lost,
         }
 
     def deliver(self, event: sip.SessionEvent) -> None:
@@ -205,6 +216,7 @@ class Leg:
                 status, reason = (None, None) if response is None else (response.status, response.reason)
                 self.tell(events.ReferAnswered(self, status, reason))
             case sip.RequestCompleted(_, "NOTIFY", _):
+                self.notifys_open -= 1
                 self.tell(events.NotifyAnswered(self))
             case sip.Ended(_, "local", message):
                 self.call.inbox.put(events.ByeAnswered(self, getattr(message, "status", None)))
@@ -236,6 +248,9 @@ class Leg:
     def _ended(self, by: sip.EndedBy) -> None:
         self.record.end(self.role, self.now())
         outcome = cause.local("not_acknowledged" if by == "no_ack" else "normal_hangup", source=self.role)
+        if self.over:
+            # We had hung up, and our BYE was still waiting for its turn.
+            self.call.inbox.put(events.ByeAnswered(self, None))
         self.tell(events.Ended(self, outcome))
         self.over = True
 

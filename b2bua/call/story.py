@@ -95,6 +95,8 @@ async def _find_somebody(call: Call, caller: CallerLeg, route: Route) -> None:
     left, outcome = call.last_peer, call.peer_outcome
     assert left is not None
     handed_over_in_vain = bool(call.handoffs) and call.handoffs[-1].outcome is not None
+    call.media.hear(caller.media, call.services.engine.ringback())
+    call.media.close_leg(left.media)
     if isinstance(left.place, Destination):
         back = left.place.after_agent or route.after_agent
         if back == "hangup" or route.assistant is None:
@@ -103,7 +105,6 @@ async def _find_somebody(call: Call, caller: CallerLeg, route: Route) -> None:
     elif handed_over_in_vain and route.redial_assistant:
         peer = await _dial_assistant(call, caller, route)
     elif route.on_assistant_lost == "default_destination" and not _tried_default(call):
-        call.media.hear(caller.media, call.services.engine.ringback())
         peer = await _dial_human(call, caller, call.configuration.default_destination)
     else:
         raise CallOver(outcome)
@@ -160,6 +161,7 @@ def _alert(call: Call, caller: CallerLeg, leg: DialledLeg, progress: Progress) -
     """Pass ringing on to the caller, and with early media let them hear it."""
     if progress.early_media:
         call.media.bridge(caller.media, leg.media)
+        caller.share(leg)
         caller.early_media()
     else:
         caller.ring()

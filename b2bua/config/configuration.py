@@ -19,6 +19,7 @@ from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Trunk
+from media.engine import Latching
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,11 @@ class Configuration:
         if self.destinations.get(place.name) is place:
             return self._timers_of[place.name]
         return place.over(self.timers)
+
+    def latching_for(self, trunk: str | None) -> Latching:
+        """Whom to believe about where the audio of a trunk's calls comes from; None for no trunk."""
+        named = None if trunk is None else self.trunks.get(trunk)
+        return (named and named.latching) or self.media.latching
 
     def advertised_address(self, peer: str) -> str | None:
         """The address a peer at this IP address is told; None for the local address that faces it."""

@@ -44,6 +44,10 @@ class Dialled(Protocol):
         """URIs in order."""
 
     @property
+    def trunk(self) -> str | None:
+        """The trunk it is dialled through."""
+
+    @property
     def auth(self) -> Auth | None:
         """Answers its challenges."""
 

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from b2bua.config.addresses import IpAddress, PortRange, Ports
+from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.not_yet import later
 from b2bua.config.section import Section, refusal
-from media.engine import Codec
+from media.engine import Codec, Latching
 
 
 def _engine(value: object) -> object:
@@ -34,3 +35,8 @@ class Media(Section):
     """UDP ports for audio; each leg of a call takes two of them (RTP and RTCP)."""
     codecs: Annotated[tuple[Codec, ...], Field(min_length=1), AfterValidator(_distinct)] = tuple(Codec)
     """Offered in this order; a call whose sides share none is transcoded between them."""
+    latching: Latching = Latching.AUTO
+    """Whom we believe about where audio comes from and goes to: `auto`, the first valid packet; `strict`, the SDP;
+    `disabled`, the SDP for what we send, the first valid packet for what we hear."""
+    dscp: ClassOfService = 46
+    """The class of service of RTP and RTCP, 0 to 63 or a name such as EF."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from b2bua.config.addresses import Network
@@ -15,7 +16,7 @@ class PrefixTable(Generic[V]):
     """Values by network. A look-up costs one dictionary access per prefix length in use."""
 
     def __init__(self, entries: Iterable[tuple[Network, V]]) -> None:
-        self._tables: dict[int, dict[int, dict[int, V]]] = {4: {}, 6: {}}
+        self._tables: dict[int, dict[int, dict[int, V]]] = {0: {}, 4: {}, 6: {}}
         for network, value in entries:
             shift = network.max_prefixlen - network.prefixlen
             table = self._tables[network.version].setdefault(shift, {})
@@ -28,14 +29,20 @@ class PrefixTable(Generic[V]):
 
         An IPv4 address as a dual-stack socket reports it (`::ffff:192.0.2.1`) is the IPv4 address.
         """
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        number = int(ip)
-        for shift, table in self._tables[ip.version].items():
+        version, number = _parsed(address)
+        for shift, table in self._tables[version].items():
             if (value := table.get(number >> shift)) is not None:
                 return value
         return None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(address: str) -> tuple[int, int]:
+    """Version and number of an address; version 0 for what is none. Cached, since a call asks three times."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return 0, 0
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.version, int(ip)

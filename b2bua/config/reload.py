@@ -16,9 +16,11 @@ from b2bua.config.sources import read_with_digest
 
 _NEEDS_RESTART: dict[str, Callable[[Configuration], object]] = {
     "sip.listen": lambda configuration: configuration.sip.listen,
+    "sip.dscp": lambda configuration: configuration.sip.dscp,
     "media.engine": lambda configuration: configuration.media.engine,
     "media.address": lambda configuration: configuration.media.address,
     "media.ports": lambda configuration: configuration.media.ports,
+    "media.dscp": lambda configuration: configuration.media.dscp,
     "records.cdr": lambda configuration: configuration.records.cdr,
     "api.listen": lambda configuration: configuration.api.listen if configuration.api else None,
     "store": lambda configuration: configuration.store,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Self, TypeVar
 
@@ -39,15 +40,17 @@ class NamedSection(Section):
 
     _name: str = PrivateAttr(default="")
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its key in the file."""
+        # Read a dozen times in each call, and a private attribute of pydantic's costs two microseconds each time.
         return self._name
 
     def named(self, name: str) -> Self:
         """A copy that knows its name."""
         copy = self.model_copy()
         copy._name = name
+        copy.__dict__.pop("name", None)
         return copy
 
 

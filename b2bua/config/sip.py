@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from b2bua.config.addresses import IpAddress, Network, SipListener, parse_network
 from b2bua.config.auth import Word
+from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.section import FrozenMapping, Section, refusal
 
 DEFAULT = "default"
@@ -39,6 +40,8 @@ class Sip(Section):
     are challenged in either case."""
     realm: Word = "b2bua"
     """The realm of our challenges to trunks with `auth`."""
+    dscp: ClassOfService = 24
+    """The class of service of signalling, 0 to 63 or a name such as CS3."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,6 +10,7 @@ from b2bua.config.addresses import IpNetwork
 from b2bua.config.auth import Auth, Login
 from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
+from media.engine import Latching
 
 Method = Literal["refer", "invite", "bye"]
 METHODS: tuple[Method, ...] = ("refer", "invite", "bye")
@@ -55,6 +56,8 @@ class Trunk(NamedSection):
     """Calls from it at once; more are answered 503."""
     max_calls_per_second: CallRate | None = None
     """New calls from it per second; more are answered 503. Instead of the one in `limits`."""
+    latching: Latching | None = None
+    """As in `media`, for the audio of its calls and of those dialled through it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

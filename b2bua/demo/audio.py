@@ -9,15 +9,30 @@ import array
 import math
 import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 RATE = 8000
 """Samples per second."""
 FRAME = 160
 """Samples in a packet of 20 ms."""
+WINDOW = 400
+"""Samples that are judged at once: 50 ms."""
+CLEAR = 0.8
+"""Share of the energy that makes a sound a tone."""
 _BIAS = 0x84
 _CLIP = 32635
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What a recording is made of."""
+
+    tones: list[int]
+    """Hertz, in the order heard; the same twice only with another between."""
+    pause: float
+    """Longest time in seconds without a clear tone, between the first of them and the last."""
 
 
 def ulaw_from_sample(sample: int) -> int:
@@ -72,16 +87,46 @@ def share_of_tone(samples: Sequence[int], hertz: float) -> float:
     return min(2 * power / (energy * len(samples)), 1.0)
 
 
-def tone_heard(samples: Sequence[int], candidates: Sequence[int]) -> int | None:
-    """Which of the tones fills the louder half of `samples`, or None when none clearly does."""
-    second = RATE // 2
-    windows = [samples[start : start + second] for start in range(0, len(samples) - second + 1, second)]
-    windows.sort(key=lambda window: sum(abs(sample) for sample in window), reverse=True)
-    loud = windows[: (len(windows) + 1) // 2]
-    for hertz in candidates:
-        if loud and all(share_of_tone(window, hertz) > 0.8 for window in loud):
-            return hertz
-    return None
+def tone_of(samples: Sequence[int], candidates: Sequence[int]) -> int | None:
+    """Which of the tones these samples are; None for silence and for any other sound."""
+    hertz = max(candidates, key=lambda each: share_of_tone(samples, each))
+    return hertz if share_of_tone(samples, hertz) > CLEAR else None
+
+
+def hearing(samples: Sequence[int], candidates: Sequence[int]) -> Hearing:
+    """The tones in `samples`, one after the other."""
+    windows = [samples[start : start + WINDOW] for start in range(0, len(samples) - WINDOW + 1, WINDOW)]
+    found = [tone_of(window, candidates) for window in windows]
+    tones: list[int] = []
+    pause = longest = 0
+    for hertz in found:
+        if hertz is None:
+            pause += 1
+            continue
+        if tones:
+            longest = max(longest, pause)
+        if tones[-1:] != [hertz]:
+            tones.append(hertz)
+        pause = 0
+    return Hearing(tones, longest * WINDOW / RATE)
+
+
+class Ear:
+    """Listens to frames as they come, and notices when they have become another tone."""
+
+    def __init__(self, candidates: Sequence[int], noticed: Callable[[int], None]) -> None:
+        self._candidates = candidates
+        self._noticed = noticed
+        self._tone: int | None = None
+        self._maybe: int | None = None
+
+    def hear(self, payload: bytes) -> None:
+        """Take the next frame; two in a row make a tone."""
+        hertz = tone_of(decode(payload), self._candidates)
+        if hertz is not None and hertz != self._tone and hertz == self._maybe:
+            self._tone = hertz
+            self._noticed(hertz)
+        self._maybe = hertz
 
 
 def write_wav(path: Path, samples: Sequence[int]) -> None:

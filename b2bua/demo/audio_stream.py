@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from b2bua.demo.audio import FRAME, RATE, decode
 
@@ -20,6 +20,11 @@ _SILENCE = b"\xff" * FRAME
 _INTERVAL = FRAME / RATE
 _MAX_PACKETS = 50 * 60
 """A minute is kept; what comes after is only counted."""
+_MAX_SOURCES = 16
+
+
+def _unheard(payload: bytes) -> None:
+    """Who listens to the frames of a stream that nobody listens to."""
 
 
 class AudioStream:
@@ -30,6 +35,10 @@ class AudioStream:
         self._socket = _bind_even_port(address)
         self.local_address: tuple[str, int] = self._socket.getsockname()[:2]
         self.packets_in = 0
+        self.sources: set[int] = set()
+        """The SSRCs that were heard."""
+        self.on_frame: Callable[[bytes], None] = _unheard
+        """Told of each frame as it comes."""
         self._position = 0
         self._heard: dict[int, bytes] = {}
         self._remote: tuple[str, int] | None = None
@@ -91,12 +100,16 @@ class AudioStream:
             return  # nothing there after all, or the report of an unreachable port
         if len(packet) < _HEADER.size + 1:
             return
-        first, kind, _, timestamp, _ = _HEADER.unpack_from(packet)
+        first, kind, _, timestamp, source = _HEADER.unpack_from(packet)
         if first != 0x80 or kind & 0x7F != _PCMU:
             return
         self.packets_in += 1
+        if len(self.sources) < _MAX_SOURCES:
+            self.sources.add(source)
+        payload = packet[_HEADER.size :]
         if len(self._heard) < _MAX_PACKETS:
-            self._heard[timestamp] = packet[_HEADER.size :]
+            self._heard[timestamp] = payload
+        self.on_frame(payload)
 
 
 def _distance(stamp: int, reference: int) -> int:

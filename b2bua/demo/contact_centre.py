@@ -1,36 +1,49 @@
 """A contact centre: asks every caller for a password (407, SHA-256 and MD5), then does what the number says.
 
-    B2BUA_DEMO_PASSWORD=secret python -m b2bua.demo.contact_centre
+    B2BUA_DEMO_PASSWORD=secret python -m b2bua.demo.contact_centre --output FOLDER
 
-`good` answers and plays a tone; `busy` is 486; `no-answer` rings until it is cancelled, with a ringing tone;
-`silent` says nothing after the credentials, not even 100. Whoever has a wrong password is asked again, with a
-fresh nonce each time (RFC 3261 section 22, RFC 7616, RFC 8760).
+`busy` is 486; `no-answer` rings until it is cancelled, with a ringing tone; `silent` says nothing after the
+credentials, not even 100; every other number rings, answers and plays a tone. Whoever has a wrong password is asked
+again, with a fresh nonce each time (RFC 3261 section 22, RFC 7616, RFC 8760).
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import secrets
-import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 from b2bua.demo import audio
 from b2bua.demo.audio_stream import AudioStream
-from b2bua.demo.journal import AgentHeard, Ready, note, tell
-from b2bua.demo.phone import ANY_PORT, HOST, PASSWORD, USERNAME, audio_address, describe
-from b2bua.demo.story import AGENT_TONE, BUSY, CALLER_TONE, GOOD, NO_ANSWER, RINGING_TONE, SILENT
+from b2bua.demo.journal import note, tell
+from b2bua.demo.phone import (
+    HOST,
+    PASSWORD,
+    REASON,
+    USERNAME,
+    audio_address,
+    call_of,
+    describe,
+    heard,
+    listen,
+    serve,
+    user_of,
+)
+from b2bua.demo.story import AGENT_TONE, BUSY, NO_ANSWER, RINGING_TONE, SILENT
 from sip_stack import events as sip
 from sip_stack.aio.stack import SipStack
 from sip_stack.auth import DigestServer
 from sip_stack.dialog import ServerSession
 from sip_stack.errors import RemoteError
-from sip_stack.message import Request, SipUri
+from sip_stack.message import Request
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Flow
 
 PICKS_UP_AFTER = 0.8
-"""Seconds of ringing before the good call is answered."""
+"""Seconds of ringing before a call is answered."""
 
 
 class HardOfHearing(SipStack):
@@ -51,22 +64,24 @@ class HardOfHearing(SipStack):
 class Agent:
     """One call that got past the password."""
 
-    def __init__(self, user: str, stack: SipStack, session: ServerSession, invite: Request) -> None:
-        self.user = user
+    def __init__(self, stack: SipStack, session: ServerSession, invite: Request, wav: Path) -> None:
+        self.call = call_of(invite)
         self.audio = AudioStream(HOST)
+        listen(self.audio, lambda what: say(self.call, what))
         self._stack = stack
         self._session = session
         self._caller = audio_address(invite)
+        self._wav = wav
         self._pick_up: asyncio.TimerHandle | None = None
 
     def ring(self, *, tone: bool) -> None:
         """180, or 183 with a ringing tone for the caller to hear (early media)."""
         if tone:
             self._play(audio.tone(RINGING_TONE, on=1.0, off=1.0))
-            say(self.user, "183 Session Progress, plays 425 Hz")
+            say(self.call, f"183 Session Progress, plays {RINGING_TONE} Hz")
             self._session.progress(self._stack.now(), 183, body=describe(self.audio))
         else:
-            say(self.user, "180 Ringing")
+            say(self.call, "180 Ringing")
             self._session.progress(self._stack.now(), 180)
 
     def pick_up_soon(self) -> None:
@@ -77,8 +92,10 @@ class Agent:
         """The call is over: say what was heard, free the port."""
         if self._pick_up is not None:
             self._pick_up.cancel()
-        tell(AgentHeard(self.user, audio.tone_heard(self.audio.heard(), (CALLER_TONE,))))
         self.audio.close()
+        if self.audio.packets_in:
+            audio.write_wav(self._wav, self.audio.heard())
+        tell(heard("agent", self.call, self.audio))
 
     def _play(self, frames: Sequence[bytes]) -> None:
         self.audio.play(frames)
@@ -87,7 +104,7 @@ class Agent:
 
     def _answer(self) -> None:
         self._play(audio.tone(AGENT_TONE))
-        say(self.user, "200 OK, plays 440 Hz")
+        say(self.call, f"200 OK, plays {AGENT_TONE} Hz")
         self._session.answer(self._stack.now(), body=describe(self.audio))
         self._stack.flush()
 
@@ -95,8 +112,10 @@ class Agent:
 class ContactCentre:
     """Takes the calls for every number."""
 
-    def __init__(self, stack: SipStack, password: str) -> None:
+    def __init__(self, stack: SipStack, password: str, output: Path) -> None:
+        """`output` is where the WAV files of what is heard go."""
         self._stack = stack
+        self._output = output
         self._passwords = {USERNAME: password}
         self._digest = DigestServer(
             "contact-centre.example",
@@ -113,10 +132,10 @@ class ContactCentre:
             case sip.InviteReceived(session, request):
                 self._invited(session, request)
             case sip.Cancelled(session, request):
-                say(user_of(request), "is cancelled: 487")
+                say(call_of(request), "is cancelled: 487")
                 self._forget(session)
             case sip.Ended(session, by) if isinstance(session, ServerSession):
-                say(user_of(session.invite), "gets BYE" if by == "remote" else f"over: {by}")
+                say(call_of(session.invite), "gets BYE" if by == "remote" else f"over: {by}")
                 self._forget(session)
 
     def close(self) -> None:
@@ -125,28 +144,28 @@ class ContactCentre:
             self._forget(session)
 
     def _invited(self, session: ServerSession, request: Request) -> None:
-        user, now = user_of(request), self._stack.now()
-        if not self._lets_in(session, request, user):
+        user, call = user_of(request), call_of(request)
+        if not self._lets_in(session, request, call):
             return
         if user == BUSY.user:
-            say(user, "password is right: 486 Busy Here")
-            session.reject(now, 486)
-        elif user in (GOOD.user, NO_ANSWER.user):
-            say(user, "password is right")
-            agent = self._agents[session] = Agent(user, self._stack, session, request)
-            agent.ring(tone=user == NO_ANSWER.user)
-            if user == GOOD.user:
-                agent.pick_up_soon()
-        else:
-            session.reject(now, 404)
+            say(call, "password is right: 486 Busy Here")
+            session.reject(self._stack.now(), 486)
+            return
+        reason = request.headers.get(REASON)
+        say(call, f"password is right, reason: {reason}" if reason else "password is right")
+        wav = self._output / f"{call}-agent.wav"
+        agent = self._agents[session] = Agent(self._stack, session, request, wav)
+        agent.ring(tone=user == NO_ANSWER.user)
+        if user != NO_ANSWER.user:
+            agent.pick_up_soon()
 
-    def _lets_in(self, session: ServerSession, request: Request, user: str) -> bool:
+    def _lets_in(self, session: ServerSession, request: Request, call: str) -> bool:
         now = self._stack.now()
         verdict = self._digest.verify(request, now, self._passwords.get)
         if verdict.result == "accepted":
             return True
         why = {"missing": "asks for a password: 407", "refused": "wrong password: 407 again"}
-        say(user, why.get(verdict.result, "old nonce: 407"))
+        say(call, why.get(verdict.result, "old nonce: 407"))
         challenges = self._digest.challenges(now, stale=verdict.result == "stale")
         session.reject(now, 407, headers=challenges)
         return False
@@ -157,32 +176,19 @@ class ContactCentre:
             agent.leave()
 
 
-def user_of(request: Request) -> str:
-    """The number dialled."""
-    uri = request.request_uri
-    return uri.user or "" if isinstance(uri, SipUri) else ""
-
-
-def say(user: str, what: str) -> None:
+def say(call: str, what: str) -> None:
     """Note what the contact centre does about a call."""
-    note("contact centre", user, what)
+    note("contact centre", call, what)
 
 
-async def main() -> None:
-    """Listen, tell the port, take calls until SIGTERM."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def main(output: Path) -> None:
+    """Take calls until SIGTERM."""
     stack = HardOfHearing(EndpointSettings(user_agent="b2bua-demo-contact-centre"))
-    centre = ContactCentre(stack, os.environ[PASSWORD])
-    stack.on_event = centre.on_event
-    listening = await stack.start([ANY_PORT])
-    tell(Ready(listening[0].port))
-    await stop.wait()
-    centre.close()
-    await stack.close()
+    centre = ContactCentre(stack, os.environ[PASSWORD], output)
+    await serve(stack, centre.on_event, centre.close)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description="Be a contact centre until SIGTERM.")
+    parser.add_argument("--output", type=Path, default=Path(), help="where the WAV files of what is heard go")
+    asyncio.run(main(parser.parse_args().output))

@@ -16,6 +16,8 @@ class Entry:
     who: str
     call: str
     what: str
+    to: str = ""
+    """Whom a request was sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,46 @@ class CallerResult:
 
     status: int | None
     reason: str
-    heard: int | None
-    """Hertz of the tone that filled what the caller heard."""
-    heard_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class AgentHeard:
-    """What the person at the contact centre heard during an answered call, in hertz."""
+class Heard:
+    """What somebody (`caller`, `assistant`, `agent`) heard during a call, from the first packet to the last."""
+
+    who: str
+    call: str
+    tones: list[int]
+    """Hertz, in the order heard."""
+    pause: float
+    """Longest time in seconds without a clear tone, between the first of them and the last."""
+    seconds: float
+    streams: int
+    """Different SSRCs: a call that is handed over without a seam has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talks:
+    """The assistant has answered; `call_id` is what the B2BUA calls the call."""
 
     call: str
-    heard: int | None
+    call_id: str
 
 
-Message = Entry | Ready | CallerResult | AgentHeard
-_KINDS = {kind.__name__: kind for kind in (Entry, Ready, CallerResult, AgentHeard)}
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """What the assistant was told about its REFER."""
+
+    call: str
+    accepted: int | None
+    """Status of the response to the REFER."""
+    notified: list[int]
+    """Statuses in the NOTIFYs."""
+    terminated: list[bool]
+    """Whether each NOTIFY said that no further one follows."""
+
+
+Message = Entry | Ready | CallerResult | Heard | Talks | Referred
+_KINDS = {kind.__name__: kind for kind in (Entry, Ready, CallerResult, Heard, Talks, Referred)}
 
 
 def tell(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Plays the demonstration: starts the contact centre and the B2BUA, places five calls, shows their ends."""
+"""Plays the demonstration: starts the stand-ins and the B2BUA, places the calls, shows their ends."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ import os
 import re
 import secrets
 import time
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from b2bua.demo import report
+from b2bua.demo.application import Application, ApplicationFailed
 from b2bua.demo.call_log import entries
-from b2bua.demo.journal import AgentHeard, CallerResult, Entry, Ready, understand
+from b2bua.demo.journal import CallerResult, Entry, Heard, Ready, Referred, Talks, understand
 from b2bua.demo.phone import HOST, PASSWORD
 from b2bua.demo.processes import Process, ProcessFailed, process
-from b2bua.demo.report import PlayedCall
-from b2bua.demo.settings import CONFIG, overrides
-from b2bua.demo.story import SCENARIOS
+from b2bua.demo.settings import CONFIG, KEY, overrides
+from b2bua.demo.story import ASKS_AFTER, SCENARIOS
+from b2bua.demo.verdict import PlayedCall
 
 TIME_LIMIT = 60.0
 """Seconds for everything."""
-_READY = re.compile(r"ready sip=udp:[^ ,]+:(\d+)")
+ANSWER_LIMIT = 10.0
+"""Seconds until a call that is for the assistant must have been answered, the caller's start included."""
+_READY = re.compile(r"ready sip=udp:[^ ,]+:(\d+) api=[^ ]+:(\d+)")
 
 
 def play(output: Path) -> int:
@@ -59,65 +63,109 @@ class Demonstration:
     """Everything that is played, and what became of it."""
 
     def __init__(self, console: Console, output: Path) -> None:
-        self.calls = [PlayedCall(scenario, output / f"{scenario.user}.wav") for scenario in SCENARIOS]
+        self.calls = [PlayedCall(scenario, output / f"{scenario.user}-caller.wav") for scenario in SCENARIOS]
+        self._by_user = {call.scenario.user: call for call in self.calls}
         self._console = console
         self._output = output
-        self._environment = os.environ | {PASSWORD: secrets.token_urlsafe(12)}
+        self._key = secrets.token_urlsafe(12)
+        self._environment = os.environ | {PASSWORD: secrets.token_urlsafe(12), KEY: self._key}
+        self._call_ids: asyncio.Queue[str] = asyncio.Queue()
+        """What the B2BUA calls the calls that the assistant has answered."""
 
     async def run(self) -> None:
         """Play the calls one after the other, collect the records. Raises ProcessFailed, TimeoutError."""
-        async with (
-            asyncio.timeout(TIME_LIMIT),
-            self._process("contact centre", "contact-centre", "b2bua.demo.contact_centre") as centre,
-        ):
-            ready = understand(await centre.first_line())
-            assert isinstance(ready, Ready)
-            listener = asyncio.create_task(self._listen(centre))
-            try:
-                await self._play_all(ready.port)
-            finally:
-                await centre.stop()
-                await listener
+        centre = self._stand_in("contact-centre", "b2bua.demo.contact_centre", "--output", str(self._output))
+        assistant = self._stand_in("assistant", "b2bua.demo.assistant")
+        async with asyncio.timeout(TIME_LIMIT), centre as centre_port, assistant as assistant_port:
+            await self._play_all(centre_port, assistant_port)
         self._collect_records()
 
-    async def _play_all(self, centre_port: int) -> None:
+    @asynccontextmanager
+    async def _stand_in(self, name: str, *arguments: str) -> AsyncIterator[int]:
+        """Somebody who takes calls; gives the SIP port. All that they told is in when the block is left."""
+        async with self._process(name.replace("-", " "), name, *arguments) as running:
+            ready = understand(await running.first_line())
+            assert isinstance(ready, Ready)
+            listener = asyncio.create_task(self._listen(running))
+            try:
+                yield ready.port
+            finally:
+                await running.stop()
+                await listener
+
+    async def _play_all(self, centre_port: int, assistant_port: int) -> None:
         arguments = ["run", "--config", str(CONFIG)]
-        for value in overrides(centre_port, self._output / "cdr.jsonl"):
+        for value in overrides(centre_port, assistant_port, self._output):
             arguments += ["--set", value]
         async with self._process("b2bua", "b2bua", "b2bua", *arguments) as server:
             line = await server.first_line()
             found = _READY.match(line)
             if found is None:
                 raise ProcessFailed(f"b2bua said {line!r} instead of its ready line")
-            self._console.print(f"contact centre at {HOST}:{centre_port}, b2bua at {HOST}:{found[1]}\n")
+            sip, api = found[1], int(found[2])
+            self._console.print(
+                f"contact centre at {HOST}:{centre_port}, assistant at {HOST}:{assistant_port}, "
+                f"b2bua at {HOST}:{sip}, its API at {HOST}:{api}\n"
+            )
             for call in self.calls:
-                await self._place(call, f"sip:{call.scenario.user}@{HOST}:{found[1]}")
+                uri = f"sip:{call.scenario.user}@{HOST}:{sip}"
+                await asyncio.gather(self._place(call, uri), self._ask(call, api))
             status = await server.stop()
         if status != 0:
             raise ProcessFailed(f"b2bua ended with status {status}, see {server.log}")
 
     async def _place(self, call: PlayedCall, uri: str) -> None:
         scenario = call.scenario
-        arguments = ["b2bua.demo.caller", "--to", uri, "--wav", str(call.wav)]
-        with self._console.status(f"{scenario.title}: the contact centre {scenario.far_end}") as status:
+        arguments = ["b2bua.demo.caller", "--to", uri, "--wav", str(call.wav), "--talk", str(scenario.talk)]
+        with self._console.status(f"{scenario.title}: {scenario.plot}") as status:
             async with self._process("the caller", f"caller-{scenario.user}", *arguments) as caller:
                 while (line := await caller.line()) is not None:
                     match message := understand(line):
                         case CallerResult():
                             call.result = message
+                        case Heard():
+                            call.heard[message.who] = message
                         case Entry(what=what):
                             status.update(f"{scenario.title}: the caller {what}")
                             call.entries.append(message)
         self._console.print(report.progress_line(call))
 
-    async def _listen(self, centre: Process) -> None:
-        calls = {call.scenario.user: call for call in self.calls}
-        while (line := await centre.line()) is not None:
-            match message := understand(line):
-                case Entry(call=user) if user in calls:
-                    calls[user].entries.append(message)
-                case AgentHeard(call=user, heard=tone) if user in calls:
-                    calls[user].agent_heard = tone
+    async def _ask(self, call: PlayedCall, api: int) -> None:
+        """Ask for a human over HTTP, in the call where that is the application's part."""
+        transfer = call.scenario.transfer
+        if transfer is None:
+            return
+
+        def say(what: str) -> None:
+            call.entries.append(Entry(time.time(), "application", call.scenario.user, what))
+
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT):
+                call_id = await self._call_ids.get()
+            if transfer.asked_by == "application":
+                await asyncio.sleep(ASKS_AFTER)
+                application = Application(api, self._key, say)
+                call.followed = await application.hand_off(call_id, transfer.destination, transfer.reason)
+        except TimeoutError:
+            say("the assistant has not answered")
+        except ApplicationFailed as failure:
+            say(str(failure))
+
+    async def _listen(self, running: Process) -> None:
+        while (line := await running.line()) is not None:
+            message = understand(line)
+            call = None if isinstance(message, Ready | CallerResult) else self._by_user.get(message.call)
+            if call is None:
+                continue
+            match message:
+                case Entry():
+                    call.entries.append(message)
+                case Heard(who=who):
+                    call.heard[who] = message
+                case Talks(call_id=call_id):
+                    self._call_ids.put_nowait(call_id)
+                case Referred():
+                    call.referred = message
 
     def _collect_records(self) -> None:
         lines = (self._output / "cdr.jsonl").read_text().splitlines()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-SILENCE = 20.0
+SILENCE = 30.0
 """Seconds a process may say nothing while it is being listened to."""
 STOP_TIMEOUT = 15.0
 """Seconds between SIGTERM and SIGKILL."""

@@ -31,6 +31,8 @@ async def by_bye(call: Call, caller: CallerLeg, handoff: Handoff, destination: D
     await wait_for_silence(call, longest_wait(handoff.request, destination))
     handoff.move(HandoffState.DIALING, call.services.now())
     outcome = cause.local("normal_hangup", source="b2bua")
+    handoff.irrevocable = True
+    call.stop_watching()
     caller.hang_up(outcome, headers)
     call.log.info("bye_sent", handoff_id=handoff.id, destination=destination.name)
     status = await _answer(call, caller)

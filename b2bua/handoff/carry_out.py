@@ -5,19 +5,22 @@ A failed handoff never ends the call: the caller is back with whom they talked t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
-from b2bua.call.call import HandoffCancelled
+from b2bua.call.call import CallOver, HandoffCancelled
 from b2bua.handoff.bye import by_bye
 from b2bua.handoff.failed import HandoffFailed
 from b2bua.handoff.handoff import HandoffState
 from b2bua.handoff.invite import by_invite
+from b2bua.handoff.patience import until_told
 from b2bua.handoff.refer import by_refer
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.caller_leg import CallerLeg
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
@@ -31,8 +34,14 @@ async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
     log.info(
         "handoff", handoff_id=handoff.id, destination=handoff.destination, asked_by=handoff.request.asked_by
     )
+    referrer = handoff.notifies
+    call.on_alone = lambda: call.media.hear(caller.media, call.services.engine.ringback())
     try:
         await _through_destinations(call, caller, handoff)
+    except CallOver:
+        if referrer is not None and handoff.state is HandoffState.COMPLETED:
+            await _tell_first(call, referrer)
+        raise
     except HandoffFailed as failed:
         handoff.finish(HandoffState.FAILED, failed.outcome, call.services.now())
     except HandoffCancelled:
@@ -40,7 +49,7 @@ async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
         call.drop_dialled(outcome)
         handoff.finish(HandoffState.CANCELLED, outcome, call.services.now())
     finally:
-        call.handoff = None
+        call.handoff = call.on_alone = None
         if handoff.outcome is not None:
             log.info(
                 "handoff_over",
@@ -86,7 +95,14 @@ async def _by_method(call: Call, caller: CallerLeg, handoff: Handoff, destinatio
             await by_bye(call, caller, handoff, destination)
 
 
+async def _tell_first(call: Call, referrer: Leg) -> None:
+    """The caller is gone as the assistant wanted: it hears so before it gets its BYE."""
+    with suppress(CallOver):  # it is over already
+        await until_told(call, referrer)
+
+
 def _take_back(call: Call, caller: CallerLeg) -> None:
     """Let the caller hear again whom they talked to, if they are still there."""
     if call.peer is not None:
         call.join(caller, call.peer)
+        call.watch(call.peer)

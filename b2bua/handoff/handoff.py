@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
+from b2bua.call import cause
 from b2bua.call.record import AttemptRecord, JsonObject
 from b2bua.headers import Dropped, Header, Scalar
 
@@ -99,6 +100,8 @@ class Handoff:
     confirmed: Confirmed | bool | None = None
     headers_sent: list[Header] = field(default_factory=list)
     headers_dropped: list[Dropped] = field(default_factory=list)
+    irrevocable: bool = False
+    """What was sent cannot be taken back: a BYE to the caller."""
     notifies: DialledLeg | None = field(default=None, repr=False)
     """The assistant that asked by REFER and is told how it goes."""
     on_progress: Callable[[Handoff], None] = field(default=_nobody, repr=False)
@@ -106,8 +109,13 @@ class Handoff:
 
     @property
     def is_connected(self) -> bool:
-        """True from the moment the caller hears the human: it can no longer be stopped."""
+        """True from the moment the caller hears the human."""
         return self.state in (HandoffState.CONNECTED, HandoffState.COMPLETED)
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """True while whoever asked for it may change their mind."""
+        return not (self.state.final or self.is_connected or self.irrevocable)
 
     def move(self, state: HandoffState, now: float) -> None:
         """Go on to `state`; a final state stays."""
@@ -127,7 +135,12 @@ class Handoff:
         self.move(state, now)
 
     def close(self, outcome: Outcome, now: float) -> None:
-        """The call ended: what was connected is complete, what was still under way failed with the call."""
+        """Its call, or its human, has gone: what was connected is complete, what was still under way has failed.
+
+        Somebody who leaves before the human answers has not had a call with them: that is 1000, not 4000.
+        """
+        if not self.is_connected and outcome.event == "normal_hangup":
+            outcome = cause.local("cancel", source=outcome.source)
         for attempt in self.attempts:
             attempt.close(now, outcome)
         state = HandoffState.COMPLETED if self.is_connected else HandoffState.FAILED

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause
 from b2bua.call.call import HandoffCancelled
 from b2bua.call.dialing import DialFailed, Dialing, Errand
-from b2bua.call.events import ByeAnswered, Ended, LegEvent, NotifyAnswered, Switched
+from b2bua.call.events import Ended, Switched
 from b2bua.handoff.failed import HandoffFailed
 from b2bua.handoff.handoff import HandoffState
 from b2bua.handoff.headers import variables_of
+from b2bua.handoff.interlude import Interlude
+from b2bua.handoff.patience import until_gone, until_told
 from b2bua.handoff.silence import longest_wait, wait_for_silence
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
-    from b2bua.call.events import Progress
-    from b2bua.config import Destination, HoldMusic
+    from b2bua.call.events import CallEvent, Progress
+    from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
 HEARD_WITHIN_MS = 500
@@ -30,9 +32,6 @@ HEARD_WITHIN_MS = 500
 
 HANDED_OVER = cause.local("normal_hangup", source="b2bua")
 """Why the assistant is let go."""
-
-RELEASE_PATIENCE = 2.0
-"""Seconds for the assistant's answer to a BYE or a final NOTIFY before we go on."""
 
 SWITCH_PATIENCE = 2.0
 """Seconds to wait for the engine's word on the switch, which it gives after `HEARD_WITHIN_MS` at the latest."""
@@ -45,21 +44,25 @@ async def by_invite(call: Call, caller: CallerLeg, handoff: Handoff, place: Dest
         music is not None and music.kind != "early_media"
     )
     patience = longest_wait(handoff.request, place)
+    interlude = Interlude(call, caller, music)
     if cuts_at_start:
         await wait_for_silence(call, patience)
     if place.release_assistant == "before_dial":
         await _release_first(call)
     handoff.move(HandoffState.DIALING, call.services.now())
-    _play(call, caller, music)
-    agent = await _dial(call, caller, handoff, place)
+    interlude.begin()
+    agent = await _dial(call, caller, handoff, place, interlude)
     try:
         if not cuts_at_start:
-            await wait_for_silence(call, patience)
+            await wait_for_silence(call, patience, lambda event: _still_there(agent, event))
+        interlude.end()
         await _switch(call, caller, agent)
-    except (HandoffCancelled, HandoffFailed):
-        agent.hang_up(cause.local("lost_race"))
+    except (HandoffCancelled, HandoffFailed) as stopped:
+        _give_up(call, handoff, agent, stopped)
+        interlude.resume()
         raise
     handoff.move(HandoffState.CONNECTED, call.services.now())
+    call.log.info("handed_over", handoff_id=handoff.id, destination=handoff.destination)
     assistant = call.peer
     call.join(caller, agent, heard_already=True)
     call.note_answered(agent)
@@ -67,18 +70,17 @@ async def by_invite(call: Call, caller: CallerLeg, handoff: Handoff, place: Dest
         await _let_go(call, assistant, handoff)
 
 
-async def _dial(call: Call, caller: CallerLeg, handoff: Handoff, place: Destination) -> DialledLeg:
-    early_media = place.hold_music is not None and place.hold_music.kind == "early_media"
-
+async def _dial(
+    call: Call, caller: CallerLeg, handoff: Handoff, place: Destination, interlude: Interlude
+) -> DialledLeg:
     def alert(leg: DialledLeg, progress: Progress) -> None:
         handoff.move(HandoffState.RINGING, call.services.now())
-        if early_media and progress.early_media:
-            call.media.hear(caller.media, leg.media)
+        if progress.early_media:
+            interlude.early_media(leg)
 
     def reached() -> None:
         if place.release_assistant == "on_start" and call.peer is not None:
             call.release_peer(HANDED_OVER)
-            _play(call, caller, place.hold_music)
 
     errand = Errand(
         "agent",
@@ -88,6 +90,7 @@ async def _dial(call: Call, caller: CallerLeg, handoff: Handoff, place: Destinat
         handoff.request.sip_headers,
         alert=alert,
         reached=reached,
+        lost=interlude.lose,
     )
     try:
         return await Dialing(call, errand).dial(place, together=place.ring == "together")
@@ -95,18 +98,6 @@ async def _dial(call: Call, caller: CallerLeg, handoff: Handoff, place: Destinat
         raise HandoffFailed(failed.outcome) from failed
     finally:
         handoff.headers_sent, handoff.headers_dropped = errand.rendered.sent, errand.rendered.dropped
-
-
-def _play(call: Call, caller: CallerLeg, music: HoldMusic | None) -> None:
-    """What the caller hears meanwhile; without hold music, whom they talked to."""
-    if music is None or music.kind == "early_media":
-        return
-    if music.kind == "file":
-        assert music.path is not None, "hold music from a file has a path"
-        call.media.hear(caller.media, call.services.prompts[music.path])
-    else:
-        ringback = call.services.engine.ringback() if music.kind == "ringback" else None
-        call.media.hear(caller.media, ringback)
 
 
 async def _switch(call: Call, caller: CallerLeg, agent: DialledLeg) -> None:
@@ -119,11 +110,24 @@ async def _switch(call: Call, caller: CallerLeg, agent: DialledLeg) -> None:
             event = await call.next_event(deadline)
         except TimeoutError:
             return
-        match event:
-            case Switched(leg) if leg is caller:
-                return
-            case Ended(leg, outcome) if leg is agent:
-                raise HandoffFailed(outcome)
+        _still_there(agent, event)
+        if isinstance(event, Switched) and event.leg is caller:
+            return
+
+
+def _still_there(agent: DialledLeg, event: CallEvent) -> None:
+    """Raises `HandoffFailed` when the human hung up before the caller heard them."""
+    if isinstance(event, Ended) and event.leg is agent:
+        raise HandoffFailed(cause.local("confirm_failed", detail="hung up before the caller heard them"))
+
+
+def _give_up(call: Call, handoff: Handoff, agent: DialledLeg, why: HandoffCancelled | HandoffFailed) -> None:
+    """Let go of a human who had answered."""
+    outcome = why.outcome if isinstance(why, HandoffFailed) else cause.local("cancel", source="api")
+    agent.hang_up(outcome)
+    call.media.close_leg(agent.media)
+    for attempt in handoff.attempts:
+        attempt.close(call.services.now(), outcome)
 
 
 async def _release_first(call: Call) -> None:
@@ -132,24 +136,12 @@ async def _release_first(call: Call) -> None:
     if assistant is None:
         return
     call.release_peer(HANDED_OVER)
-    await _until(call, ByeAnswered, assistant)
+    await until_gone(call, assistant)
 
 
 async def _let_go(call: Call, assistant: DialledLeg, handoff: Handoff) -> None:
     """BYE to the assistant, after it has heard how its own REFER ended: one that gets the BYE first never learns."""
-    if handoff.notifies is assistant and not assistant.over:
-        await _until(call, NotifyAnswered, assistant)
+    if handoff.notifies is assistant:
+        await until_told(call, assistant)
     assistant.hang_up(HANDED_OVER)
     call.media.close_leg(assistant.media)
-
-
-async def _until(call: Call, kind: type[LegEvent], leg: DialledLeg) -> None:
-    """The next event of that kind on `leg`, or `RELEASE_PATIENCE`."""
-    deadline = call.services.now() + RELEASE_PATIENCE
-    while True:
-        try:
-            event = await call.next_event(deadline)
-        except TimeoutError:
-            return
-        if isinstance(event, kind | Ended) and event.leg is leg:
-            return

@@ -77,6 +77,10 @@ async def _follow(call: Call, caller: CallerLeg, handoff: Handoff, destination: 
                 if status is None or status >= 300:
                     raise _Refused(cause.refer_refused(status, reason))
                 accepted = True
+                # The SBC may take the audio away before it says how it went.
+                call.stop_watching()
+            case ReferNotified(leg, _, _) if leg is not caller:
+                pass  # the assistant's NOTIFYs say nothing about the caller
             case ReferNotified(_, status, _) if status is not None and status >= 300:
                 raise HandoffFailed(cause.from_response(status, source="caller"))
             case ReferNotified(_, status, _) if status is not None and status >= 200:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from b2bua.call.events import Quiet
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.events import CallEvent
     from b2bua.config import Destination
     from b2bua.handoff.handoff import HandoffRequest
 
@@ -26,8 +28,13 @@ def longest_wait(request: HandoffRequest, destination: Destination) -> float:
     return ANNOUNCED if request.utterance else 0.0
 
 
-async def wait_for_silence(call: Call, seconds: float) -> None:
-    """Return when the assistant has been silent for `QUIET_MS`, has left, or after `seconds`."""
+async def wait_for_silence(
+    call: Call, seconds: float, look: Callable[[CallEvent], None] = lambda event: None
+) -> None:
+    """Return when the assistant has been silent for `QUIET_MS`, has left, or after `seconds`.
+
+    `look` sees every event meanwhile, and may raise.
+    """
     peer = call.peer
     if seconds <= 0 or peer is None:
         return
@@ -36,6 +43,7 @@ async def wait_for_silence(call: Call, seconds: float) -> None:
     try:
         while call.peer is peer:
             event = await call.next_event(deadline)
+            look(event)
             if isinstance(event, Quiet) and event.leg is peer:
                 return
     except TimeoutError:

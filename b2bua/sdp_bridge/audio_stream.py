@@ -1,6 +1,7 @@
 """The one audio stream of a leg: finding it in a peer's description, and writing ours.
 
-RFC 3264 (which stream, which codec), RFC 3551 (static payload types), RFC 4733 (telephone-event).
+RFC 3264 (which stream, which codec), RFC 3551 (static payload types), RFC 4733 (telephone-event), RFC 3389 (comfort
+noise), RFC 5761 (RTCP on the RTP port: answered, never offered).
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8}
 
 TELEPHONE_EVENT = 101
 """Payload type of telephone-event in our offers: what nearly every gateway uses."""
+
+COMFORT_NOISE = 13
+"""Payload type of comfort noise on an 8 kHz clock, for everybody."""
+
+RTCP_MUX = "rtcp-mux"
+_LIKE_RTCP = range(64, 96)
+"""Payload types that cannot be told from RTCP on one port (RFC 5761 section 4)."""
 
 OFFERED_PROFILE = "RTP/AVP"
 ANSWERED_PROFILES = ("RTP/AVP", "RTP/AVPF")
@@ -61,6 +69,17 @@ class AudioStream:
     def format(self) -> Format:
         """The codec and its number."""
         return self.payload_type, self.codec
+
+    @property
+    def comfort_noise(self) -> bool:
+        """True when the peer has comfort noise."""
+        return _lists_noise(self.media)
+
+    @property
+    def rtcp_mux(self) -> bool:
+        """True when the peer wants RTCP on the RTP port, and it can be told apart there."""
+        numbers = {self.payload_type, self.telephone_event}
+        return _is_multiplexed(self.media) and not numbers.intersection(_LIKE_RTCP)
 
 
 class StreamReader:
@@ -127,6 +146,14 @@ class StreamReader:
         return AudioStream(slot, media, direction, address, codec, payload_type, _telephone_event(maps))
 
 
+def _lists_noise(media: Media) -> bool:
+    return str(COMFORT_NOISE) in media.formats
+
+
+def _is_multiplexed(media: Media) -> bool:
+    return any(name == RTCP_MUX for name, _ in media.attributes)
+
+
 def _formats(maps: dict[int, RtpMap]) -> list[Format]:
     """The codecs an engine could understand, in the order of the m-line."""
     return [
@@ -157,6 +184,16 @@ class OurSections:
     telephone_event: int | None
     """Our number for it."""
 
+    @property
+    def comfort_noise(self) -> bool:
+        """True when we said that we have comfort noise."""
+        return _lists_noise(self.sections[self.slot])
+
+    @property
+    def rtcp_mux(self) -> bool:
+        """True when we agreed to RTCP on the RTP port."""
+        return _is_multiplexed(self.sections[self.slot])
+
     def turned_to(self, direction: Direction) -> OurSections:
         """The same with another direction and nothing else changed."""
         audio = self.sections[self.slot]
@@ -179,24 +216,39 @@ def audio_section(
     telephone_event: int | None,
     ptime: int,
     direction: Direction,
+    *,
+    comfort_noise: bool = False,
+    rtcp_mux: bool = False,
 ) -> Media:
     """Our audio section. rtpmap lines are written for static payload types too: some phones want them."""
     numbers = [str(number) for number, _ in formats]
     attributes: list[tuple[str, str | None]] = [
         ("rtpmap", f"{number} {codec}/8000") for number, codec in formats
     ]
+    if comfort_noise:
+        numbers.append(str(COMFORT_NOISE))
+        attributes.append(("rtpmap", f"{COMFORT_NOISE} CN/8000"))
     if telephone_event is not None:
         numbers.append(str(telephone_event))
         attributes.append(("rtpmap", f"{telephone_event} telephone-event/8000"))
         attributes.append(("fmtp", f"{telephone_event} 0-15"))
     attributes.append(("ptime", str(ptime)))
+    if rtcp_mux:
+        attributes.append((RTCP_MUX, None))
     attributes.append((str(direction), None))
     return Media("audio", port, profile, tuple(numbers), attributes=tuple(attributes))
 
 
-def stream_parameters(stream: AudioStream, ours: Direction, our_event: int | None = None) -> StreamParameters:
+def stream_parameters(
+    stream: AudioStream,
+    ours: Direction,
+    our_event: int | None = None,
+    *,
+    comfort_noise: bool = False,
+    rtcp_mux: bool = False,
+) -> StreamParameters:
     """What the engine must know. `ours` is our direction; `our_event` the number of telephone-event in our offer,
-    None when they made the offer and their number goes both ways."""
+    None when they made the offer and their number goes both ways; the others are what we said of them."""
     address, event = stream.address, stream.telephone_event
     return StreamParameters(
         remote=address,
@@ -207,4 +259,6 @@ def stream_parameters(stream: AudioStream, ours: Direction, our_event: int | Non
         send=ours.sends and stream.direction.receives and address is not None,
         receive=ours.receives and stream.direction.sends,
         receive_telephone_event=our_event if event is not None and event != our_event else None,
+        rtcp_mux=rtcp_mux and stream.rtcp_mux,
+        comfort_noise=comfort_noise and stream.comfort_noise,
     )

@@ -4,7 +4,7 @@ Media is anchored here, so every leg negotiates on its own (RFC 3264): our addre
 stream with the configured codecs, telephone-event beside it (RFC 4733). What the other side of the bridge wants enters
 as one `Wish`, and what this peer wants comes out as another: hold crosses, codecs and addresses do not.
 
-Not here: SRTP (RTP/SAVP is refused), rtcp-mux, ICE, video. Nothing here sends or opens anything.
+Not here: SRTP (RTP/SAVP is refused), ICE, video. Nothing here sends or opens anything.
 """
 
 from __future__ import annotations
@@ -106,11 +106,18 @@ class LegDescription:
         """What is agreed, for `MediaLeg.set_remote`; None before there is anything."""
         self.body = b""
         """Our description in force, empty before the first."""
+        self.comfort_noise = False
+        """The other side of the bridge has comfort noise: only then do we offer it, or answer that we have it."""
 
     @property
     def remote_ptime(self) -> int | None:
         """Milliseconds per packet the peer asked for."""
         return self._stream.media.ptime() if self._stream else None
+
+    @property
+    def remote_comfort_noise(self) -> bool:
+        """True when the peer has comfort noise, by the last it said."""
+        return self._stream is not None and self._stream.comfort_noise
 
     @property
     def wish(self) -> Wish:
@@ -137,7 +144,13 @@ class LegDescription:
             raise LocalError("the leg has agreed on something already")
         formats = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs]
         audio = audio_section(
-            self._local.port, OFFERED_PROFILE, formats, TELEPHONE_EVENT, self._ptime, self._intent
+            self._local.port,
+            OFFERED_PROFILE,
+            formats,
+            TELEPHONE_EVENT,
+            self._ptime,
+            self._intent,
+            comfort_noise=self.comfort_noise,
         )
         return self._open(OurSections((audio,), 0, self._intent, TELEPHONE_EVENT))
 
@@ -161,7 +174,16 @@ class LegDescription:
         if event is None and stream.payload_type != TELEPHONE_EVENT:
             event = TELEPHONE_EVENT
         ptime = stream.media.ptime() or self._ptime
-        audio = audio_section(self._local.port, stream.media.protocol, formats, event, ptime, self._intent)
+        audio = audio_section(
+            self._local.port,
+            stream.media.protocol,
+            formats,
+            event,
+            ptime,
+            self._intent,
+            comfort_noise=self.comfort_noise,
+            rtcp_mux=ours.rtcp_mux,
+        )
         return self._open(ours.with_audio(audio, self._intent, event))
 
     def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
@@ -202,7 +224,7 @@ class LegDescription:
         self._first_offer = self._negotiation.offer_remotely(), remote
         self._stream = stream
         self._wish = stream.direction
-        self.parameters = stream_parameters(stream, self._permitted(stream))
+        self.parameters = stream_parameters(stream, self._permitted(stream), rtcp_mux=True)
 
     def preview_answer(self) -> bytes:
         """The answer to `receive_offer` for a provisional response, which may get lost; it stays as it is."""
@@ -266,7 +288,13 @@ class LegDescription:
         self._told = ours.direction
         if ours.direction is Direction.SENDRECV:  # Else the answer is what our hold made of their wish.
             self._wish = stream.direction
-        self.parameters = stream_parameters(stream, ours.direction, ours.telephone_event)
+        self.parameters = stream_parameters(
+            stream,
+            ours.direction,
+            ours.telephone_event,
+            comfort_noise=ours.comfort_noise,
+            rtcp_mux=ours.rtcp_mux,
+        )
 
     def _permitted(self, stream: AudioStream) -> Direction:
         """Our direction in an answer: what they want and the other side of the bridge does (section 6.1)."""
@@ -284,6 +312,8 @@ class LegDescription:
                 stream.telephone_event,
                 stream.media.ptime() or self._ptime,
                 direction,
+                comfort_noise=self.comfort_noise and stream.comfort_noise,
+                rtcp_mux=stream.rtcp_mux,
             )
         return OurSections(tuple(sections), stream.slot, direction, stream.telephone_event)
 
@@ -292,7 +322,9 @@ class LegDescription:
         self._ours, self._stream = ours, stream
         self.body = self._local.say(ours.sections)
         self._told = self._intent
-        self.parameters = stream_parameters(stream, ours.direction)
+        self.parameters = stream_parameters(
+            stream, ours.direction, comfort_noise=ours.comfort_noise, rtcp_mux=ours.rtcp_mux
+        )
 
     def _agreed(self) -> tuple[OurSections, AudioStream]:
         if self._ours is None or self._stream is None:

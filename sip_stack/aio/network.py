@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Protocol
 
 from sip_stack.errors import RemoteError, TransportError
+from sip_stack.locating import address_version
 from sip_stack.transport import Address, Flow, Target
 
 MAX_FLOWS = 16384
@@ -23,6 +23,8 @@ class Listen:
     """IP address literal without brackets; the wildcard is allowed."""
     port: int
     """0: any free port."""
+    dscp: int = 0
+    """Class of service of what is sent from here (RFC 2474), 0..63."""
 
 
 class Receiver(Protocol):
@@ -73,10 +75,8 @@ class Network(Protocol):
 
 def address_of(target: Target) -> Address:
     """Host and port of a target. Raises TransportError for what is no address literal or no port."""
-    try:
-        ip_address(target.host)
-    except ValueError as error:
-        raise TransportError(f"not an address: {target.host}") from error
+    if address_version(target.host) is None:
+        raise TransportError(f"not an address: {target.host}")
     if not 1 <= target.port <= 65535:
         raise TransportError(f"not a port: {target.port}")
     return target.host, target.port

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from sip_stack.aio.advertise import AdvertisedAddresses, facing_address
@@ -82,6 +83,8 @@ class SipStack:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
+        self._idle: asyncio.Event | None = None
+        """Set when the last session is gone, while somebody waits for that."""
         self._scheduled: asyncio.Handle | None = None
         self._logged_at = float("-inf")
 
@@ -155,6 +158,22 @@ class SipStack:
         finally:
             self._flushing = False
         self._arm()
+        if self._idle is not None and not self.endpoint.session_count:
+            self._idle.set()
+
+    async def settle(self, patience: float) -> bool:
+        """Wait until no session is left, its last request answered; False after `patience` seconds."""
+        if not self.endpoint.session_count:
+            return True
+        self._idle = asyncio.Event()
+        try:
+            async with asyncio.timeout(patience):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._idle = None
+        return True
 
     # What transports call
 
@@ -247,6 +266,7 @@ class SipStack:
             logger.exception("defect while handling a SIP %s; %d so far", what, self.internal_errors)
 
 
+@lru_cache(maxsize=4096)
 def _reaches(bound: str, peer: str) -> int:
     """How well a socket bound to `bound` can send to `peer`: 0 not at all, 2 best."""
     local, remote = ip_address(bound), ip_address(peer)

@@ -12,6 +12,7 @@ import socket
 from ipaddress import ip_address
 
 from sip_stack.aio.advertise import AdvertisedAddresses
+from sip_stack.aio.class_of_service import mark
 from sip_stack.aio.connections import READ_SIZE, Connection, Connections
 from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of
 from sip_stack.errors import TransportError
@@ -34,12 +35,14 @@ class TcpTransport:
         receiver: Receiver,
         advertised: AdvertisedAddresses,
         connections: Connections,
+        dscp: int,
     ) -> None:
         """Takes over the bound socket; `listen` follows. Call with a running loop."""
         self._socket = sock
         self._receiver = receiver
         self._advertised = advertised
         self._shared = connections
+        self._dscp = dscp
         self._loop = asyncio.get_running_loop()
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._server: asyncio.Server | None = None
@@ -148,12 +151,11 @@ class TcpTransport:
 
     async def _attempt(self, connection: Connection) -> None:
         limits, counters = self._shared.limits, self._shared.counters
-        host, port = connection.flow.remote
-        # From the address that we listen on: peers know us by it.
-        local = None if ip_address(self.local[0]).is_unspecified else (self.local[0], 0)
+        host = connection.flow.remote[0]
         try:
             async with asyncio.timeout(limits.connect_timeout):
-                await self._loop.create_connection(lambda: connection, host, port, local_addr=local)
+                sock = await self._open_connection(connection.flow.remote)
+                await self._loop.create_connection(lambda: connection, sock=sock)
             counters.connected += 1
         except TimeoutError:
             counters.connect_failures += 1
@@ -161,6 +163,20 @@ class TcpTransport:
         except (OSError, OverflowError, ValueError) as error:
             counters.connect_failures += 1
             connection.end("refused", f"no connection to {host}: {error}")
+
+    async def _open_connection(self, remote: Address) -> socket.socket:
+        sock = socket.socket(socket.AF_INET6 if ":" in remote[0] else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            mark(sock, self._dscp)
+            if not ip_address(self.local[0]).is_unspecified:
+                # From the address that we listen on: peers know us by it.
+                sock.bind((self.local[0], 0))
+            await self._loop.sock_connect(sock, remote)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _on_end(self, connection: Connection, reason: str) -> None:
         flow = connection.flow
@@ -198,11 +214,13 @@ async def open_tcp(
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        # Connections that are accepted inherit it.
+        mark(sock, where.dscp)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((where.host, where.port))
-        transport = TcpTransport(sock, receiver, advertised, connections)
+        transport = TcpTransport(sock, receiver, advertised, connections, where.dscp)
         await transport.listen()
     except (OSError, OverflowError) as error:
         sock.close()

@@ -13,6 +13,7 @@ import socket
 from collections import deque
 
 from sip_stack.aio.advertise import AdvertisedAddresses
+from sip_stack.aio.class_of_service import mark
 from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of
 from sip_stack.errors import TransportError
 from sip_stack.transport import Address, Flow, Target
@@ -161,6 +162,7 @@ def open_udp(where: Listen, receiver: Receiver, advertised: AdvertisedAddresses)
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
+        mark(sock, where.dscp)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)

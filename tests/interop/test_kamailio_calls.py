@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.b2bua_process import B2bua
 from tests.support.kamailio import Kamailio, kamailio_port
+from tests.support.pjsua2_pair import agree, connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -37,69 +38,55 @@ def behind_kamailio(folder: Path, agent: str, transport: str) -> Iterator[tuple[
             assert kamailio.strays() == []
 
 
-@pytest.mark.parametrize("ours", TRANSPORTS)
-@pytest.mark.parametrize("theirs", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
     ("caller", "callee", "source"),
     [("caller.xml", "callee.xml", "caller"), ("caller_hears_bye.xml", "callee_hangs_up.xml", "agent")],
 )
 def test_calls_complete_and_either_side_may_hang_up(
-    tmp_path: Path, ours: str, theirs: str, caller: str, callee: str, source: str
+    tmp_path: Path, transport: str, caller: str, callee: str, source: str
 ) -> None:
-    """`ours` is between Kamailio and us, `theirs` between the peers and Kamailio."""
-    tcp = theirs == "tcp"
-    with sipp_callee(tmp_path, callee, call_length_ms=200, tcp=tcp) as answering:
-        agent = f"sip:agent@{answering.address};transport={theirs}"
-        with behind_kamailio(tmp_path, agent, ours) as (b2bua, kamailio):
-            with sipp_caller(
-                tmp_path,
-                kamailio.address,
-                caller,
-                service="desk",
-                calls=CALLS,
-                rate=20,
-                call_length_ms=200,
-                tcp=tcp,
-            ) as calling:
-                made, taken = calling.finished(30), answering.finish()
-            records = b2bua.records(CALLS)
-            # One each on either side of us.
-            assert kamailio.passed("ACK") == kamailio.passed("BYE") == 2 * CALLS
+    """`transport` is between Kamailio and us; SIPp has UDP, for over TCP its Contact would be wrong."""
+    with (
+        sipp_callee(tmp_path, callee, call_length_ms=200) as answering,
+        behind_kamailio(tmp_path, f"sip:agent@{answering.address}", transport) as (b2bua, kamailio),
+        sipp_caller(
+            tmp_path, kamailio.address, caller, service="desk", calls=CALLS, rate=20, call_length_ms=200
+        ) as calling,
+    ):
+        made, taken = calling.finished(30), answering.finish()
+        records = b2bua.records(CALLS)
+        # One each on either side of us.
+        assert kamailio.passed("ACK") == kamailio.passed("BYE") == 2 * CALLS
     assert (made.successful, made.failed) == (CALLS, 0), calling.complaints()
     assert (taken.successful, taken.failed) == (CALLS, 0), answering.complaints()
     for record in records:
         assert (record["outcome"]["code"], record["outcome"]["source"]) == (4000, source)
-        assert [leg["transport"] for leg in record["legs"]] == [ours, ours]
+        assert [leg["transport"] for leg in record["legs"]] == [transport, transport]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_hold_and_resume_cross_kamailio_twice(tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize("source", ["caller", "agent"])
+def test_hold_and_resume_cross_kamailio_twice(tmp_path: Path, transport: str, source: str) -> None:
     tcp = transport == "tcp"
-    with PjsuaPhone(tmp_path, "bob", 620, tcp=tcp) as bob:
-        with behind_kamailio(tmp_path, bob.uri, transport) as (b2bua, kamailio):
-            with PjsuaPhone(tmp_path, "alice", 440, tcp=tcp) as alice:
-                alice.tell("call", uri=f"sip:desk@{kamailio.address};transport={transport}")
-                bob.wait_for("incoming")
-                bob.tell("answer", status=200)
-                for phone in (alice, bob):
-                    phone.wait_for_state("CONFIRMED")
-                for holder, held in ((alice, bob), (bob, alice)):
-                    for verb, flows in (("hold", (True, False)), ("resume", (True, True))):
-                        holder.tell(verb)
-                        wait_until(
-                            lambda held=held, flows=flows: _direction(held) == flows[::-1],
-                            10.0,
-                            f"{verb} arrives",
-                        )
-                before = kamailio.passed("BYE")
-                bob.tell("hangup")
-                alice.wait_for_state("DISCONNECTED")
-                record = b2bua.record()
-                wait_until(lambda: kamailio.passed("BYE") == before + 2, 5.0, "both BYEs crossed Kamailio")
-                assert kamailio.passed("INVITE") >= 8, "four re-INVITEs, each told to the other side"
-    assert (record["outcome"]["code"], record["outcome"]["source"]) == (4000, "agent")
-
-
-def _direction(phone: PjsuaPhone) -> tuple[bool, bool]:
-    last = phone.events("direction")[-1]
-    return last["sends"], last["hears"]
+    with (
+        PjsuaPhone(tmp_path, "bob", 620, tcp=tcp) as bob,
+        PjsuaPhone(tmp_path, "alice", 440, tcp=tcp) as alice,
+        behind_kamailio(tmp_path, bob.uri, transport) as (b2bua, kamailio),
+    ):
+        connect(alice, bob, f"sip:desk@{kamailio.address};transport={transport}")
+        for holder, held in ((alice, bob), (bob, alice)):
+            reoffer(holder, "hold")
+            agree(holder, held, (True, False))
+            reoffer(holder, "resume")
+            agree(holder, held, (True, True))
+        wait_until(
+            lambda: kamailio.passed("INVITE") >= 8, 5.0, "four re-INVITEs, each told to the other side"
+        )
+        first, second = (alice, bob) if source == "caller" else (bob, alice)
+        first.tell("hangup")
+        second.wait_for_state("DISCONNECTED")
+        record = b2bua.record()
+        wait_until(lambda: kamailio.passed("BYE", transport) == 2, 5.0, "both BYEs crossed Kamailio")
+    assert (record["outcome"]["code"], record["outcome"]["source"]) == (4000, source)
+    assert [leg["transport"] for leg in record["legs"]] == [transport, transport]

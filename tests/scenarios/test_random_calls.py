@@ -20,17 +20,8 @@ from sip_stack.message import Request, parse_message
 from sip_stack.transport import Flow
 from tests.support.b2bua_world import B2BUA, BILLING, CONFIGURATION, DESK, SBC, World, play
 from tests.support.fake_network import FakeAsyncNetwork
-from tests.support.random_calls import (
-    ALERTS,
-    ANSWERS,
-    BUSY,
-    CHANGES,
-    DESTINATIONS,
-    ENDINGS,
-    Plan,
-    RandomCall,
-    RandomPhone,
-)
+from tests.support.random_calls import RandomCall, RandomPhone
+from tests.support.random_plan import ALERTS, ANSWERS, BUSY, CHANGES, DESTINATIONS, ENDINGS, Plan
 from tests.support.random_verdict import judge
 from tests.support.random_wire import RoughWire
 

@@ -15,7 +15,7 @@ from tests.support.processes import ChildProcess, PeerError, wait_until
 Settings = Mapping[str, object]
 
 ROOT = Path(__file__).parent.parent.parent
-READY = r"^ready sip=(\S+)"
+READY = r"^ready sip=(\S+)(?: api=(\S+))?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,12 @@ class B2bua(ChildProcess):
         listen: Sequence[str] = (f"udp:{LOOPBACK}:0",),
         cpus: Sequence[int] | None = None,
         log_level: str = "info",
+        main: Settings | None = None,
     ) -> None:
         """Write its configuration to `folder`, start it there and wait until it is ready.
 
-        `destinations` are those of destinations.yaml without `method` and `encryption`; `timers` as in b2bua.yaml.
+        `destinations` are those of destinations.yaml without `method` and `encryption` where they are `invite` and
+        `udp/rtp`; `timers` as in b2bua.yaml. `main` has sections of b2bua.yaml to be written in place of the usual.
         """
         first, last = free_port_range(media_ports)
         self.cdr = folder / "cdr.jsonl"
@@ -62,9 +64,11 @@ class B2bua(ChildProcess):
             "destinations": "destinations.yaml",
             "timers": dict(timers or {}),
             "records": {"cdr": str(self.cdr)},
+            **(main or {}),
         }
+        dialled = {"method": "invite", "encryption": "udp/rtp"}
         named = {
-            name: {"method": "invite", "encryption": "udp/rtp", **settings}
+            name: {**({} if "method" in settings else dialled), **settings}
             for name, settings in destinations.items()
         }
         next(iter(named.values()))["default"] = True
@@ -75,8 +79,11 @@ class B2bua(ChildProcess):
         command += ["--drain", "1", "--log-level", log_level]
         super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
         try:
-            self.listening = self.wait_for_line(READY, 20.0)[1].split(",")
+            ready = self.wait_for_line(READY, 20.0)
+            self.listening = ready[1].split(",")
             """As its ready line says: TRANSPORT:HOST:PORT, in the order of `listen`."""
+            self.api = ready[2]
+            """HOST:PORT of its HTTP API; None without one."""
         except PeerError:
             self.stop()
             raise

@@ -17,6 +17,7 @@ from media.engine import (
     DtmfDigit,
     EngineLost,
     FirstPacket,
+    Latching,
     LegStatistics,
     MediaError,
     MediaEvent,
@@ -68,8 +69,11 @@ class LegDouble:
     """A leg: `agreed` has every `set_remote`, `source` is what it hears now, `peer` the leg among that, `awaits` whom
     `hear_when_heard` waits for, `timeout` and `quiet_ms` what is watched."""
 
-    def __init__(self, call: CallDouble, role: str, local_address: Address) -> None:
+    def __init__(
+        self, call: CallDouble, role: str, local_address: Address, latching: Latching = Latching.AUTO
+    ) -> None:
         self.call = call
+        self.latching = latching
         self._role = role
         self._local_address = local_address
         self.agreed: list[StreamParameters] = []
@@ -197,11 +201,11 @@ class CallDouble:
         """The newest leg of a role."""
         return next(leg for leg in reversed(self.legs) if leg.role == role)
 
-    def open_leg(self, role: str) -> LegDouble:
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> LegDouble:
         """As in the contract."""
         if self.closed or self.engine.closed:
             raise MediaError("closed")
-        leg = LegDouble(self, role, self.engine.take_port())
+        leg = LegDouble(self, role, self.engine.take_port(), latching)
         self.legs.append(leg)
         return leg
 

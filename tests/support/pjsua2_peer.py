@@ -1,8 +1,10 @@
 """A PJSUA2 soft phone in a process of its own: says a WAV file, records what it hears. UDP, no sound card.
 
-Commands: `call` (uri), `answer` (status), `hangup`, `dtmf` (digits), `hold`, `resume`, `update`, `quit`.
+Commands: `call` and `call_without_offer` (uri), `answer` (status), `hangup`, `dtmf` (digits), `hold`, `resume`,
+`update`, `ask` (a re-INVITE without an offer), `refer` (uri), `on_refer` (status to answer one with), `quit`.
 Events: `ready` (port), `incoming` (caller), `state` (state, status, reason), `media` (codec), `direction` (sends,
-hears), `reoffer` (verb, sent), `dtmf` (digit). The phone itself is `pjsua2_worker.py`.
+hears), `reoffer` (verb, sent), `final` (method, status), `dtmf` (digit), `refer` (uri: it was asked to go there),
+`notify` (status, final: how its own REFER goes). The phone itself is `pjsua2_worker.py`.
 """
 
 from __future__ import annotations

@@ -25,9 +25,12 @@ class Phone:
         self.player, self.recorder = pj.AudioMediaPlayer(), pj.AudioMediaRecorder()
         self.player.createPlayer(settings.play)
         self.recorder.createRecorder(settings.record)
-        self._account = Account(self)
-        self._account.create(_account_config(settings))
+        self.account = Account(self)
+        self.account.create(_account_config(settings))
         self.call: Call | None = None
+        self.next_call: Call | None = None
+        """The call a REFER made it begin."""
+        self.refer_status = 202
         self.tell("ready", port=settings.port)
 
     def tell(self, event: str, **values: object) -> None:
@@ -41,28 +44,38 @@ class Phone:
     def obey(self, command: Event) -> None:
         """Do what the test says."""
         match command:
-            case {"command": "call", "uri": uri}:
-                self.call = Call(self, self._account)
-                self.call.makeCall(uri, pj.CallOpParam(True))
+            case {"command": "call" | "call_without_offer" as verb, "uri": uri}:
+                option = pj.CallOpParam(True)
+                if verb == "call_without_offer":
+                    option.opt.flag = pj.PJSUA_CALL_NO_SDP_OFFER
+                self.call = Call(self, self.account)
+                self.call.makeCall(uri, option)
             case {"command": "answer", "status": status}:
                 answer = pj.CallOpParam()
                 answer.statusCode = status
                 self.call.answer(answer)
             case {"command": "hangup"}:
                 self.call.hangup(pj.CallOpParam())
+            case {"command": "refer", "uri": uri}:
+                self.call.xfer(uri, pj.CallOpParam())
+            case {"command": "on_refer", "status": status}:
+                self.refer_status = status
             case {"command": "dtmf", "digits": digits}:
                 self.call.dialDtmf(digits)
-            case {"command": "hold" | "resume" | "update" as verb}:
+            case {"command": "hold" | "resume" | "update" | "ask" as verb}:
                 self._reoffer(verb)
 
     def _reoffer(self, verb: str) -> None:
-        """Hold and resume by re-INVITE, or UPDATE; `reoffer` tells whether the library lets us right now."""
+        """Re-INVITE or UPDATE; `ask` has no offer. `reoffer` tells whether the library lets us right now."""
         option = pj.CallOpParam(True)
         try:
             if verb == "hold":
                 self.call.setHold(option)
             elif verb == "resume":
                 option.opt.flag = pj.PJSUA_CALL_UNHOLD
+                self.call.reinvite(option)
+            elif verb == "ask":
+                option.opt.flag = pj.PJSUA_CALL_NO_SDP_OFFER
                 self.call.reinvite(option)
             else:
                 self.call.update(option)
@@ -73,9 +86,9 @@ class Phone:
 
     def close(self) -> None:
         """End the library in the order it wants; this completes the recording."""
-        self.call = None
+        self.call = self.next_call = None
         del self.player, self.recorder
-        self._account.shutdown()
+        self.account.shutdown()
         self._endpoint.libDestroy()
 
 
@@ -114,6 +127,25 @@ class Call(pj.Call):
                 self._phone.player.startTransmit(audio)
                 audio.startTransmit(self._phone.recorder)
                 self._phone.tell("media", codec=self.getStreamInfo(media.index).codecName)
+
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
+        """The library's callback."""
+        transaction = prm.e.body.tsxState.tsx
+        ours = transaction.role == pj.PJSIP_ROLE_UAC and transaction.method in ("INVITE", "UPDATE")
+        if ours and transaction.state in (pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_TSX_STATE_TERMINATED):
+            self._phone.tell("final", method=transaction.method, status=transaction.statusCode)
+
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        """The library's callback: it calls `dstUri` by itself when the status is 2xx, and sends the NOTIFYs."""
+        prm.statusCode = self._phone.refer_status
+        if prm.statusCode < 300:
+            self._phone.next_call = prm.newCall = Call(self._phone, self._phone.account)
+        self._phone.tell("refer", uri=prm.dstUri)
+
+    def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:
+        """The library's callback."""
+        self._phone.tell("notify", status=prm.statusCode, final=prm.finalNotify)
+        prm.cont = not prm.finalNotify
 
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
         """The library's callback."""

@@ -109,8 +109,12 @@ class RtpPeer:
 
     async def hear(self) -> Packet:
         """The next packet that arrives."""
+        return Packet.decode(await self.hear_data())
+
+    async def hear_data(self) -> bytes:
+        """The next datagram that arrives, whatever it is."""
         async with asyncio.timeout(STALL):
-            return Packet.decode(await asyncio.get_running_loop().sock_recv(self._socket, 2048))
+            return await asyncio.get_running_loop().sock_recv(self._socket, 2048)
 
     async def hear_many(self, count: int) -> list[Packet]:
         """The next packets that arrive, in order of arrival."""

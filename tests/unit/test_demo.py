@@ -1,4 +1,4 @@
-"""The demonstration judges what it plays: its ears, its order of events, and its verdict on each call."""
+"""The demonstration listens: its ears, its messages, and the settings that it plays with."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ import asyncio
 import re
 import socket
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from b2bua.config import load_configuration
 from b2bua.demo import audio
 from b2bua.demo.audio_stream import AudioStream
-from b2bua.demo.journal import AgentHeard, CallerResult, Entry, Message, Ready, tell, understand
-from b2bua.demo.report import PlayedCall, in_order
-from b2bua.demo.settings import overrides
-from b2bua.demo.story import AGENT_TONE, BUSY, CALLER_TONE, GOOD
+from b2bua.demo.call_log import entries
+from b2bua.demo.journal import CallerResult, Entry, Heard, Message, Ready, Referred, Talks, tell, understand
+from b2bua.demo.phone import PASSWORD
+from b2bua.demo.settings import CONFIG, KEY, overrides
+from b2bua.demo.story import (
+    AGENT_TONE,
+    ASSISTANT_TONE,
+    CALLER_TONE,
+    MUSIC_TONE,
+    RINGING_TONE,
+    SCENARIOS,
+    TONES,
+)
+
+SILENCE = [0] * audio.RATE
 
 
 @pytest.mark.parametrize(
@@ -35,36 +46,58 @@ def test_a_decoded_octet_is_encoded_as_itself(octet: int) -> None:
     assert audio.ulaw_from_sample(audio.sample_from_ulaw(octet)) == expected
 
 
-def heard(hertz: int, seconds: int) -> list[int]:
+def sound(hertz: int, seconds: int = 1) -> list[int]:
     return audio.decode(b"".join(audio.tone(hertz)) * seconds)
 
 
-def test_a_tone_is_told_from_another() -> None:
-    assert audio.tone_heard(heard(AGENT_TONE, 2), (CALLER_TONE, AGENT_TONE)) == AGENT_TONE
-    assert audio.tone_heard(heard(AGENT_TONE, 2), (CALLER_TONE,)) is None
+def test_tones_are_heard_in_their_order() -> None:
+    heard = audio.hearing(sound(ASSISTANT_TONE) + sound(MUSIC_TONE) + sound(AGENT_TONE), TONES)
+    assert heard.tones == [ASSISTANT_TONE, MUSIC_TONE, AGENT_TONE]
+    assert heard.pause <= 0.05
 
 
-def test_a_tone_is_heard_though_it_pauses() -> None:
-    assert audio.tone_heard(heard(425, 1) + [0] * audio.RATE + heard(425, 1), (AGENT_TONE, 425)) == 425
+def test_a_tone_that_comes_back_is_heard_again() -> None:
+    heard = audio.hearing(sound(ASSISTANT_TONE) + sound(MUSIC_TONE) + sound(ASSISTANT_TONE), TONES)
+    assert heard.tones == [ASSISTANT_TONE, MUSIC_TONE, ASSISTANT_TONE]
 
 
-def test_half_a_tone_and_half_of_another_is_neither() -> None:
-    mixed = [(one + other) // 2 for one, other in zip(heard(440, 2), heard(1000, 2), strict=True)]
-    assert audio.tone_heard(mixed, (440, 1000)) is None
+def test_a_pause_within_a_tone_is_measured_and_silence_around_it_is_not() -> None:
+    ringing = sound(RINGING_TONE) + SILENCE + sound(RINGING_TONE)
+    assert audio.hearing(ringing, TONES) == audio.Hearing([RINGING_TONE], 1.0)
+    assert audio.hearing(SILENCE + sound(ASSISTANT_TONE) + SILENCE, TONES) == audio.Hearing(
+        [ASSISTANT_TONE], 0.0
+    )
 
 
-@pytest.mark.parametrize("samples", [[], [0] * 16000, heard(440, 1)[:2000]])
-def test_silence_and_a_moment_of_sound_are_no_tone(samples: list[int]) -> None:
-    assert audio.tone_heard(samples, (440,)) is None
+def test_two_voices_at_once_are_neither() -> None:
+    mixed = [(one + other) // 2 for one, other in zip(sound(ASSISTANT_TONE), sound(CALLER_TONE), strict=True)]
+    heard = audio.hearing(sound(ASSISTANT_TONE) + mixed + sound(ASSISTANT_TONE), TONES)
+    assert heard == audio.Hearing([ASSISTANT_TONE], 1.0)
+
+
+@pytest.mark.parametrize("samples", [[], SILENCE, sound(ASSISTANT_TONE)[: audio.WINDOW - 1], sound(523)])
+def test_silence_a_moment_and_an_unknown_sound_are_no_tone(samples: list[int]) -> None:
+    assert audio.hearing(samples, TONES) == audio.Hearing([], 0.0)
+
+
+def test_the_ear_notices_a_change_once_and_never_by_one_frame() -> None:
+    noticed: list[int] = []
+    ear = audio.Ear(TONES, noticed.append)
+    one, other = audio.tone(ASSISTANT_TONE), audio.tone(AGENT_TONE)
+    for frame in [b"\xff" * audio.FRAME, *one[:5], other[0], *one[:5], *other[:5]]:
+        ear.hear(frame)
+    assert noticed == [ASSISTANT_TONE, AGENT_TONE]
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        Entry(1.5, "caller", "good", "INVITE"),
+        Entry(1.5, "caller", "good", "INVITE", "assistant"),
         Ready(5060),
-        CallerResult(None, "silence", None, 0.0),
-        AgentHeard("good", 440),
+        CallerResult(None, "silence"),
+        Heard("agent", "good", [CALLER_TONE], 0.0, 2.5, 1),
+        Talks("asked-over-http", "c1"),
+        Referred("asked-by-refer", 202, [100, 200], [False, True]),
     ],
 )
 def test_what_is_told_is_understood(message: Message, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,57 +105,51 @@ def test_what_is_told_is_understood(message: Message, capsys: pytest.CaptureFixt
     assert understand(capsys.readouterr().out) == message
 
 
-def played(**changes: object) -> PlayedCall:
-    record: dict[str, object] = {"outcome": {"name": GOOD.outcome, "code": GOOD.code}}
-    call = PlayedCall(
-        GOOD,
-        Path("good.wav"),
-        result=CallerResult(200, "OK", AGENT_TONE, 2.5),
-        agent_heard=CALLER_TONE,
-        record=record,
-    )
-    return replace(call, **changes)  # type: ignore[arg-type]
-
-
-def test_a_call_that_ended_as_it_should_has_no_problems() -> None:
-    assert played().problems() == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"result": None}, "no result"),
-        (
-            {"result": CallerResult(486, "Busy Here", AGENT_TONE, 2.5)},
-            "the caller got 486 Busy Here, not 200",
-        ),
-        ({"result": CallerResult(200, "OK", None, 0.0)}, "the caller heard nothing, not 440 Hz"),
-        ({"agent_heard": None}, "the agent heard nothing, not 1000 Hz"),
-        ({"record": None}, "no record"),
-        ({"record": {"outcome": {"name": "busy", "code": 3010}}}, "recorded as busy 3010"),
-        ({"scenario": BUSY}, "not 486"),
-    ],
-)
-def test_every_wrong_end_is_named(changes: dict[str, object], said: str) -> None:
-    assert said in "; ".join(played(**changes).problems())
-
-
-def test_an_invite_comes_before_what_it_causes_even_when_it_was_logged_later() -> None:
-    challenge = Entry(10.001, "contact centre", "good", "asks for a password: 407")
-    invite = Entry(10.002, "b2bua", "good", "INVITE sip:good@127.0.0.1")
-    first = Entry(10.000, "caller", "good", "INVITE sip:good@…")
-    assert [entry.what for entry in in_order([challenge, invite, first])] == [
-        first.what,
-        invite.what,
-        challenge.what,
+def test_our_log_is_told_in_words() -> None:
+    log = [
+        f'{{"timestamp": "2026-01-01T00:00:0{second}Z", "call_id": "{call}", {rest}}}'
+        for second, (call, rest) in enumerate(
+            [
+                ("c1", '"event": "received", "trunk": "sbc"'),
+                ("c2", '"event": "received", "trunk": "sbc"'),
+                ("c1", '"event": "dialing", "leg": "agent", "target": "sip:billing@127.0.0.1:5070"'),
+                ("c1", '"event": "refer_sent", "target": "sip:operator@127.0.0.1"'),
+                ("c1", '"event": "of_no_interest"'),
+            ]
+        )
     ]
+    told = entries(log, "c1", "good")
+    assert [(entry.what, entry.to) for entry in told] == [
+        ("lets sbc in", ""),
+        ("INVITE sip:billing@…", "contact centre"),
+        ("REFER to sip:operator@…", "caller"),
+    ]
+    assert [entry.at - told[0].at for entry in told] == [0, 2, 3]
 
 
-def test_passwords_reach_the_b2bua_by_its_environment_but_for_the_wrong_one(tmp_path: Path) -> None:
-    texts = "\n".join(overrides(5060, tmp_path / "cdr.jsonl"))
+def test_secrets_reach_the_b2bua_by_its_environment_but_for_the_wrong_password(tmp_path: Path) -> None:
+    texts = "\n".join(overrides(5060, 5080, tmp_path))
     passwords = re.findall(r'"password": "([^"]*)"', texts)
-    assert sorted(set(passwords)) == ["${B2BUA_DEMO_PASSWORD}", "not-the-password"]
-    assert passwords.count("not-the-password") == 1
+    assert set(passwords) == {f"${{{PASSWORD}}}", "not-the-password"}
+    assert passwords.count("not-the-password") == 2
+    assert f'"keys": ["${{{KEY}}}"]' in texts
+
+
+def test_the_settings_are_a_configuration_with_a_place_for_every_call(tmp_path: Path) -> None:
+    environ = {PASSWORD: "right", KEY: "long enough"}
+    configuration = load_configuration(CONFIG, environ, overrides(5060, 5080, tmp_path))
+    assert configuration.api is not None
+    for scenario in SCENARIOS:
+        route = next(route for route in configuration.routes if route.matches("local-sbc", scenario.user))
+        if scenario.transfer is None:
+            assert route.destination == scenario.user
+        else:
+            assert route.assistant is not None
+            assert (
+                configuration.destinations[scenario.transfer.destination].method == scenario.transfer.method
+            )
+    (music,) = configuration.hold_music_files()
+    assert music.parent == tmp_path
 
 
 def test_audio_is_put_in_order_by_its_timestamps_with_silence_for_what_is_missing() -> None:
@@ -143,6 +170,7 @@ def test_audio_is_put_in_order_by_its_timestamps_with_silence_for_what_is_missin
                 while stream.packets_in < 3:  # noqa: ASYNC110 - a phone has no need to tell
                     await asyncio.sleep(0)
         stream.close()
+        assert stream.sources == {7}
         return stream.heard()
 
     silence = b"\xff" * audio.FRAME

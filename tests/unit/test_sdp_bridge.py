@@ -82,6 +82,7 @@ def told(leg: LegDescription) -> str:
         words.append(f"event={parameters.telephone_event}")
     if parameters.receive_telephone_event is not None:
         words.append(f"event_in={parameters.receive_telephone_event}")
+    words += ["mux"] * parameters.rtcp_mux + ["noise"] * parameters.comfort_noise
     words += ["send=no"] * (not parameters.send) + ["receive=no"] * (not parameters.receive)
     return " ".join(words)
 

@@ -1,14 +1,16 @@
 //! What the event loop holds: the engine with its workers, and handles to legs that live on a worker.
 
 use crate::allocator::{Allocator, OpenError};
+use crate::content::Parameters;
 use crate::counters::Counters;
-use crate::leg::{Events, Leg, Parameters};
+use crate::leg::{Events, Leg};
 use crate::mailbox::{Event, Mailbox, lock};
 use crate::outgoing::Outgoing;
 use crate::peer::{Latching, Peer};
+use crate::prompt::Prompt;
 use crate::reporting::Reporter;
 use crate::socket::Options;
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Sound, Worker};
 use rustix::io::Errno;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -238,6 +240,31 @@ impl LegHandle {
     /// This leg and another hear each other from now on.
     pub fn bridge(&self, other: &LegHandle) -> Result<(), Refused> {
         self.post(Command::Bridge(self.id, other.id))
+    }
+
+    /// The peer of this leg hears that of another.
+    pub fn hear(&self, other: &LegHandle) -> Result<(), Refused> {
+        self.post(Command::Hear(self.id, Sound::Leg(other.id)))
+    }
+
+    /// The peer of this leg hears silence in time.
+    pub fn hear_silence(&self) -> Result<(), Refused> {
+        self.post(Command::Hear(self.id, Sound::Silence))
+    }
+
+    /// The peer of this leg hears a prompt, again and again or once.
+    pub fn play(&self, prompt: Arc<Prompt>, looped: bool) -> Result<(), Refused> {
+        self.post(Command::Hear(self.id, Sound::Prompt(prompt, looped)))
+    }
+
+    /// The peer of this leg hears that of another from its next packet on, silence after `within` microseconds.
+    pub fn hear_when_heard(&self, other: &LegHandle, within: u64) -> Result<(), Refused> {
+        self.post(Command::HearWhenHeard(self.id, other.id, within))
+    }
+
+    /// Reports a silence of so many microseconds of this leg's peer, once.
+    pub fn watch_silence(&self, limit: Option<u64>) -> Result<(), Refused> {
+        self.post(Command::WatchSilence(self.id, limit))
     }
 
     /// This leg hears nobody and nobody hears it.

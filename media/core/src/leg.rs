@@ -3,12 +3,15 @@
 //! Times are microseconds of the worker's monotonic clock.
 
 use crate::allocator::Lease;
+use crate::content::{Content, Parameters};
 use crate::counters::Counters;
 use crate::dtmf::{self, Detector, Digit};
 use crate::g711::{self, Codec};
+use crate::hearing::{Hearing, Listeners, QuietWatch, Waiting};
 use crate::mailbox::{Event, Mailbox};
 use crate::outgoing::{self, Outgoing, Source};
-use crate::peer::{Named, Peer};
+use crate::peer::Peer;
+use crate::prompt::FRAME;
 use crate::reception::{Arrival, Reception};
 use crate::reporting::{NtpClock, Reporter};
 use crate::rtcp;
@@ -18,36 +21,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Octets of an audio payload we believe: 1 ms to 200 ms of G.711.
-const PLAUSIBLE: std::ops::RangeInclusive<usize> = 8..=1_600;
 /// Digits a leg may have waiting for the event loop; a peer that floods us with events loses the rest.
 const MAX_PENDING_DIGITS: u32 = 32;
 
 /// A media timeout shorter than a packet would fire between any two; in microseconds.
 const SHORTEST_TIMEOUT: u64 = 20_000;
-/// Octets of comfort noise we believe: a level and a filter (RFC 3389 section 3).
-const PLAUSIBLE_NOISE: std::ops::RangeInclusive<usize> = 1..=64;
-
-/// What the peer agreed to; see `media.engine.StreamParameters`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameters {
-    /// Where its SDP wants RTP and RTCP.
-    pub named: Named,
-    /// Law of both directions.
-    pub codec: Codec,
-    /// Payload type of both directions.
-    pub payload_type: u8,
-    /// Payload type of the events we send.
-    pub send_event: Option<u8>,
-    /// Payload type of the events the peer sends when it differs.
-    pub receive_event: Option<u8>,
-    /// Comfort noise is agreed on, both ways.
-    pub comfort_noise: bool,
-    /// We may send.
-    pub send: bool,
-    /// We listen.
-    pub receive: bool,
-}
 
 /// Where a leg's events go.
 pub type Events = Mailbox<Event>;
@@ -62,18 +40,11 @@ pub struct Accepted {
     content: Content,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Audio(Codec),
-    Event {
-        ticks: u32,
-        /// First packet that came of it.
-        begins: bool,
-        ends: bool,
-    },
-    Noise,
-    /// Something nobody negotiated.
-    Unknown,
+impl Accepted {
+    /// True for a packet of audio that was not overtaken.
+    pub fn is_new_audio(&self) -> bool {
+        self.newest && matches!(self.content, Content::Audio(_))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -99,8 +70,19 @@ pub struct Leg {
     reporter: Reporter,
     last_arrival: Option<u64>,
     watch: Watch,
-    /// Slot of the leg that hears this one and is heard by it.
-    pub partner: Option<usize>,
+    /// Slots of the legs that hear this one.
+    pub listeners: Listeners,
+    /// What the peer of this leg hears.
+    pub hearing: Hearing,
+    /// Whom it is to hear as soon as they speak.
+    pub waiting: Option<Waiting>,
+    /// Slot of the leg that waits for this one.
+    pub awaited_by: Option<usize>,
+    quiet: Option<QuietWatch>,
+    /// True while the worker looks at this leg every 20 ms.
+    pub paced: bool,
+    /// Counts what was played, and the frames of that.
+    playing: (u32, i64),
 }
 
 impl Leg {
@@ -125,7 +107,13 @@ impl Leg {
             reporter,
             last_arrival: None,
             watch: Watch::default(),
-            partner: None,
+            listeners: Listeners::default(),
+            hearing: Hearing::Nobody,
+            waiting: None,
+            awaited_by: None,
+            quiet: None,
+            paced: false,
+            playing: (0, 0),
         }
     }
 
@@ -260,7 +248,7 @@ impl Leg {
             self.take_report(data, from, now, clock);
             return None;
         }
-        let read = rtp::parse(data).and_then(|header| Some((content(parameters, &header, data)?, header)));
+        let read = rtp::parse(data).and_then(|header| Some((parameters.content(&header, data)?, header)));
         let Some((content, header)) = read else {
             self.counters.malformed.bump();
             return None;
@@ -411,36 +399,81 @@ impl Leg {
         }
     }
 
+    /// Hears something else from now on.
+    pub fn set_hearing(&mut self, hearing: Hearing) {
+        if hearing.is_made_here() {
+            self.playing = (self.playing.0.wrapping_add(1), 0);
+        }
+        self.hearing = hearing;
+        self.outgoing.interrupt();
+    }
+
+    /// Reports once that the peer has been silent for `limit`; None stops watching.
+    pub fn watch_silence(&mut self, limit: Option<u64>, now: u64) {
+        self.quiet = limit.map(|limit| QuietWatch::new(limit, now));
+    }
+
+    /// True while something is to happen on this leg without a packet from its peer.
+    pub fn needs_pace(&self) -> bool {
+        self.hearing.is_made_here() || self.quiet.is_some() || self.waiting.is_some_and(|wait| !wait.expired)
+    }
+
+    /// Reports a silence that has lasted long enough.
+    pub fn check_quiet(&mut self, now: u64, events: &Events) {
+        if self.quiet.is_some_and(|watch| watch.is_over(now)) {
+            self.quiet = None;
+            events.post(Event::Quiet { leg: self.id }, usize::MAX);
+        }
+    }
+
+    /// Listens to what the peer says, while somebody wants to know when it is silent.
+    pub fn note_sound(&mut self, accepted: &Accepted, data: &[u8], now: u64) {
+        if let (Some(watch), Content::Audio(codec)) = (&mut self.quiet, accepted.content) {
+            watch.hear(&data[accepted.header.payload.clone()], codec, now);
+        }
+    }
+
+    /// Sends the next 20 ms of what is made here; true when a prompt ended with it.
+    pub fn play(&mut self, now: u64) -> bool {
+        let codec = self.parameters.as_ref().map_or(Codec::Pcmu, |parameters| parameters.codec);
+        let mut packet = [0; rtp::HEADER + FRAME];
+        let (header, payload) = packet.split_at_mut(rtp::HEADER);
+        let ended = payload.first_chunk_mut().is_some_and(|frame| self.hearing.fill(codec, frame));
+        let (epoch, frame) = self.playing;
+        self.playing.1 += 1;
+        let Some((parameters, destination)) =
+            self.parameters.as_ref().filter(|parameters| parameters.send).zip(self.peer.destination())
+        else {
+            self.outgoing.interrupt();
+            return ended;
+        };
+        let place = outgoing::Packet {
+            extended: frame,
+            timestamp: (frame * FRAME as i64) as u32,
+            ticks: FRAME as u32,
+            audio: true,
+            ends: false,
+            newest: true,
+            marker: false,
+        };
+        // No leg has this id: what is made here is a source of its own.
+        let source = Source { id: u64::MAX, epoch };
+        let payload_type = parameters.payload_type;
+        if let (Some(sent), Some(header)) =
+            (self.outgoing.place(source, place, now), header.first_chunk_mut())
+        {
+            let ssrc = self.outgoing.ssrc();
+            rtp::write(header, sent.marker, payload_type, sent.sequence, sent.timestamp, ssrc);
+            if self.sockets.rtp.send(&packet, destination) {
+                self.counters.packets_out.bump();
+                self.counters.octets_out.add(FRAME as u64);
+            }
+        }
+        ended
+    }
+
     /// The next packet this leg sends follows a switch of the source.
     pub fn interrupt(&mut self) {
         self.outgoing.interrupt();
     }
-}
-
-impl Parameters {
-    fn is_event(&self, payload_type: u8) -> bool {
-        Some(payload_type) == self.send_event || Some(payload_type) == self.receive_event
-    }
-
-    /// True when a packet with that payload type is RTP although it may look like RTCP. With RTCP on the RTP port
-    /// nobody may agree on such a payload type (RFC 5761 section 4), so it decides nothing there.
-    fn expects(&self, payload_type: u8) -> bool {
-        !self.named.mux && (payload_type == self.payload_type || self.is_event(payload_type))
-    }
-}
-
-/// What a packet carries by its payload type; None when its size contradicts it.
-fn content(parameters: &Parameters, header: &Header, data: &[u8]) -> Option<Content> {
-    let length = header.payload.len();
-    if header.payload_type == parameters.payload_type {
-        return PLAUSIBLE.contains(&length).then_some(Content::Audio(parameters.codec));
-    }
-    if parameters.is_event(header.payload_type) {
-        let event = dtmf::parse(&data[header.payload.clone()])?;
-        return Some(Content::Event { ticks: u32::from(event.duration), begins: false, ends: event.end });
-    }
-    if header.payload_type == rtp::COMFORT_NOISE && parameters.comfort_noise {
-        return PLAUSIBLE_NOISE.contains(&length).then_some(Content::Noise);
-    }
-    Some(Content::Unknown)
 }

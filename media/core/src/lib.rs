@@ -4,15 +4,18 @@
 //! beside the package is the contract of what it exports.
 
 pub mod allocator;
+pub mod content;
 pub mod counters;
 pub mod dtmf;
 pub mod engine;
 pub mod g711;
+pub mod hearing;
 pub mod leg;
 pub mod mailbox;
 pub mod outgoing;
 pub mod peer;
 pub mod ports;
+pub mod prompt;
 pub mod reception;
 pub mod reporting;
 pub mod rtcp;
@@ -25,11 +28,12 @@ pub mod worker;
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
     use crate::allocator::OpenError;
+    use crate::content::Parameters;
     use crate::engine::{self, Link, Refused, Settings};
     use crate::g711::Codec;
-    use crate::leg::Parameters;
     use crate::mailbox::Event;
     use crate::peer::{Latching, Named};
+    use crate::prompt;
     use crate::socket::Options;
     use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
     use pyo3::prelude::*;
@@ -57,6 +61,7 @@ mod _native {
     #[pymethods]
     impl Engine {
         #[new]
+        #[expect(clippy::too_many_arguments, reason = "the fields of NativeSettings, in their order")]
         fn new(
             address: &str,
             low: u16,
@@ -109,6 +114,17 @@ mod _native {
             })
         }
 
+        fn load_prompt(&self, py: Python<'_>, path: std::path::PathBuf) -> PyResult<Prompt> {
+            let loaded = py.detach(|| prompt::Prompt::load(&path));
+            let loaded =
+                loaded.map_err(|error| PyValueError::new_err(format!("{}: {error}", path.display())))?;
+            Ok(Prompt(Arc::new(loaded)))
+        }
+
+        fn ringback(&self) -> Prompt {
+            Prompt(Arc::new(prompt::Prompt::ringback()))
+        }
+
         fn drain(&self) -> Vec<EventTuple> {
             let mut events = VecDeque::new();
             self.0.events().take(&mut events);
@@ -129,6 +145,18 @@ mod _native {
         #[getter]
         fn worker(&self) -> u64 {
             self.0.number
+        }
+    }
+
+    /// A prompt, shared by all calls.
+    #[pyclass(frozen, module = "media._native")]
+    struct Prompt(Arc<prompt::Prompt>);
+
+    #[pymethods]
+    impl Prompt {
+        #[getter]
+        fn duration_ms(&self) -> usize {
+            self.0.samples() / 8
         }
     }
 
@@ -199,6 +227,27 @@ mod _native {
             self.0.bridge(&other.0).map_err(refused)
         }
 
+        fn hear(&self, other: &Leg) -> PyResult<()> {
+            self.0.hear(&other.0).map_err(refused)
+        }
+
+        fn hear_silence(&self) -> PyResult<()> {
+            self.0.hear_silence().map_err(refused)
+        }
+
+        fn play(&self, prompt: &Prompt, r#loop: bool) -> PyResult<()> {
+            self.0.play(Arc::clone(&prompt.0), r#loop).map_err(refused)
+        }
+
+        fn hear_when_heard(&self, other: &Leg, within: f64) -> PyResult<()> {
+            self.0.hear_when_heard(&other.0, scaled(within, 1e6)?).map_err(refused)
+        }
+
+        fn watch_silence(&self, quiet: Option<f64>) -> PyResult<()> {
+            let limit = quiet.map(|seconds| scaled(seconds, 1e6)).transpose()?;
+            self.0.watch_silence(limit).map_err(refused)
+        }
+
         fn unbridge(&self) -> PyResult<()> {
             self.0.unbridge().map_err(refused)
         }
@@ -264,6 +313,9 @@ mod _native {
             Event::Digit { leg, character, duration } => {
                 ("digit", leg, char::from(character).to_string(), duration)
             }
+            Event::Switched { leg, heard } => ("switched", leg, String::new(), u32::from(heard)),
+            Event::Quiet { leg } => ("quiet", leg, String::new(), 0),
+            Event::PromptEnded { leg } => ("prompt_ended", leg, String::new(), 0),
             Event::WorkerLost { worker } => ("worker_lost", worker, String::new(), 0),
         }
     }

@@ -88,6 +88,23 @@ pub enum Event {
         /// In milliseconds.
         duration: u32,
     },
+    /// The peer of this leg hears its new source, or silence until that speaks.
+    Switched {
+        /// Id of the leg.
+        leg: u64,
+        /// Whether the source was heard.
+        heard: bool,
+    },
+    /// The peer of this leg has been silent for as long as was asked.
+    Quiet {
+        /// Id of the leg.
+        leg: u64,
+    },
+    /// The peer of this leg has heard a prompt to its end.
+    PromptEnded {
+        /// Id of the leg.
+        leg: u64,
+    },
     /// This worker is gone and its legs with it.
     WorkerLost {
         /// Number of the worker.

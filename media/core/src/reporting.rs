@@ -32,7 +32,8 @@ impl NtpClock {
         // Seconds from 1900, when NTP begins, to 1970.
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = since_1970.as_secs().wrapping_add(2_208_988_800);
-        NtpClock { start: seconds << 32 | u64::from(since_1970.subsec_micros()) * (1 << 32) / 1_000_000 }
+        let fraction = u64::from(since_1970.subsec_micros()) * (1 << 32) / 1_000_000;
+        NtpClock { start: (seconds << 32) + fraction }
     }
 
     /// The NTP timestamp of a time.

@@ -1,0 +1,133 @@
+//! What a peer agreed to, and by that: what a packet carries.
+
+use crate::dtmf;
+use crate::g711::Codec;
+use crate::peer::Named;
+use crate::rtp::{self, Header};
+
+/// Octets of an audio payload we believe: 1 ms to 200 ms of G.711.
+const PLAUSIBLE: std::ops::RangeInclusive<usize> = 8..=1_600;
+/// Octets of comfort noise we believe: a level and a filter (RFC 3389 section 3).
+const PLAUSIBLE_NOISE: std::ops::RangeInclusive<usize> = 1..=64;
+
+/// What the peer agreed to; see `media.engine.StreamParameters`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// Where its SDP wants RTP and RTCP.
+    pub named: Named,
+    /// Law of both directions.
+    pub codec: Codec,
+    /// Payload type of both directions.
+    pub payload_type: u8,
+    /// Payload type of the events we send.
+    pub send_event: Option<u8>,
+    /// Payload type of the events the peer sends when it differs.
+    pub receive_event: Option<u8>,
+    /// Comfort noise is agreed on, both ways.
+    pub comfort_noise: bool,
+    /// We may send.
+    pub send: bool,
+    /// We listen.
+    pub receive: bool,
+}
+
+/// What a packet carries, by its payload type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Of this law.
+    Audio(Codec),
+    /// A telephone-event.
+    Event {
+        /// How long it has lasted.
+        ticks: u32,
+        /// First packet that came of it.
+        begins: bool,
+        /// It is over.
+        ends: bool,
+    },
+    /// Comfort noise both sides of this leg agreed on.
+    Noise,
+    /// Something nobody negotiated.
+    Unknown,
+}
+
+impl Parameters {
+    fn is_event(&self, payload_type: u8) -> bool {
+        Some(payload_type) == self.send_event || Some(payload_type) == self.receive_event
+    }
+
+    /// True when a packet with that payload type is RTP although it may look like RTCP. With RTCP on the RTP port
+    /// nobody may agree on such a payload type (RFC 5761 section 4), so it decides nothing there.
+    pub fn expects(&self, payload_type: u8) -> bool {
+        !self.named.mux && (payload_type == self.payload_type || self.is_event(payload_type))
+    }
+
+    /// What a packet carries; None when its size contradicts its payload type. Where an event begins is for who knows
+    /// the packets before it.
+    pub fn content(&self, header: &Header, data: &[u8]) -> Option<Content> {
+        let length = header.payload.len();
+        if header.payload_type == self.payload_type {
+            return PLAUSIBLE.contains(&length).then_some(Content::Audio(self.codec));
+        }
+        if self.is_event(header.payload_type) {
+            let event = dtmf::parse(&data[header.payload.clone()])?;
+            return Some(Content::Event { ticks: u32::from(event.duration), begins: false, ends: event.end });
+        }
+        if header.payload_type == rtp::COMFORT_NOISE && self.comfort_noise {
+            return PLAUSIBLE_NOISE.contains(&length).then_some(Content::Noise);
+        }
+        Some(Content::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGREED: Parameters = Parameters {
+        named: Named { rtp: None, rtcp: None, mux: false },
+        codec: Codec::Pcmu,
+        payload_type: 0,
+        send_event: Some(101),
+        receive_event: Some(96),
+        comfort_noise: true,
+        send: true,
+        receive: true,
+    };
+
+    fn content(parameters: &Parameters, payload_type: u8, octets: usize) -> Option<Content> {
+        let mut data = [0; 200];
+        data[0] = 0x80;
+        data[1] = payload_type;
+        let data = &data[..rtp::HEADER + octets];
+        parameters.content(&rtp::parse(data).unwrap(), data)
+    }
+
+    #[test]
+    fn the_payload_type_says_what_it_is_and_the_size_whether_to_believe_it() {
+        assert_eq!(content(&AGREED, 0, 160), Some(Content::Audio(Codec::Pcmu)));
+        assert_eq!(content(&AGREED, 0, 7), None);
+        for payload_type in [96, 101] {
+            let event = Content::Event { ticks: 0, begins: false, ends: false };
+            assert_eq!(content(&AGREED, payload_type, 4), Some(event));
+            assert_eq!(content(&AGREED, payload_type, 3), None);
+        }
+        assert_eq!(content(&AGREED, 8, 160), Some(Content::Unknown));
+    }
+
+    #[test]
+    fn comfort_noise_is_known_to_those_who_agreed_on_it() {
+        assert_eq!(content(&AGREED, 13, 1), Some(Content::Noise));
+        assert_eq!(content(&AGREED, 13, 65), None);
+        let without = Parameters { comfort_noise: false, ..AGREED };
+        assert_eq!(content(&without, 13, 1), Some(Content::Unknown));
+    }
+
+    #[test]
+    fn a_payload_type_that_looks_like_rtcp_is_rtp_where_it_was_agreed_on() {
+        let odd = Parameters { payload_type: 72, ..AGREED };
+        assert!(odd.expects(72) && !AGREED.expects(72));
+        let mux = Parameters { named: Named { mux: true, ..AGREED.named }, ..odd };
+        assert!(!mux.expects(72), "RFC 5761 section 4");
+    }
+}

@@ -1,0 +1,143 @@
+"""What calls tell the media engine beyond addresses and codecs, and what their records tell of the audio."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from media.engine import Latching
+from sip_stack.dialog import ServerSession
+from sip_stack.events import Answered
+from sip_stack.message import Request
+from tests.support.b2bua_world import CONFIGURATION, DESK, SBC, Phone, World, offer, play
+
+TRUNK = '    accept: {addresses: ["192.0.2.0/24"]}\n'
+
+
+def test_the_record_tells_how_the_audio_was(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk")
+        await sbc.until(Answered)
+        caller, agent = world.legs()
+        caller.counters = replace(
+            caller.counters,
+            packets_in=950,
+            packets_out=1000,
+            lost=50,
+            jitter_ms=2.04,
+            longest_gap_ms=140,
+            remote_lost=7,
+            remote_jitter_ms=1.5,
+            round_trip_ms=80.04,
+        )
+        agent.counters = replace(agent.counters, packets_in=1000)
+        sbc.do(call.bye)
+        record = await world.record()
+        assert record.as_json()["media"] == {
+            "caller": {
+                "codec": "PCMU",
+                "packets_in": 950,
+                "packets_out": 1000,
+                "lost": 50,
+                "jitter_ms": 2.0,
+                "longest_gap_ms": 140,
+                "mos": 3.86,
+                "rtt_ms": 80.0,
+                "remote_lost": 7,
+            },
+            "assistant": {},
+            "agent": {
+                "codec": "PCMU",
+                "packets_in": 1000,
+                "packets_out": 0,
+                "lost": 0,
+                "jitter_ms": 0.0,
+                "longest_gap_ms": 0,
+                "mos": 4.4,
+                "rtt_ms": None,
+                "remote_lost": None,
+            },
+        }
+
+    play(story, tmp_path)
+
+
+def test_a_side_that_was_never_heard_has_no_score(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk")
+        await sbc.until(Answered)
+        sbc.do(call.bye)
+        record = await world.record()
+        assert record.media["caller"]["mos"] is None
+
+    play(story, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("media", "trunk", "caller", "agent"),
+    [
+        ("", "", Latching.AUTO, Latching.AUTO),
+        ("  latching: disabled\n", "", Latching.DISABLED, Latching.DISABLED),
+        ("", "    latching: strict\n", Latching.STRICT, Latching.AUTO),
+        ("  latching: strict\n", "    latching: auto\n", Latching.AUTO, Latching.STRICT),
+    ],
+)
+def test_latching_is_that_of_the_trunk_or_that_of_all(
+    tmp_path: Path, media: str, trunk: str, caller: Latching, agent: Latching
+) -> None:
+    main = CONFIGURATION.replace("trunks:\n", f"{media}trunks:\n").replace(TRUNK, TRUNK + trunk)
+
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk")
+        await sbc.until(Answered)
+        assert tuple(leg.latching for leg in world.legs()) == (caller, agent)
+        sbc.do(call.bye)
+        await world.record()
+
+    play(story, tmp_path, main=main)
+
+
+@pytest.mark.parametrize(
+    ("callers", "agents", "offered", "crosses"),
+    [
+        ("0 13 101", "0 13 101", True, True),
+        ("0 13 101", "0 101", True, False),
+        ("0 101", "0 13 101", False, False),
+    ],
+)
+@pytest.mark.parametrize("early", [False, True])
+def test_comfort_noise_is_agreed_with_both_sides_or_with_the_caller_not(
+    tmp_path: Path, callers: str, agents: str, offered: bool, crosses: bool, early: bool
+) -> None:
+    asked = []
+
+    async def pick_up(phone: Phone, session: ServerSession, request: Request) -> None:
+        asked.append(request.body)
+        if early:
+            phone.do(lambda now: session.progress(now, 183, body=offer(phone.host, payload=agents)))
+        phone.do(lambda now: session.answer(now, body=offer(phone.host, payload=agents)))
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, pick_up)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk", body=offer(SBC, payload=callers))
+        answered = await sbc.until(Answered)
+        assert (b" 13 " in asked[0].split(b"m=audio")[1].splitlines()[0]) is offered
+        assert (b"CN/8000" in answered.response.body) is crosses
+        caller, agent = world.legs()
+        assert caller.parameters is not None
+        assert agent.parameters is not None
+        assert caller.parameters.comfort_noise is crosses
+        assert agent.parameters.comfort_noise is crosses
+        sbc.do(call.bye)
+        await world.record()
+
+    play(story, tmp_path)
