@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Address = tuple[str, int]
 """An IP address literal without brackets, and a port 1..65535."""
@@ -45,8 +45,7 @@ class Flow:
         return self.transport != "udp"
 
 
-@dataclass(frozen=True, slots=True)
-class Transmit:
+class Transmit(NamedTuple):
     """Octets to send now over a flow."""
 
     data: bytes

@@ -16,7 +16,9 @@ from sip_stack.message.values import NameAddr, is_method
 MAX_URI = 4096
 """Characters accepted in a Request-URI; longer ones are answered 414."""
 
-_SINGLE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
+_SINGLE = {
+    name.lower(): name for name in ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
+}
 
 
 def check_request(request: Request) -> None:
@@ -43,13 +45,12 @@ def check_response(response: Response) -> None:
 
 
 def _check_common(message: Message) -> None:
-    headers = message.headers
-    for name in _SINGLE:
-        if headers.count(name) > 1:
-            raise RemoteError(400, f"More than one {name}")
+    repeated = message.headers.repeated(_SINGLE)
+    if repeated is not None:
+        raise RemoteError(400, f"More than one {_SINGLE[repeated]}")
     _ = message.via, message.cseq, message.call_id, message.content_type
     _check_uris((message.from_, message.to))
-    _check_uris(contact for contact in message.contacts if contact.uri != "*")
+    _check_uris([contact for contact in message.contacts if contact.uri != "*"])
     _check_uris(message.record_routes)
 
 

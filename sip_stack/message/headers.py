@@ -6,7 +6,7 @@ is `Message`'s; its results are cached here because this is the place that knows
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TypedDict, cast
 
 from sip_stack.errors import LocalError, RemoteError
@@ -98,12 +98,13 @@ class Headers:
     __slots__ = ("_index", "_items", "parsed")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self._items: list[tuple[str, str]] = []
-        self._index: dict[str, list[str]] | None = {}
+        self._items = list(items)
+        self._index: dict[str, list[str]] | None = None
+        """Values by key; None until somebody asks, as for most of what we send nobody does."""
         self.parsed: ParsedHeaders = {}
         """Cache of typed values, for `Message` only."""
-        for name, value in items:
-            self.add(name, value)
+        for name, value in self._items:
+            _checked_line(name, value)
 
     @classmethod
     def parse(cls, lines: list[str]) -> Headers:
@@ -151,6 +152,18 @@ class Headers:
     def count(self, name: str) -> int:
         """How many lines of that name there are."""
         return len((self._index or self._indexed()).get(header_key(name), ()))
+
+    def repeated(self, keys: Container[str]) -> str | None:
+        """The first of these keys, lower-case full names, that more than one line has; None when none has."""
+        for key, values in (self._index or self._indexed()).items():
+            if len(values) > 1 and key in keys:
+                return key
+        return None
+
+    def lines_of(self, keys: Container[str]) -> list[tuple[str, str]]:
+        """The lines of these keys, lower-case full names, as (name as received, value), in order."""
+        known = _KEYS
+        return [item for item in self._items if (known.get(item[0]) or _lower_key(item[0])) in keys]
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
@@ -225,10 +238,15 @@ class Headers:
         """The lines to send, with this Content-Length in the place of the old one or last."""
         lines = [f"{name}: {value}" for name, value in self._items]
         length = f"Content-Length: {content_length}"
-        if not (self._index or self._indexed()).get("content-length"):
+        known = _KEYS
+        places = [
+            place
+            for place, (name, _) in enumerate(self._items)
+            if (known.get(name) or _lower_key(name)) == "content-length"
+        ]
+        if not places:
             lines.append(length)
             return lines
-        places = [place for place, item in enumerate(self._items) if header_key(item[0]) == "content-length"]
         lines[places[0]] = length
         for place in reversed(places[1:]):
             del lines[place]

@@ -197,7 +197,10 @@ class Message(ABC):
         return value
 
     def _addresses(self, name: str) -> tuple[NameAddr, ...]:
-        elements = [element for line in self.headers.get_all(name) for element in split_commas(line)]
+        lines = self.headers.get_all(name)
+        if not lines:
+            return ()
+        elements = [element for line in lines for element in split_commas(line)]
         if len(elements) > MAX_VALUES:
             raise RemoteError(400, f"Too many values of {name}")
         return tuple([NameAddr.parse(element) for element in elements])
@@ -239,7 +242,7 @@ class Request(Message):
         """Write where the request came from into the topmost Via (RFC 3261 section 18.2.1, RFC 3581)."""
         via = self.via
         stamped = via.with_source(host, port)
-        if stamped == via:
+        if stamped is via:
             return
         _, *rest = split_commas(self._required("Via"))
         self.headers.replace_first("Via", ", ".join([str(stamped), *rest]))

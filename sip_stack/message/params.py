@@ -41,6 +41,8 @@ def require_sendable(text: str, what: str) -> None:
     CR and LF would become header lines of an attacker's choice; a bare NUL ends the text for many receivers;
     surrogates that stand for no octet have no encoding.
     """
+    if text.isprintable():
+        return  # which neither a control character nor a surrogate is
     if "\r" in text or "\n" in text or has_bare_nul(text):
         raise LocalError(f"{what} must not contain CR, LF or NUL: {text!r}")
     if not text.isascii():

@@ -109,12 +109,13 @@ def _set_body(message: Message, body: bytes) -> None:
 
 
 def _content_length(message: Message) -> int | None:
-    text = message.headers.get("Content-Length")
-    if text is None:
+    values = message.headers.get_all("Content-Length")
+    if not values:
         return None
+    text = values[0]
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
         raise MalformedMessage(400, "Malformed Content-Length", _answerable(message))
-    if any(value != text for value in message.headers.get_all("Content-Length")):
+    if len(values) > 1 and any(value != text for value in values):
         raise MalformedMessage(400, "Several values of Content-Length", _answerable(message))
     return int(text)
 

@@ -8,7 +8,9 @@ from sip_stack.errors import RemoteError
 from sip_stack.message.headers import Headers, header_key
 from sip_stack.message.message import Request, Response
 
-_COPIED = frozenset(["via", "from", "call-id", "cseq"])
+_COPIED = frozenset(["via", "from", "to", "call-id", "cseq"])
+_COPIED_IN_DIALOG = _COPIED | {"record-route"}
+_COPIED_IN_TRYING = _COPIED | {"timestamp"}
 _DIALOG_METHODS = frozenset(["INVITE", "SUBSCRIBE", "REFER"])
 
 
@@ -26,26 +28,23 @@ def response_to(
     `to_tag` goes on the To unless it has a tag already. Record-Route is copied into what may create a dialog,
     Timestamp into a 100. Never raises because of what the request says: a broken To is copied as it is.
     """
-    copied = set(_COPIED)
+    copied = _COPIED
     if 100 < status < 300 and request.method in _DIALOG_METHODS:
-        copied.add("record-route")
+        copied = _COPIED_IN_DIALOG
     elif status == 100:
-        copied.add("timestamp")
-    items = []
-    for name, value in request.headers.items():
-        key = header_key(name)
-        if key == "to":
-            items.append((name, _tagged(request, value, to_tag)))
-        elif key in copied:
-            items.append((name, value))
+        copied = _COPIED_IN_TRYING
+    items = request.headers.lines_of(copied)
+    if to_tag is not None:
+        items = [
+            (name, _tagged(request, value, to_tag)) if header_key(name) == "to" else (name, value)
+            for name, value in items
+        ]
     lines = Headers.trusted(items)
     lines.extend(headers)
     return Response(status, reason, lines, body)
 
 
-def _tagged(request: Request, value: str, tag: str | None) -> str:
-    if tag is None:
-        return value
+def _tagged(request: Request, value: str, tag: str) -> str:
     try:
         has_tag = request.to.tag is not None
     except RemoteError:

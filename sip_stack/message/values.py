@@ -1,6 +1,7 @@
 """The structured header values: Via, name-addr (From, To, Contact, Route...), CSeq, media type.
 
-RFC 3261 sections 20 and 25.1. Each is an immutable value with `parse` and `str()`. Malformed input raises
+RFC 3261 sections 20 and 25.1. Each is an immutable value (those of every message are tuples with names, which cost half
+of a frozen dataclass to make) with `parse` and `str()`. Malformed input raises
 RemoteError(400). Printing normalises white space; a message keeps the received text until the header is set.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
 from sip_stack.message.params import (
@@ -39,8 +41,7 @@ def is_method(text: str) -> bool:
     return text in _COMMON_METHODS or is_token(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One Via value (RFC 3261 section 20.42)."""
 
     protocol: str
@@ -119,13 +120,15 @@ class Via:
         return format_host_port(self.host, self.port)
 
     def with_source(self, host: str, port: int) -> Via:
-        """A copy stamped with where the request came from (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
+        """The Via stamped with where the request came from (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
         params = self.params
         if params.has("rport"):
             params = params.with_param("rport", str(port)).with_param("received", host)
         elif host != self.host or params.has("received"):
             # A `received` from the sender itself would be a lie about the path back: overwritten.
             params = params.with_param("received", host)
+        if params == self.params:
+            return self
         return Via(self.protocol, self.transport, self.host, self.port, params)
 
     def __str__(self) -> str:
@@ -139,8 +142,7 @@ def _split_transport(text: str) -> tuple[str, str]:
     return pieces[0].upper(), pieces[1]
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     """A From, To, Contact, Route, Record-Route, Refer-To... value (RFC 3261 section 20.10)."""
 
     display: str
@@ -208,8 +210,7 @@ class NameAddr:
         return f"{display}<{self.uri}>{self.params}"
 
 
-@dataclass(frozen=True, slots=True)
-class CSeq:
+class CSeq(NamedTuple):
     """A command sequence (RFC 3261 section 20.16)."""
 
     number: int

@@ -6,8 +6,6 @@ network has to fragment, at once for some minutes.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sip_stack.counters import Counters
 from sip_stack.errors import TransportError
 from sip_stack.message import Request
@@ -58,5 +56,5 @@ def route_over(request: Request, flow: Flow) -> None:
     """Make the one Via of a request of ours say `flow`, its branch kept."""
     host, port = flow.advertised
     request.headers.set(
-        "Via", str(replace(request.via, transport=flow.transport.upper(), host=host, port=port))
+        "Via", str(request.via._replace(transport=flow.transport.upper(), host=host, port=port))
     )

@@ -40,7 +40,7 @@ class Timer(Generic[Owner]):
 class TimerQueue(Generic[Owner]):
     """Timers in order of due time, and of start for equal due times."""
 
-    __slots__ = ("_heap", "_lanes", "_queues", "_started")
+    __slots__ = ("_earliest", "_heap", "_lanes", "_queues", "_started")
 
     def __init__(self, durations: Iterable[float] = ()) -> None:
         """`durations`: the seconds that get a lane of their own."""
@@ -48,6 +48,8 @@ class TimerQueue(Generic[Owner]):
         self._queues = tuple(self._lanes.values())
         self._heap: list[Timer[Owner]] = []
         self._started = 0
+        self._earliest: Timer[Owner] | None = None
+        """The first of all, as long as it is live; else it has to be looked for."""
 
     def start(self, now: float, duration: float, owner: Owner, kind: str) -> Timer[Owner]:
         """Start a timer that fires `duration` seconds after `now`; `now` never goes back."""
@@ -58,6 +60,9 @@ class TimerQueue(Generic[Owner]):
             heappush(self._heap, timer)
         else:
             lane.append(timer)
+        earliest = self._earliest
+        if earliest is not None and timer.due < earliest.due:
+            self._earliest = timer
         return timer
 
     def next_due(self) -> float | None:
@@ -79,6 +84,12 @@ class TimerQueue(Generic[Owner]):
         return len(self._heap) + sum(map(len, self._queues))
 
     def _first(self) -> Timer[Owner] | None:
+        earliest = self._earliest
+        if earliest is None or earliest.owner is None:
+            earliest = self._earliest = self._look()
+        return earliest
+
+    def _look(self) -> Timer[Owner] | None:
         heap = self._heap
         while heap and heap[0].owner is None:
             heappop(heap)

@@ -76,7 +76,11 @@ class ScriptedCaller(UdpPeer):
         self._branch = new_branch()
         self._called_at = time.monotonic()
         self._uri = f"sip:{user}@{target[0]}:{target[1]}"
-        self._request("INVITE", self._uri, 1, self._branch, body=sdp(self.host, self.port + 1))
+        self._request("INVITE", self._uri, 1, self._branch, body=self.sdp())
+
+    def sdp(self) -> str:
+        """The session description of its calls; nobody listens there."""
+        return sdp(self.host, self.port + 1)
 
     def cancel(self) -> None:
         """Give the call up."""

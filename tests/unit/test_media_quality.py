@@ -59,4 +59,4 @@ def test_an_estimate_is_of_what_was_received() -> None:
     assert estimate(0, 0, 0.0) is None
     assert estimate(1000, 0, 0.0) == 4.4
     assert estimate(950, 50, 2.0, 80.0) == 3.86  # R 75.9
-    assert estimate(1, 10**9, 0.0) == pytest.approx(1.0, abs=0.1)
+    assert estimate(1, 10**9, 0.0) == 1.16, "hardly anything came"

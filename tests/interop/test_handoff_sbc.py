@@ -1,0 +1,203 @@
+"""Handoff by REFER and BYE toward an SBC that behaves in every way that SBCs do, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.digest_gate import challenge_headers, credentials, expected_response
+from tests.support.handoff_stage import SUPPORT, staged
+from tests.support.peer_sip import SipText, response, sdp
+from tests.support.ports import LOOPBACK
+from tests.support.processes import wait_until
+from tests.support.scripted import ScriptedCallee
+from tests.support.scripted_sbc import ScriptedSbc
+from tests.support.sipp import sipp_callee, sipp_caller
+
+PASSWORD = "s3cret-of-the-sbc"
+WHERE = {
+    "operator": {
+        "method": "refer",
+        "route": "sip:operator@sbc.example.com",
+        "headers": {"X-Reason": "$reason"},
+    },
+    "back": {"method": "bye", "headers": {"X-Reason": "$reason"}},
+}
+OnRefer = Callable[[ScriptedSbc, SipText], None]
+
+
+def answers(invite: SipText) -> list[bytes]:
+    """An assistant that takes every call, and is silent."""
+    return [response(invite, 200, "OK", [("Contact", f"<sip:bot@{LOOPBACK}>")], sdp(LOOPBACK, 4000))]
+
+
+def accepts(*statuses: int, status: int = 202, early: bool = False, bye: bool = False) -> OnRefer:
+    """Accept, tell these statuses (before the acceptance when `early`), and then perhaps BYE."""
+
+    def on_refer(sbc: ScriptedSbc, refer: SipText) -> None:
+        if not early:
+            sbc.answer(refer, status)
+        for each in statuses:
+            sbc.notify(each)
+        if early:
+            sbc.answer(refer, status)
+        if bye:
+            sbc.say("BYE")
+
+    return on_refer
+
+
+def refuses(status: int) -> OnRefer:
+    return lambda sbc, refer: sbc.answer(refer, status)
+
+
+def hand_over(
+    folder: Path, on_refer: OnRefer, destination: str = "operator", **keys: object
+) -> tuple[dict, dict]:
+    """One call that is handed over, to its end. Returns the handoff and the record; the caller ends what goes on."""
+    destinations = {**WHERE, "operator": {**WHERE["operator"], **keys}}
+    trunk = {"outbound": {"uri": "sip:gw.example.com", "auth": {"username": "us", "password": PASSWORD}}}
+    with ScriptedCallee(answers) as bot, ScriptedSbc(on_refer) as sbc:
+        with staged(folder, f"sip:bot@{bot.address}", destinations, trunk=trunk) as (b2bua, api):
+            sbc.call(b2bua.address, SUPPORT)
+            handoff = api.hand_off(api.the_call(), destination=destination, reason="a human, please")
+            handoff = api.reaches(handoff, "completed", "failed")
+            if handoff["state"] == "failed":
+                assert api.live_calls(), "a failed handoff never ends the call"
+                assert not bot.requests("BYE")
+                sbc.hang_up()
+            record = b2bua.record()
+            wait_until(lambda: bot.requests("BYE"), 5.0, "the assistant is let go")
+            sent = wait_until(
+                lambda: sbc.answers_to("BYE") or sbc.requests("BYE"), 5.0, "one side said BYE to the other"
+            )
+            assert sent
+        assert all(status == 200 for status in sbc.answers_to("NOTIFY"))
+        assert record["handoffs"][0]["outcome"] == handoff["outcome"]
+        assert record["outcome"]["code"] == 4000
+        (refer,) = sbc.requests("REFER")[:1] or [None]
+        if refer is not None:
+            target = "sip:operator@sbc.example.com?X-Reason=a%20human%2C%20please"
+            assert refer.header("Refer-To") == f"<{target}>"
+            assert refer.header("Referred-By")
+        return handoff, record
+
+
+@pytest.mark.parametrize(
+    ("on_refer", "confirmed"),
+    [
+        pytest.param(accepts(100, 200, bye=True), "notify", id="202 and NOTIFY 200"),
+        pytest.param(accepts(200), "notify", id="NOTIFY 200 and no BYE"),
+        pytest.param(accepts(200, status=200, bye=True), "notify", id="200 instead of 202"),
+        pytest.param(accepts(100, 200, early=True), "notify", id="NOTIFY before the 202"),
+        pytest.param(accepts(bye=True), "bye", id="BYE instead of a NOTIFY"),
+        pytest.param(accepts(100, bye=True), "bye", id="only ever 100, then BYE"),
+    ],
+)
+def test_the_sbc_takes_the_caller(tmp_path: Path, on_refer: OnRefer, confirmed: str) -> None:
+    handoff, record = hand_over(tmp_path, on_refer)
+    assert handoff["confirmed"] == record["handoffs"][0]["confirmed"] == confirmed
+    assert handoff["outcome"]["code"] == 4000
+    assert handoff["method"] == "refer"
+
+
+@pytest.mark.parametrize(
+    ("on_refer", "name", "code", "status"),
+    [
+        pytest.param(refuses(405), "refer_refused", 11040, 405, id="405"),
+        pytest.param(refuses(603), "refer_refused", 11040, 603, id="603"),
+        pytest.param(accepts(100, 486), "busy", 3010, 486, id="NOTIFY 486"),
+        pytest.param(accepts(603), "rejected", 3110, 603, id="NOTIFY 603"),
+    ],
+)
+def test_the_sbc_does_not_and_the_caller_stays(
+    tmp_path: Path, on_refer: OnRefer, name: str, code: int, status: int
+) -> None:
+    handoff, _ = hand_over(tmp_path, on_refer)
+    outcome = handoff["outcome"]
+    assert (outcome["name"], outcome["code"], outcome["sip_status"]) == (name, code, status)
+    assert handoff["confirmed"] is None
+
+
+@pytest.mark.parametrize(("policy", "state"), [("fail", "failed"), ("assume_done", "completed")])
+def test_the_sbc_accepts_and_says_nothing_more(tmp_path: Path, policy: str, state: str) -> None:
+    handoff, _ = hand_over(tmp_path, accepts(100), refer_timeout="1s", on_refer_timeout=policy)
+    assert handoff["state"] == state
+    assert handoff["confirmed"] == ("assumed" if state == "completed" else None)
+    assert handoff["outcome"]["code"] == (4000 if state == "completed" else 11041)
+
+
+def test_the_sbc_asks_who_we_are_and_counts_the_refer_anew(tmp_path: Path) -> None:
+    judged = []
+
+    def on_refer(sbc: ScriptedSbc, refer: SipText) -> None:
+        given = credentials(refer)
+        if not given:
+            sbc.answer(refer, 407, challenge_headers(407, "sbc", "nonce-1", ("SHA-256", "MD5")))
+            return
+        judged.append(given["response"] == expected_response(given, "REFER", "us", PASSWORD))
+        sbc.answer(refer, 202)
+        sbc.notify(200, event=f"refer;id={refer.header('CSeq').split()[0]}")
+
+    handoff, _ = hand_over(tmp_path, on_refer)
+    assert judged == [True]
+    assert handoff["confirmed"] == "notify"
+
+
+def test_the_sbc_asks_for_ever(tmp_path: Path) -> None:
+    def on_refer(sbc: ScriptedSbc, refer: SipText) -> None:
+        sbc.answer(refer, 407, challenge_headers(407, "sbc", refer.branch, ("MD5",)))
+
+    handoff, _ = hand_over(tmp_path, on_refer)
+    assert (handoff["outcome"]["name"], handoff["outcome"]["sip_status"]) == ("refer_refused", 407)
+
+
+def test_a_notify_after_the_bye_is_answered(tmp_path: Path) -> None:
+    with ScriptedCallee(answers) as bot, ScriptedSbc(accepts(bye=True)) as sbc:
+        with staged(tmp_path, f"sip:bot@{bot.address}", WHERE) as (b2bua, api):
+            sbc.call(b2bua.address, SUPPORT)
+            handoff = api.hand_off(api.the_call(), destination="operator")
+            assert api.reaches(handoff, "completed")["confirmed"] == "bye"
+            b2bua.record()
+            sbc.notify(200)
+            wait_until(lambda: sbc.answers_to("NOTIFY"), 5.0, "the NOTIFY is answered")
+        assert sbc.answers_to("NOTIFY") == [200]
+
+
+def test_by_bye_the_sbc_reads_where_the_caller_belongs(tmp_path: Path) -> None:
+    with ScriptedCallee(answers) as bot, ScriptedSbc(refuses(603)) as sbc:
+        with staged(tmp_path, f"sip:bot@{bot.address}", WHERE) as (b2bua, api):
+            sbc.call(b2bua.address, SUPPORT)
+            handoff = api.hand_off(api.the_call(), destination="back", reason="billing")
+            handoff = api.reaches(handoff, "completed")
+            bye = sbc.wait_for_request("BYE")
+            assert bye.header("X-Reason") == "billing"
+            assert b2bua.record()["handoffs"][0]["confirmed"] is True
+            bot.wait_for_request("BYE")
+        assert (handoff["method"], handoff["confirmed"]) == ("bye", True)
+
+
+CALLS = 20
+
+
+def test_a_sipp_sbc_takes_every_caller(tmp_path: Path) -> None:
+    with (
+        sipp_callee(tmp_path, name="assistant") as bot,
+        staged(tmp_path, f"sip:bot@{bot.address}", WHERE) as (b2bua, api),
+        sipp_caller(
+            tmp_path, b2bua.host_port, "caller_is_referred.xml", service=SUPPORT, calls=CALLS, rate=CALLS
+        ) as sbc,
+    ):
+        wait_until(lambda: len(api.live_calls()) == CALLS, 15.0, "all calls are answered")
+        handoffs = [api.hand_off(call["call_id"], destination="operator") for call in api.live_calls()]
+        done = [api.reaches(handoff, "completed", "failed") for handoff in handoffs]
+        counted = sbc.finished(30.0)
+        taken = bot.finish()
+        records = b2bua.records(CALLS)
+    assert [handoff["confirmed"] for handoff in done] == ["notify"] * CALLS, json.dumps(done[0])
+    assert (counted.successful, counted.failed) == (CALLS, 0), sbc.complaints()
+    assert (taken.successful, taken.failed) == (CALLS, 0), bot.complaints()
+    assert [record["handoffs"][0]["outcome"]["code"] for record in records] == [4000] * CALLS

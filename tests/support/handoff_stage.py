@@ -1,0 +1,88 @@
+"""A B2BUA with an assistant and an HTTP API, and a client that asks it for handoffs as an application does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from tests.support.b2bua_process import B2bua, Settings
+from tests.support.ports import LOOPBACK
+from tests.support.processes import wait_until
+
+KEY = "s3cret-of-the-api"
+SUPPORT = "support"
+"""What callers dial to reach the assistant."""
+
+
+class Api:
+    """The HTTP API of a running B2BUA. Every answer must be 2xx, or the test fails."""
+
+    def __init__(self, b2bua: B2bua) -> None:
+        assert b2bua.api is not None
+        self._base = f"http://{b2bua.api}"
+        self._headers = {"Authorization": f"Bearer {KEY}"}
+
+    def ask(self, method: str, path: str, body: object = None) -> dict:
+        """One request."""
+        answer = httpx.request(method, self._base + path, headers=self._headers, json=body, timeout=10)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else {}
+
+    def live_calls(self) -> list[dict]:
+        """The calls that are answered and not over."""
+        calls = self.ask("GET", "/v1/calls?limit=500")["calls"]
+        return [call for call in calls if call["answered"] and not call["ended"]]
+
+    def the_call(self, deadline: float = 10.0) -> str:
+        """The id of the one call that is answered, when it is."""
+        calls = wait_until(self.live_calls, deadline, "a call is answered")
+        (call,) = calls
+        return str(call["call_id"])
+
+    def hand_off(self, call_id: str, **body: object) -> dict:
+        """Ask for a handoff; it has begun when this returns."""
+        return self.ask("POST", f"/v1/calls/{call_id}/handoff", body)
+
+    def handoff(self, handoff_id: object) -> dict:
+        """How it stands."""
+        return self.ask("GET", f"/v1/handoffs/{handoff_id}")
+
+    def reaches(self, handoff: Mapping[str, object], *states: str, deadline: float = 15.0) -> dict:
+        """The handoff, once it is in one of these states."""
+
+        def look() -> dict | None:
+            now = self.handoff(handoff["id"])
+            return now if now["state"] in states else None
+
+        return wait_until(look, deadline, lambda: f"{states}: {self.handoff(handoff['id'])}")
+
+
+@contextlib.contextmanager
+def staged(
+    folder: Path,
+    assistant: str,
+    destinations: Mapping[str, Settings],
+    *,
+    route: Settings | None = None,
+    trunk: Settings | None = None,
+    policy: Settings | None = None,
+    **options: object,
+) -> Iterator[tuple[B2bua, Api]]:
+    """A running B2BUA whose callers of `support` talk to the assistant at that URI; it must end well.
+
+    `route` and `trunk` are further keys of the one route and the one trunk; `options` go to `B2bua`.
+    """
+    accept = {"accept": {"addresses": [f"{LOOPBACK}/32"]}}
+    main: dict[str, object] = {
+        "trunks": {"sbc": {**accept, **(trunk or {})}},
+        "routes": [{"trunk": "sbc", "to": SUPPORT, "assistant": assistant, **(route or {})}],
+        "api": {"listen": f"{LOOPBACK}:0", "keys": [KEY]},
+    }
+    if policy is not None:
+        main["policy"] = policy
+    with B2bua(folder, destinations, main=main, **options) as b2bua:  # type: ignore[arg-type]
+        yield b2bua, Api(b2bua)
+        b2bua.check_end()

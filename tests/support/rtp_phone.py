@@ -1,0 +1,195 @@
+"""Scripted SIP peers with real audio: a tone in, every packet that comes out kept with its time of arrival.
+
+Made of nothing of ours: SIP as text, RTP from a socket; what the caller hears can be looked at packet by packet.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from tests.support.audio import RATE, mu_law, tone
+from tests.support.peer_sip import SipText, response, sdp
+from tests.support.ports import LOOPBACK
+from tests.support.processes import wait_until
+from tests.support.rtp_peer import Packet
+from tests.support.scripted import ScriptedCaller
+from tests.support.udp_peer import Address, UdpPeer
+
+FRAME = 160
+"""Samples, and octets of PCMU, of one packet: 20 ms."""
+SECONDS_PER_FRAME = FRAME / RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One packet and when it came (`time.monotonic`)."""
+
+    at: float
+    packet: Packet
+
+
+class ToneStream:
+    """RTP on a port of its own: says a tone from `start` on, keeps all it hears."""
+
+    def __init__(self, frequency: float) -> None:
+        self.frequency = frequency
+        self.heard: list[Heard] = []
+        self.said = 0
+        """Packets sent."""
+        self.first_said: float | None = None
+        """When the first of them went out."""
+        self._frames = _frames(frequency)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((LOOPBACK, 0))
+        self._target: Address | None = None
+        self._begin = 0.0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"tone {frequency}", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it wants RTP."""
+        return int(self._socket.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._socket.close()
+
+    def start(self, target: Address, after: float = 0.0) -> None:
+        """Say the tone to `target`, beginning in so many seconds."""
+        self._begin = time.monotonic() + after
+        self._target = target
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        self._target = None
+
+    def _run(self) -> None:
+        # Packets go out by the clock, not so long after the one before: no drift, whatever the machine does.
+        while not self._closing.is_set():
+            due = self._begin + self.said * SECONDS_PER_FRAME if self._target else time.monotonic() + 0.05
+            wait = due - time.monotonic()
+            if wait > 0:
+                self._socket.settimeout(max(wait, 0.0005))
+                self._receive()
+            elif self._target is not None:
+                self._say(self._target)
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(2048)
+        except (TimeoutError, ConnectionRefusedError):
+            return
+        self.heard.append(Heard(time.monotonic(), Packet.decode(data)))
+
+    def _say(self, target: Address) -> None:
+        payload = self._frames[self.said % len(self._frames)]
+        packet = Packet(
+            self.said & 0xFFFF, FRAME * self.said, int(self.frequency), payload, marker=self.said == 0
+        )
+        if self.first_said is None:
+            self.first_said = time.monotonic()
+        self.said += 1
+        self._socket.sendto(packet.encode(), target)
+
+
+class RtpCaller(ScriptedCaller):
+    """A caller that talks as soon as it is answered."""
+
+    def __init__(self, audio: ToneStream) -> None:
+        super().__init__()
+        self.audio = audio
+
+    def sdp(self) -> str:
+        """Its own audio."""
+        return sdp(self.host, self.audio.port)
+
+    def talk(self, target: Address, user: str) -> None:
+        """Call `user` and talk."""
+        self.call(target, user)
+        answer, _ = self.final()
+        self.audio.start(answer.media_address())
+
+
+class RtpCallee(UdpPeer):
+    """A callee that rings at once, and answers when the test says so (at once, with `answers`)."""
+
+    def __init__(self, audio: ToneStream, *, answers: bool = False) -> None:
+        super().__init__()
+        self.audio = audio
+        self._answers = answers
+        self._responses: dict[tuple[str, str], list[bytes]] = {}
+
+    def handle(self, message: SipText, data: bytes, source: Address, repeated: bool) -> None:
+        """Ring; 200 to whatever else is asked."""
+        if message.status or message.method == "ACK":
+            return
+        key = (message.branch, message.method)
+        if key not in self._responses:
+            self._responses[key] = []
+            if message.method == "INVITE":
+                self.reply(180, "Ringing")
+                if self._answers:
+                    self.answer()
+                return
+            if message.method == "BYE":
+                self.audio.stop()
+            self._responses[key] = [response(message, 200, "OK")]
+        for answer in self._responses[key]:
+            self.send(answer, source)
+
+    def reply(self, status: int, reason: str, body: str = "") -> None:
+        """A response to its last INVITE."""
+        wait_until(lambda: self.requests("INVITE"), 10.0, "an INVITE")
+        entry = [each for each in list(self.received) if each.message.method == "INVITE"][-1]
+        contact = [("Contact", f"<sip:callee@{self.address}>")]
+        data = response(entry.message, status, reason, contact, body)
+        self._responses[(entry.message.branch, "INVITE")] = [data]
+        self.send(data, entry.source)
+
+    def answer(self, speaks_after: float = 0.0) -> None:
+        """200, and talk after so many seconds."""
+        self.reply(200, "OK", sdp(self.host, self.audio.port))
+        invite = self.requests("INVITE")[-1]
+        self.audio.start(invite.media_address(), speaks_after)
+
+
+def _frames(frequency: float) -> list[bytes]:
+    """A second of the tone in packets; whole numbers of hertz repeat without a click."""
+    data = mu_law(tone(frequency, 1.0))
+    return [data[start : start + FRAME] for start in range(0, len(data), FRAME)]
+
+
+def pitch(payload: bytes, frequencies: tuple[float, ...]) -> float:
+    """Which of these frequencies a packet of PCMU carries; 0.0 for silence."""
+    samples = _LINEAR[np.frombuffer(payload, dtype=np.uint8)]
+    if np.sqrt(np.mean(samples**2)) < 100:
+        return 0.0
+    time_axis = np.arange(samples.size) / RATE
+    window = samples * np.hanning(samples.size)
+    strengths = [abs(np.dot(window, np.exp(-2j * np.pi * each * time_axis))) for each in frequencies]
+    return frequencies[int(np.argmax(strengths))]
+
+
+def _linear() -> np.ndarray:
+    """Samples of the 256 µ-law octets (ITU-T G.711)."""
+    octets = ~np.arange(256, dtype=np.int32) & 0xFF
+    magnitude = (((octets & 0x0F) << 3) + 132 << ((octets & 0x70) >> 4)) - 132
+    return np.where(octets & 0x80, -magnitude, magnitude).astype(np.float64)
+
+
+_LINEAR = _linear()
