@@ -136,6 +136,10 @@ def call(
         known = ", ".join(sorted(configuration.destinations))
         errors.print(f"[bold red]error[/] no destination {escape(repr(destination))}; there are: {known}")
         raise typer.Exit(2)
+    if not configuration.destinations[destination].dials:
+        method = configuration.destinations[destination].method
+        errors.print(f"[bold red]error[/] {destination} is reached by {method}: there is nothing to call")
+        raise typer.Exit(2)
     logs.configure(log_level)
     raise typer.Exit(asyncio.run(place_probe_call(configuration, destination, seconds)))
 

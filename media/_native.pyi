@@ -52,10 +52,6 @@ class Engine:
     def open_leg(self, call: Call, latching: str) -> Leg:
         """Binds a port pair and hands it to the call's worker."""
 
-    def load_prompt(self, path: Path) -> Prompt:
-        """Reads and converts a WAV file; `ValueError` when it cannot. Blocks, without the GIL."""
-
-    def ringback(self) -> Prompt: ...
     def drain(self) -> list[tuple[_EventName, int, str, int]]:
         """Takes the waiting events: name, leg id (`worker_lost`: worker number), digit,
         duration in ms (`switched`: 1 when the source was heard)."""
@@ -74,6 +70,12 @@ class Call:
 class Prompt:
     """Sound at 8 kHz in both laws."""
 
+    @staticmethod
+    def load(path: Path) -> Prompt:
+        """Reads and converts a WAV file; `ValueError` when it cannot. Blocks, without the GIL."""
+
+    @staticmethod
+    def ringback() -> Prompt: ...
     @property
     def duration_ms(self) -> int: ...
 

@@ -25,6 +25,7 @@ from media.engine import (
     Latching,
     LegStatistics,
     MediaError,
+    MediaEvent,
     MediaLeg,
     MediaTimeout,
     OnMediaEvent,
@@ -118,13 +119,12 @@ class NativeEngine:
 
     def load_prompt(self, path: Path) -> NativePrompt:
         """Reads a WAV file. Blocks for as long as that takes, without the GIL: call it in a thread."""
-        core = self._running()
-        return NativePrompt(_asked(lambda: core.load_prompt(path)))
+        return NativePrompt(_asked(lambda: _native.Prompt.load(path)))
 
     def ringback(self) -> NativePrompt:
         """The ringback tone, made once."""
         if self._ringback is None:
-            self._ringback = NativePrompt(self._running().ringback())
+            self._ringback = NativePrompt(_native.Prompt.ringback())
         return self._ringback
 
     async def close(self) -> None:
@@ -240,16 +240,18 @@ class NativeCall:
         self._own(leg).close()
 
     def close(self) -> None:
-        """Closes every leg."""
+        """Closes every leg. Who hears of events is forgotten, as it most often holds this call."""
         self._open = False
+        self._on_event = _nobody
         for leg in self._legs:
             leg.close()
 
     def lose(self, reason: str) -> None:
         """The worker is gone: tells the call once and closes what is left of it."""
         if self._open:
+            on_event = self._on_event
             self.close()
-            self._on_event(EngineLost(reason))
+            on_event(EngineLost(reason))
 
     def _own(self, leg: MediaLeg) -> NativeLeg:
         for own in self._legs:
@@ -346,6 +348,7 @@ class NativeLeg:
     def close(self) -> None:
         """Stops the leg; its counters stay readable."""
         self.is_open = False
+        self._on_event = _nobody
         self.core.close()
 
     def deliver(self, name: EventName, digit: str, duration_ms: int) -> None:
@@ -366,6 +369,10 @@ class NativeLeg:
             self._on_event(Quiet(self))
         elif name == "prompt_ended":
             self._on_event(PromptEnded(self))
+
+
+def _nobody(event: MediaEvent) -> None:
+    """Hears the events of what is closed."""
 
 
 def _asked(command: Callable[[], _T]) -> _T:

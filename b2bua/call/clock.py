@@ -16,11 +16,11 @@ class CallClock:
 
     def __init__(self, now: float) -> None:
         self._started_at = now
-        self._started_wall = datetime.now(UTC)
+        self._started_wall = datetime.now(UTC).replace(tzinfo=None)
 
     def stamp(self, moment: float | None) -> str | None:
         """Loop time (seconds) as `2026-01-01T00:00:00.000Z`; None stays None."""
         if moment is None:
             return None
         wall = self._started_wall + timedelta(seconds=moment - self._started_at)
-        return wall.strftime("%Y-%m-%dT%H:%M:%S.") + f"{wall.microsecond // 1000:03d}Z"
+        return wall.isoformat(timespec="milliseconds") + "Z"

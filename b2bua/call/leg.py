@@ -6,7 +6,6 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -245,6 +244,11 @@ class Leg:
         """The far end has a 2xx of ours."""
         self.reoffers.acknowledged(request)
 
+    def let_go(self) -> None:
+        """Hear nothing more of the session; see `Call.let_go`."""
+        self.session.owner = None
+        del self.reoffers
+
     def _ended(self, by: sip.EndedBy) -> None:
         self.record.end(self.role, self.now())
         outcome = cause.local("not_acknowledged" if by == "no_ack" else "normal_hangup", source=self.role)
@@ -274,7 +278,7 @@ def describe(call: Call, media: MediaLeg, flow: Flow) -> LegDescription:
     return LegDescription(
         address=(host, media.local_address[1]),
         codecs=configuration.media.codecs,
-        session_id=secrets.randbits(62),
+        session_id=int(call.services.stack.token()[:15], 16),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -125,9 +124,10 @@ class CallRegistry:
     def _record(self, trunk: Trunk, session: ServerSession, request: Request) -> CallRecord:
         now = self.services.now()
         uri = request.request_uri
+        token = self.services.stack.token
         return CallRecord(
-            call_id=uuid.uuid4().hex,
-            session_id=uuid.uuid4().hex,
+            call_id=token(),
+            session_id=token(),
             node=self.services.node,
             trunk=trunk.name,
             caller=request.from_.uri,
@@ -191,6 +191,7 @@ class CallRegistry:
             call.log.exception("internal_error")
             call.end(cause.local("internal_error"))
         finally:
+            call.let_go()
             self._limits.leave(call.record.trunk)
             del self.calls[call.id]
             if not self.calls:

@@ -27,17 +27,17 @@ class Process:
         self.log = log
         self._child = child
 
-    async def line(self) -> str | None:
-        """Its next line, None at the end. Raises `ProcessFailed` after `SILENCE` seconds without one."""
+    async def line(self, patience: float | None = SILENCE) -> str | None:
+        """Its next line, None at the end. Raises `ProcessFailed` after `patience` seconds without one."""
         assert self._child.stdout is not None
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(patience):
                 line = await self._child.stdout.readline()
                 if not line:
                     # Its status is collected here, before `stop` could send a signal to what is gone.
                     await self._child.wait()
         except TimeoutError:
-            raise ProcessFailed(f"{self.name} said nothing for {SILENCE:.0f} s, see {self.log}") from None
+            raise ProcessFailed(f"{self.name} said nothing for {patience:.0f} s, see {self.log}") from None
         return line.decode().rstrip("\n") if line else None
 
     async def first_line(self) -> str:

@@ -6,22 +6,28 @@ Nothing here ever sees a secret: callers pass names and numbers, not messages or
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TextIO
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 Logger = FilteringBoundLogger
+
+_LEVELS = {"exception": "error", "warn": "warning"}
+_encode = json.JSONEncoder(default=repr).encode
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
     """Set the process's logging up once. `level` is debug, info, warning or error."""
     out = stream or sys.stderr
+    for_people = out.isatty()
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer() if out.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
     )
     shared: list[Processor] = [
         structlog.processors.add_log_level,
@@ -29,7 +35,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, renderer] if for_people else [_json_line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=True,
@@ -38,6 +44,15 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _json_line(logger: object, name: str, event: EventDict) -> str:
+    """What `shared` and the JSON renderer do, in one step: a call has five lines, each a few percent of its cost."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, name, event)
+    event["level"] = _LEVELS.get(name, name)
+    event["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return _encode(event)
 
 
 def get_logger() -> Logger:

@@ -65,8 +65,10 @@ class SipStack:
         network: Network | None = None,
     ) -> None:
         """`network` replaces the sockets, `token` the randomness; tests use both."""
+        self.token = token or TokenSource()
+        """Gives unguessable hexadecimal text, for whoever needs names of that kind."""
         self.endpoint = Endpoint(
-            token=token or TokenSource(),
+            token=self.token,
             settings=settings,
             flow_for=self._flow_for,
             is_connected=self._is_connected,

@@ -43,7 +43,11 @@ def read_refer_to(request: Request) -> ReferTo:
     values = request.headers.get_all("Refer-To")
     if len(values) != 1:
         raise RemoteError(400, "A REFER has exactly one Refer-To")
-    uri = NameAddr.parse(values[0]).parsed_uri
+    value = values[0].strip()
+    if "?" in value and "<" not in value:
+        # A URI with headers needs its brackets (RFC 3261 section 20.10); PJSIP sends it without all the same.
+        value = f"<{value}>"
+    uri = NameAddr.parse(value).parsed_uri
     if isinstance(uri, TelUri):
         return ReferTo(str(uri), uri.number, "", "INVITE", (), None)
     if not isinstance(uri, SipUri):

@@ -16,9 +16,11 @@ from sip_stack.message.values import NameAddr, is_method
 MAX_URI = 4096
 """Characters accepted in a Request-URI; longer ones are answered 414."""
 
-_SINGLE = {
-    name.lower(): name for name in ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
-}
+_SINGLE = {name.lower(): name for name in ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")}
+
+
+_NEVER_SENT_TO = frozenset(["ACK", "BYE", "CANCEL"])
+"""Methods whose Contact and Record-Route mean nothing: many devices write them out of habit (RFC 3261 table 2)."""
 
 
 def check_request(request: Request) -> None:
@@ -50,8 +52,9 @@ def _check_common(message: Message) -> None:
         raise RemoteError(400, f"More than one {_SINGLE[repeated]}")
     _ = message.via, message.cseq, message.call_id, message.content_type
     _check_uris((message.from_, message.to))
-    _check_uris([contact for contact in message.contacts if contact.uri != "*"])
-    _check_uris(message.record_routes)
+    if message.cseq.method not in _NEVER_SENT_TO:
+        _check_uris([contact for contact in message.contacts if contact.uri != "*"])
+        _check_uris(message.record_routes)
 
 
 def _check_uris(addresses: Iterable[NameAddr]) -> None:

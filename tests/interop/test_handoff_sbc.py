@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.b2bua_process import B2bua
 from tests.support.digest_gate import challenge_headers, credentials, expected_response
-from tests.support.handoff_stage import SUPPORT, staged
+from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.peer_sip import SipText, response, sdp
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -18,12 +20,15 @@ from tests.support.scripted_sbc import ScriptedSbc
 from tests.support.sipp import sipp_callee, sipp_caller
 
 PASSWORD = "s3cret-of-the-sbc"
+OPERATOR = {
+    "method": "refer",
+    "route": "sip:operator@sbc.example.com",
+    "headers": {"X-Reason": "$reason"},
+    "refer_timeout": "2s",
+}
 WHERE = {
-    "operator": {
-        "method": "refer",
-        "route": "sip:operator@sbc.example.com",
-        "headers": {"X-Reason": "$reason"},
-    },
+    "operator": OPERATOR,
+    "operator-assumed": {**OPERATOR, "on_refer_timeout": "assume_done"},
     "back": {"method": "bye", "headers": {"X-Reason": "$reason"}},
 }
 OnRefer = Callable[[ScriptedSbc, SipText], None]
@@ -31,7 +36,7 @@ OnRefer = Callable[[ScriptedSbc, SipText], None]
 
 def answers(invite: SipText) -> list[bytes]:
     """An assistant that takes every call, and is silent."""
-    return [response(invite, 200, "OK", [("Contact", f"<sip:bot@{LOOPBACK}>")], sdp(LOOPBACK, 4000))]
+    return [response(invite, 200, "OK", [("Contact", f"<{invite.uri}>")], sdp(LOOPBACK, 4000))]
 
 
 def accepts(*statuses: int, status: int = 202, early: bool = False, bye: bool = False) -> OnRefer:
@@ -54,36 +59,59 @@ def refuses(status: int) -> OnRefer:
     return lambda sbc, refer: sbc.answer(refer, status)
 
 
-def hand_over(
-    folder: Path, on_refer: OnRefer, destination: str = "operator", **keys: object
-) -> tuple[dict, dict]:
-    """One call that is handed over, to its end. Returns the handoff and the record; the caller ends what goes on."""
-    destinations = {**WHERE, "operator": {**WHERE["operator"], **keys}}
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One B2BUA for all of these tests, and its assistant."""
+
+    bot: ScriptedCallee
+    b2bua: B2bua
+    api: Api
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """It must end well."""
+    folder = tmp_path_factory.mktemp("sbc")
     trunk = {"outbound": {"uri": "sip:gw.example.com", "auth": {"username": "us", "password": PASSWORD}}}
-    with ScriptedCallee(answers) as bot, ScriptedSbc(on_refer) as sbc:
-        with staged(folder, f"sip:bot@{bot.address}", destinations, trunk=trunk) as (b2bua, api):
-            sbc.call(b2bua.address, SUPPORT)
-            handoff = api.hand_off(api.the_call(), destination=destination, reason="a human, please")
-            handoff = api.reaches(handoff, "completed", "failed")
-            if handoff["state"] == "failed":
-                assert api.live_calls(), "a failed handoff never ends the call"
-                assert not bot.requests("BYE")
-                sbc.hang_up()
-            record = b2bua.record()
-            wait_until(lambda: bot.requests("BYE"), 5.0, "the assistant is let go")
-            sent = wait_until(
-                lambda: sbc.answers_to("BYE") or sbc.requests("BYE"), 5.0, "one side said BYE to the other"
-            )
-            assert sent
-        assert all(status == 200 for status in sbc.answers_to("NOTIFY"))
-        assert record["handoffs"][0]["outcome"] == handoff["outcome"]
-        assert record["outcome"]["code"] == 4000
-        (refer,) = sbc.requests("REFER")[:1] or [None]
-        if refer is not None:
-            target = "sip:operator@sbc.example.com?X-Reason=a%20human%2C%20please"
-            assert refer.header("Refer-To") == f"<{target}>"
-            assert refer.header("Referred-By")
-        return handoff, record
+    with (
+        ScriptedCallee(answers) as bot,
+        staged(folder, f"sip:bot@{bot.address}", WHERE, trunk=trunk) as (b2bua, api),
+    ):
+        yield Stage(bot, b2bua, api)
+
+
+def hand_over(
+    stage: Stage,
+    on_refer: OnRefer,
+    destination: str = "operator",
+    late: Callable[[ScriptedSbc], None] | None = None,
+) -> tuple[dict, ScriptedSbc]:
+    """One call that is handed over, to its end. Returns the handoff and the SBC with all that it saw."""
+    api, bot = stage.api, stage.bot
+    byes, records = len(bot.requests("BYE")), len(stage.b2bua.records())
+    with ScriptedSbc(on_refer) as sbc:
+        sbc.call(stage.b2bua.address, SUPPORT)
+        call_id = api.the_call()
+        handoff = api.hand_off(call_id, destination=destination, reason="a human, please")
+        handoff = api.reaches(handoff, "completed", "failed")
+        if handoff["state"] == "failed":
+            assert api.live_calls(), "a failed handoff never ends the call"
+            assert len(bot.requests("BYE")) == byes
+            sbc.say("BYE")
+        record = stage.b2bua.records(records + 1)[-1]
+        wait_until(lambda: len(bot.requests("BYE")) > byes, 5.0, "the assistant is let go")
+        wait_until(
+            lambda: bool(sbc.answers_to("BYE") or sbc.requests("BYE")), 5.0, "one said BYE to the other"
+        )
+        if late is not None:
+            late(sbc)
+        wait_until(lambda: len(sbc.answers_to("NOTIFY")) == sbc.notified, 5.0, "every NOTIFY is answered")
+    assert sbc.answers_to("NOTIFY") == [200] * sbc.notified
+    assert record["call_id"] == call_id
+    assert record["handoffs"][0]["outcome"] == handoff["outcome"]
+    assert record["handoffs"][0]["confirmed"] == handoff["confirmed"]
+    assert record["outcome"]["code"] == 4000
+    return handoff, sbc
 
 
 @pytest.mark.parametrize(
@@ -97,11 +125,12 @@ def hand_over(
         pytest.param(accepts(100, bye=True), "bye", id="only ever 100, then BYE"),
     ],
 )
-def test_the_sbc_takes_the_caller(tmp_path: Path, on_refer: OnRefer, confirmed: str) -> None:
-    handoff, record = hand_over(tmp_path, on_refer)
-    assert handoff["confirmed"] == record["handoffs"][0]["confirmed"] == confirmed
-    assert handoff["outcome"]["code"] == 4000
-    assert handoff["method"] == "refer"
+def test_the_sbc_takes_the_caller(stage: Stage, on_refer: OnRefer, confirmed: str) -> None:
+    handoff, sbc = hand_over(stage, on_refer)
+    assert (handoff["method"], handoff["confirmed"], handoff["outcome"]["code"]) == ("refer", confirmed, 4000)
+    (refer,) = sbc.requests("REFER")
+    assert refer.header("Refer-To") == "<sip:operator@sbc.example.com?X-Reason=a%20human%2C%20please>"
+    assert refer.header("Referred-By")
 
 
 @pytest.mark.parametrize(
@@ -114,23 +143,23 @@ def test_the_sbc_takes_the_caller(tmp_path: Path, on_refer: OnRefer, confirmed: 
     ],
 )
 def test_the_sbc_does_not_and_the_caller_stays(
-    tmp_path: Path, on_refer: OnRefer, name: str, code: int, status: int
+    stage: Stage, on_refer: OnRefer, name: str, code: int, status: int
 ) -> None:
-    handoff, _ = hand_over(tmp_path, on_refer)
+    handoff, _ = hand_over(stage, on_refer)
     outcome = handoff["outcome"]
     assert (outcome["name"], outcome["code"], outcome["sip_status"]) == (name, code, status)
     assert handoff["confirmed"] is None
 
 
-@pytest.mark.parametrize(("policy", "state"), [("fail", "failed"), ("assume_done", "completed")])
-def test_the_sbc_accepts_and_says_nothing_more(tmp_path: Path, policy: str, state: str) -> None:
-    handoff, _ = hand_over(tmp_path, accepts(100), refer_timeout="1s", on_refer_timeout=policy)
+@pytest.mark.parametrize(("policy", "state"), [("operator", "failed"), ("operator-assumed", "completed")])
+def test_the_sbc_accepts_and_says_nothing_more(stage: Stage, policy: str, state: str) -> None:
+    handoff, _ = hand_over(stage, accepts(100), policy)
     assert handoff["state"] == state
     assert handoff["confirmed"] == ("assumed" if state == "completed" else None)
     assert handoff["outcome"]["code"] == (4000 if state == "completed" else 11041)
 
 
-def test_the_sbc_asks_who_we_are_and_counts_the_refer_anew(tmp_path: Path) -> None:
+def test_the_sbc_asks_who_we_are_and_counts_the_refer_anew(stage: Stage) -> None:
     judged = []
 
     def on_refer(sbc: ScriptedSbc, refer: SipText) -> None:
@@ -142,42 +171,30 @@ def test_the_sbc_asks_who_we_are_and_counts_the_refer_anew(tmp_path: Path) -> No
         sbc.answer(refer, 202)
         sbc.notify(200, event=f"refer;id={refer.header('CSeq').split()[0]}")
 
-    handoff, _ = hand_over(tmp_path, on_refer)
+    handoff, _ = hand_over(stage, on_refer)
     assert judged == [True]
     assert handoff["confirmed"] == "notify"
 
 
-def test_the_sbc_asks_for_ever(tmp_path: Path) -> None:
+def test_the_sbc_asks_for_ever(stage: Stage) -> None:
     def on_refer(sbc: ScriptedSbc, refer: SipText) -> None:
         sbc.answer(refer, 407, challenge_headers(407, "sbc", refer.branch, ("MD5",)))
 
-    handoff, _ = hand_over(tmp_path, on_refer)
+    handoff, _ = hand_over(stage, on_refer)
     assert (handoff["outcome"]["name"], handoff["outcome"]["sip_status"]) == ("refer_refused", 407)
 
 
-def test_a_notify_after_the_bye_is_answered(tmp_path: Path) -> None:
-    with ScriptedCallee(answers) as bot, ScriptedSbc(accepts(bye=True)) as sbc:
-        with staged(tmp_path, f"sip:bot@{bot.address}", WHERE) as (b2bua, api):
-            sbc.call(b2bua.address, SUPPORT)
-            handoff = api.hand_off(api.the_call(), destination="operator")
-            assert api.reaches(handoff, "completed")["confirmed"] == "bye"
-            b2bua.record()
-            sbc.notify(200)
-            wait_until(lambda: sbc.answers_to("NOTIFY"), 5.0, "the NOTIFY is answered")
-        assert sbc.answers_to("NOTIFY") == [200]
+def test_a_notify_after_the_bye_is_answered(stage: Stage) -> None:
+    handoff, sbc = hand_over(stage, accepts(bye=True), late=lambda sbc: sbc.notify(200))
+    assert handoff["confirmed"] == "bye"
+    assert sbc.notified == 1
 
 
-def test_by_bye_the_sbc_reads_where_the_caller_belongs(tmp_path: Path) -> None:
-    with ScriptedCallee(answers) as bot, ScriptedSbc(refuses(603)) as sbc:
-        with staged(tmp_path, f"sip:bot@{bot.address}", WHERE) as (b2bua, api):
-            sbc.call(b2bua.address, SUPPORT)
-            handoff = api.hand_off(api.the_call(), destination="back", reason="billing")
-            handoff = api.reaches(handoff, "completed")
-            bye = sbc.wait_for_request("BYE")
-            assert bye.header("X-Reason") == "billing"
-            assert b2bua.record()["handoffs"][0]["confirmed"] is True
-            bot.wait_for_request("BYE")
-        assert (handoff["method"], handoff["confirmed"]) == ("bye", True)
+def test_by_bye_the_sbc_reads_where_the_caller_belongs(stage: Stage) -> None:
+    handoff, sbc = hand_over(stage, refuses(603), "back")
+    assert sbc.requests("REFER") == []
+    assert sbc.wait_for_request("BYE").header("X-Reason") == "a human, please"
+    assert (handoff["method"], handoff["confirmed"], handoff["outcome"]["sip_status"]) == ("bye", True, 200)
 
 
 CALLS = 20

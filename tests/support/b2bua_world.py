@@ -233,7 +233,7 @@ class World:
         """Take a finished record."""
         self.records.append(record)
 
-    async def resolve(self, uri: str, *, timeout: float | None = None) -> list[Target]:
+    async def resolve(self, uri: str, *, timeout: float | None = None) -> list[Target]:  # noqa: ASYNC109
         """The resolver of this world: literals, and the names it knows."""
         parsed = parse_uri(uri)
         host = getattr(parsed, "host", "")

@@ -38,7 +38,7 @@ class Api:
 
     def the_call(self, deadline: float = 10.0) -> str:
         """The id of the one call that is answered, when it is."""
-        calls = wait_until(self.live_calls, deadline, "a call is answered")
+        calls = wait_until(lambda: self.live_calls() or None, deadline, "a call is answered")
         (call,) = calls
         return str(call["call_id"])
 

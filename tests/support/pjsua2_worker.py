@@ -28,8 +28,8 @@ class Phone:
         self.account = Account(self)
         self.account.create(_account_config(settings))
         self.call: Call | None = None
-        self.next_call: Call | None = None
-        """The call a REFER made it begin."""
+        self.former: Call | None = None
+        """The call that a REFER took it away from; the library still ends it."""
         self.refer_status = 202
         self.tell("ready", port=settings.port)
 
@@ -86,7 +86,7 @@ class Phone:
 
     def close(self) -> None:
         """End the library in the order it wants; this completes the recording."""
-        self.call = self.next_call = None
+        self.call = self.former = None
         del self.player, self.recorder
         self.account.shutdown()
         self._endpoint.libDestroy()
@@ -139,7 +139,9 @@ class Call(pj.Call):
         """The library's callback: it calls `dstUri` by itself when the status is 2xx, and sends the NOTIFYs."""
         prm.statusCode = self._phone.refer_status
         if prm.statusCode < 300:
-            self._phone.next_call = prm.newCall = Call(self._phone, self._phone.account)
+            # Kept by the phone: what is read back from `prm` keeps nothing alive.
+            self._phone.former, self._phone.call = self, Call(self._phone, self._phone.account)
+            prm.newCall = self._phone.call
         self._phone.tell("refer", uri=prm.dstUri)
 
     def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:

@@ -44,7 +44,8 @@ class Report:
         for goodbye in rest:
             assert isinstance(goodbye, RtcpByePacket), goodbye
             assert goodbye.sources == [first.ssrc]
-        (block,) = first.reports or [None]
+        assert len(first.reports) <= 1
+        block = first.reports[0] if first.reports else None
         sender = first.sender_info if isinstance(first, RtcpSrPacket) else None
         return cls(first.ssrc, sender, block, name, bool(rest))
 

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from tests.support.audio import RATE, mu_law, tone
-from tests.support.peer_sip import SipText, response, sdp
+from tests.support.peer_sip import SipText, new_branch, response, sdp, write
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
 from tests.support.rtp_peer import Packet
@@ -71,6 +71,7 @@ class ToneStream:
 
     def start(self, target: Address, after: float = 0.0) -> None:
         """Say the tone to `target`, beginning in so many seconds."""
+        self.said, self.first_said = 0, None
         self._begin = time.monotonic() + after
         self._target = target
 
@@ -78,13 +79,18 @@ class ToneStream:
         """Say nothing more."""
         self._target = None
 
+    def forget(self) -> None:
+        """Say nothing, and have heard nothing."""
+        self.stop()
+        self.heard.clear()
+
     def _run(self) -> None:
         # Packets go out by the clock, not so long after the one before: no drift, whatever the machine does.
         while not self._closing.is_set():
             due = self._begin + self.said * SECONDS_PER_FRAME if self._target else time.monotonic() + 0.05
             wait = due - time.monotonic()
             if wait > 0:
-                self._socket.settimeout(max(wait, 0.0005))
+                self._socket.settimeout(min(max(wait, 0.0005), 0.05))
                 self._receive()
             elif self._target is not None:
                 self._say(self._target)
@@ -154,12 +160,32 @@ class RtpCallee(UdpPeer):
 
     def reply(self, status: int, reason: str, body: str = "") -> None:
         """A response to its last INVITE."""
-        wait_until(lambda: self.requests("INVITE"), 10.0, "an INVITE")
+        wait_until(lambda: bool(self.requests("INVITE")), 10.0, "an INVITE")
         entry = [each for each in list(self.received) if each.message.method == "INVITE"][-1]
         contact = [("Contact", f"<sip:callee@{self.address}>")]
         data = response(entry.message, status, reason, contact, body)
         self._responses[(entry.message.branch, "INVITE")] = [data]
         self.send(data, entry.source)
+
+    def forget(self) -> None:
+        """Be as new, for the next call."""
+        self.received.clear()
+        self.audio.forget()
+
+    def hang_up(self) -> None:
+        """BYE to its last caller."""
+        invite = self.requests("INVITE")[-1]
+        entry = next(each for each in list(self.received) if each.message is invite)
+        headers = [
+            ("Via", f"SIP/2.0/UDP {self.address};branch={new_branch()};rport"),
+            ("Max-Forwards", "70"),
+            ("From", f"{invite.header('To')};tag=peer"),
+            ("To", invite.header("From")),
+            ("Call-ID", invite.header("Call-ID")),
+            ("CSeq", "1 BYE"),
+        ]
+        self.audio.stop()
+        self.send(write(f"BYE {invite.contact_uri} SIP/2.0", headers), entry.source)
 
     def answer(self, speaks_after: float = 0.0) -> None:
         """200, and talk after so many seconds."""

@@ -27,6 +27,8 @@ class ScriptedSbc(ScriptedCaller):
         self._on_refer = on_refer
         self._numbers = itertools.count(10)
         self._source: Address = (self.host, 0)
+        self.notified = 0
+        """NOTIFYs it has sent."""
 
     def handle(self, message: SipText, data: bytes, source: Address, repeated: bool) -> None:
         """As its script says; all but REFER as one should."""
@@ -44,6 +46,7 @@ class ScriptedSbc(ScriptedCaller):
 
     def notify(self, status: int, event: str = "refer") -> None:
         """Tell how the transfer goes."""
+        self.notified += 1
         state = "active;expires=60" if status < 200 else "terminated;reason=noresource"
         headers = [("Event", event), ("Subscription-State", state)]
         self.say("NOTIFY", headers, f"SIP/2.0 {status} {REASONS.get(status, 'Declined')}\r\n")

@@ -37,6 +37,11 @@ def test_a_destination_with_headers() -> None:
     assert found.replaces is None
 
 
+def test_headers_without_the_brackets_that_they_need() -> None:
+    found = read_refer_to(refer("sip:billing@192.0.2.1:5070?X-Reason=refund"))
+    assert (found.uri, found.headers) == ("sip:billing@192.0.2.1:5070", (("X-Reason", "refund"),))
+
+
 def test_an_attended_transfer_keeps_its_replaces_apart() -> None:
     found = read_refer_to(refer("<sip:bob@192.0.2.2?Replaces=abc%40x%3Bto-tag%3D1%3Bfrom-tag%3D2>"))
     assert found.replaces == "abc@x;to-tag=1;from-tag=2"

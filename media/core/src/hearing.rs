@@ -33,6 +33,16 @@ impl Hearing {
         matches!(self, Hearing::Silence | Hearing::Prompt { .. })
     }
 
+    /// True when it is the leg in this slot.
+    pub fn is_leg(&self, slot: usize) -> bool {
+        matches!(self, Hearing::Leg(source) if *source == slot)
+    }
+
+    /// True for silence in time.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Hearing::Silence)
+    }
+
     /// Fills the next frame; true when a prompt ended with it.
     pub fn fill(&mut self, codec: Codec, frame: &mut [u8; FRAME]) -> bool {
         match self {
@@ -108,6 +118,11 @@ impl QuietWatch {
     /// Watches from `now` on.
     pub fn new(limit: u64, now: u64) -> Self {
         QuietWatch { limit, last_sound: now }
+    }
+
+    /// Counts from here.
+    pub fn begin(&mut self, now: u64) {
+        self.last_sound = now;
     }
 
     /// A packet of audio came.

@@ -2,21 +2,23 @@
 //!
 //! Times are microseconds of the worker's monotonic clock.
 
+mod playing;
+
 use crate::allocator::Lease;
 use crate::content::{Content, Parameters};
 use crate::counters::Counters;
 use crate::dtmf::{self, Detector, Digit};
-use crate::g711::{self, Codec};
+use crate::g711;
 use crate::hearing::{Hearing, Listeners, QuietWatch, Waiting};
 use crate::mailbox::{Event, Mailbox};
 use crate::outgoing::{self, Outgoing, Source};
 use crate::peer::Peer;
-use crate::prompt::FRAME;
 use crate::reception::{Arrival, Reception};
 use crate::reporting::{NtpClock, Reporter};
 use crate::rtcp;
 use crate::rtp::{self, Header};
 use crate::socket::SocketPair;
+use playing::Playing;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,13 +78,12 @@ pub struct Leg {
     pub hearing: Hearing,
     /// Whom it is to hear as soon as they speak.
     pub waiting: Option<Waiting>,
-    /// Slot of the leg that waits for this one.
-    pub awaited_by: Option<usize>,
+    /// Slots of the legs that wait for this one.
+    pub waiters: Listeners,
     quiet: Option<QuietWatch>,
-    /// True while the worker looks at this leg every 20 ms.
-    pub paced: bool,
-    /// Counts what was played, and the frames of that.
-    playing: (u32, i64),
+    /// The turn of the pacer in which the worker looks at this leg, every 20 ms.
+    pub turn: Option<usize>,
+    playing: Playing,
 }
 
 impl Leg {
@@ -110,10 +111,10 @@ impl Leg {
             listeners: Listeners::default(),
             hearing: Hearing::Nobody,
             waiting: None,
-            awaited_by: None,
+            waiters: Listeners::default(),
             quiet: None,
-            paced: false,
-            playing: (0, 0),
+            turn: None,
+            playing: Playing::default(),
         }
     }
 
@@ -397,79 +398,6 @@ impl Leg {
             self.counters.packets_out.bump();
             self.counters.octets_out.add(payload.len() as u64);
         }
-    }
-
-    /// Hears something else from now on.
-    pub fn set_hearing(&mut self, hearing: Hearing) {
-        if hearing.is_made_here() {
-            self.playing = (self.playing.0.wrapping_add(1), 0);
-        }
-        self.hearing = hearing;
-        self.outgoing.interrupt();
-    }
-
-    /// Reports once that the peer has been silent for `limit`; None stops watching.
-    pub fn watch_silence(&mut self, limit: Option<u64>, now: u64) {
-        self.quiet = limit.map(|limit| QuietWatch::new(limit, now));
-    }
-
-    /// True while something is to happen on this leg without a packet from its peer.
-    pub fn needs_pace(&self) -> bool {
-        self.hearing.is_made_here() || self.quiet.is_some() || self.waiting.is_some_and(|wait| !wait.expired)
-    }
-
-    /// Reports a silence that has lasted long enough.
-    pub fn check_quiet(&mut self, now: u64, events: &Events) {
-        if self.quiet.is_some_and(|watch| watch.is_over(now)) {
-            self.quiet = None;
-            events.post(Event::Quiet { leg: self.id }, usize::MAX);
-        }
-    }
-
-    /// Listens to what the peer says, while somebody wants to know when it is silent.
-    pub fn note_sound(&mut self, accepted: &Accepted, data: &[u8], now: u64) {
-        if let (Some(watch), Content::Audio(codec)) = (&mut self.quiet, accepted.content) {
-            watch.hear(&data[accepted.header.payload.clone()], codec, now);
-        }
-    }
-
-    /// Sends the next 20 ms of what is made here; true when a prompt ended with it.
-    pub fn play(&mut self, now: u64) -> bool {
-        let codec = self.parameters.as_ref().map_or(Codec::Pcmu, |parameters| parameters.codec);
-        let mut packet = [0; rtp::HEADER + FRAME];
-        let (header, payload) = packet.split_at_mut(rtp::HEADER);
-        let ended = payload.first_chunk_mut().is_some_and(|frame| self.hearing.fill(codec, frame));
-        let (epoch, frame) = self.playing;
-        self.playing.1 += 1;
-        let Some((parameters, destination)) =
-            self.parameters.as_ref().filter(|parameters| parameters.send).zip(self.peer.destination())
-        else {
-            self.outgoing.interrupt();
-            return ended;
-        };
-        let place = outgoing::Packet {
-            extended: frame,
-            timestamp: (frame * FRAME as i64) as u32,
-            ticks: FRAME as u32,
-            audio: true,
-            ends: false,
-            newest: true,
-            marker: false,
-        };
-        // No leg has this id: what is made here is a source of its own.
-        let source = Source { id: u64::MAX, epoch };
-        let payload_type = parameters.payload_type;
-        if let (Some(sent), Some(header)) =
-            (self.outgoing.place(source, place, now), header.first_chunk_mut())
-        {
-            let ssrc = self.outgoing.ssrc();
-            rtp::write(header, sent.marker, payload_type, sent.sequence, sent.timestamp, ssrc);
-            if self.sockets.rtp.send(&packet, destination) {
-                self.counters.packets_out.bump();
-                self.counters.octets_out.add(FRAME as u64);
-            }
-        }
-        ended
     }
 
     /// The next packet this leg sends follows a switch of the source.

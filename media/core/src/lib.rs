@@ -13,15 +13,18 @@ pub mod hearing;
 pub mod leg;
 pub mod mailbox;
 pub mod outgoing;
+pub mod pacer;
 pub mod peer;
 pub mod ports;
 pub mod prompt;
 pub mod reception;
 pub mod reporting;
+pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod schedule;
 pub mod socket;
+pub mod wav;
 pub mod worker;
 
 #[cfg(feature = "python")]
@@ -114,17 +117,6 @@ mod _native {
             })
         }
 
-        fn load_prompt(&self, py: Python<'_>, path: std::path::PathBuf) -> PyResult<Prompt> {
-            let loaded = py.detach(|| prompt::Prompt::load(&path));
-            let loaded =
-                loaded.map_err(|error| PyValueError::new_err(format!("{}: {error}", path.display())))?;
-            Ok(Prompt(Arc::new(loaded)))
-        }
-
-        fn ringback(&self) -> Prompt {
-            Prompt(Arc::new(prompt::Prompt::ringback()))
-        }
-
         fn drain(&self) -> Vec<EventTuple> {
             let mut events = VecDeque::new();
             self.0.events().take(&mut events);
@@ -154,6 +146,19 @@ mod _native {
 
     #[pymethods]
     impl Prompt {
+        #[staticmethod]
+        fn load(py: Python<'_>, path: std::path::PathBuf) -> PyResult<Self> {
+            let loaded = py.detach(|| prompt::Prompt::load(&path));
+            let loaded =
+                loaded.map_err(|error| PyValueError::new_err(format!("{}: {error}", path.display())))?;
+            Ok(Prompt(Arc::new(loaded)))
+        }
+
+        #[staticmethod]
+        fn ringback() -> Self {
+            Prompt(Arc::new(prompt::Prompt::ringback()))
+        }
+
         #[getter]
         fn duration_ms(&self) -> usize {
             self.0.samples() / 8

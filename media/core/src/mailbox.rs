@@ -33,8 +33,11 @@ impl<T> Mailbox<T> {
             return false;
         }
         queue.push_back(item);
-        if !self.waiting.swap(true, Ordering::Release) {
-            // Cannot block or fail in a way that matters: the counter is at 0 whenever `waiting` was false.
+        let first = !self.waiting.swap(true, Ordering::Release);
+        // Not while the reader is locked out: woken on the same core it runs at once, and would only wait for us.
+        drop(queue);
+        if first {
+            // Cannot block or fail in a way that matters: the counter is far from full.
             let _ = write(&self.wake, &1_u64.to_ne_bytes());
         }
         true
@@ -50,12 +53,13 @@ impl<T> Mailbox<T> {
     pub fn take(&self, into: &mut VecDeque<T>) {
         let mut queue = lock(&self.queue);
         std::mem::swap(&mut *queue, into);
-        if self.waiting.swap(false, Ordering::Acquire) {
-            let _ = read(&self.wake, &mut [0; 8]);
-        }
+        self.waiting.store(false, Ordering::Release);
+        // Under the lock, so that it reads the wake-ups for what was just taken and for nothing else.
+        let _ = read(&self.wake, &mut [0; 8]);
     }
 
-    /// Readable while items wait.
+    /// Readable while items wait. May get readable once more, with nothing there, when an item is taken before its
+    /// sender comes to say so: watch it edge-triggered, or take.
     pub fn fd(&self) -> &OwnedFd {
         &self.wake
     }

@@ -129,6 +129,11 @@ impl Outgoing {
         self.position.map(|(end, sent)| end.wrapping_add((now.saturating_sub(sent) / 125) as u32))
     }
 
+    /// When the newest packet was sent; None before the first.
+    pub fn last_sent(&self) -> Option<u64> {
+        self.position.map(|(_, sent)| sent)
+    }
+
     /// Gives a source's packet its place, or `None` when it comes too late to have one.
     pub fn place(&mut self, source: Source, packet: Packet, now: u64) -> Option<Sent> {
         let known = self.mapping.take_if(|mapping| mapping.source == source && !leaps(mapping, packet, now));

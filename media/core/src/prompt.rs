@@ -1,91 +1,79 @@
 //! Prompts: sound from a file or made here, in both G.711 laws at 8 kHz, converted once and shared by every call.
 
 use crate::g711::{Codec, linear_to_a, linear_to_mu};
+use crate::resample::{RATE, to_8khz};
+use crate::wav::{self, Unreadable};
 use std::f64::consts::PI;
-use std::fmt;
 use std::path::Path;
 
 /// Samples of one packet: 20 ms.
 pub const FRAME: usize = 160;
-/// Samples per second of G.711.
-const RATE: f64 = 8_000.0;
-/// Longest prompt in samples: ten minutes. Both laws of it take 9.6 MB.
-const LONGEST: usize = 8_000 * 600;
-/// Zero crossings of the interpolation kernel on each side.
-const CROSSINGS: f64 = 16.0;
-/// A little below half the lower rate, so that nothing folds over.
-const CUTOFF: f64 = 0.94;
-
-/// Why a file is no prompt.
-#[derive(Debug)]
-pub enum Unreadable {
-    /// Not WAV, or of a kind we do not read.
-    Wav(hound::Error),
-    /// Nothing to play.
-    Empty,
-    /// Longer than ten minutes.
-    TooLong,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unreadable::Wav(error) => write!(f, "{error}"),
-            Unreadable::Empty => write!(f, "it holds no sound"),
-            Unreadable::TooLong => write!(f, "it is longer than ten minutes"),
-        }
-    }
-}
+/// Longest prompt in seconds. Both laws of it take 9.6 MB.
+const LONGEST: usize = 600;
+/// The largest file in octets: ten minutes of 48 kHz, stereo, 32 bits.
+const LARGEST: u64 = 256 << 20;
 
 /// A prompt, ready to be sent in either law.
 #[derive(Debug)]
 pub struct Prompt {
-    mu: Vec<u8>,
-    a: Vec<u8>,
+    mu: Law,
+    a: Law,
+}
+
+/// A prompt in one law.
+#[derive(Debug)]
+struct Law {
+    sound: Vec<u8>,
+    /// What a loop plays instead of the last samples: they fade over into the first ones, and the loop goes on after
+    /// those. Empty when the end meets the beginning anyway.
+    seam: Vec<u8>,
+}
+
+impl Law {
+    fn of(sound: &[i16], seam: &[i16], encode: fn(i16) -> u8) -> Self {
+        let octets = |samples: &[i16]| samples.iter().map(|&sample| encode(sample)).collect();
+        Law { sound: octets(sound), seam: octets(seam) }
+    }
+
+    /// What is played from a position on without a break, and where it goes on. None at the end.
+    fn piece(&self, position: usize, looped: bool) -> Option<(&[u8], usize)> {
+        let length = self.sound.len();
+        let body = if looped { length - self.seam.len() } else { length };
+        match position {
+            _ if position < body => Some((&self.sound[position..body], body)),
+            _ if position < length => Some((&self.seam[position - body..], length)),
+            _ if looped => self.piece(self.seam.len(), true),
+            _ => None,
+        }
+    }
 }
 
 impl Prompt {
     /// A prompt of samples at 8 kHz; at least one.
     pub fn from_samples(samples: &[i16]) -> Self {
-        Prompt {
-            mu: samples.iter().map(|&sample| linear_to_mu(sample)).collect(),
-            a: samples.iter().map(|&sample| linear_to_a(sample)).collect(),
-        }
+        let seam = seam(samples);
+        Prompt { mu: Law::of(samples, &seam, linear_to_mu), a: Law::of(samples, &seam, linear_to_a) }
     }
 
-    /// Reads a WAV file: PCM of 8 to 32 bits or float, any number of channels, any rate.
+    /// Reads a WAV file.
     pub fn load(path: &Path) -> Result<Self, Unreadable> {
-        let mut reader = hound::WavReader::open(path).map_err(Unreadable::Wav)?;
-        let spec = reader.spec();
-        if f64::from(reader.duration()) > LONGEST as f64 / RATE * f64::from(spec.sample_rate) {
+        if std::fs::metadata(path).map_err(Unreadable::File)?.len() > LARGEST {
             return Err(Unreadable::TooLong);
         }
-        let scale = 1.0 / (1_i64 << (spec.bits_per_sample - 1)) as f64;
-        let samples: Result<Vec<f64>, _> = match spec.sample_format {
-            hound::SampleFormat::Int => {
-                reader.samples::<i32>().map(|read| read.map(|sample| f64::from(sample) * scale)).collect()
-            }
-            hound::SampleFormat::Float => reader.samples::<f32>().map(|read| read.map(f64::from)).collect(),
-        };
-        let samples = samples.map_err(Unreadable::Wav)?;
-        let channels = usize::from(spec.channels.max(1));
-        let mono: Vec<f64> =
-            samples.chunks_exact(channels).map(|frame| frame.iter().sum::<f64>() / channels as f64).collect();
-        if mono.is_empty() {
-            return Err(Unreadable::Empty);
-        }
-        let converted = resample(&mono, f64::from(spec.sample_rate.max(1)));
-        Ok(Prompt::from_samples(&converted.iter().map(|&sample| to_pcm(sample)).collect::<Vec<_>>()))
+        let sound = wav::read(&std::fs::read(path).map_err(Unreadable::File)?, LONGEST)?;
+        let samples: Vec<i16> = to_8khz(&sound.samples, sound.rate).into_iter().map(to_pcm).collect();
+        Ok(Prompt::from_samples(&samples))
     }
 
     /// The North American ringback tone: 440 and 480 Hz, two seconds in six (ITU-T E.180).
     pub fn ringback() -> Self {
-        let level = 0.1;
-        let samples: Vec<i16> = (0..8_000 * 6)
+        let samples: Vec<i16> = (0..RATE * 6)
             .map(|at| {
-                let time = f64::from(at) / RATE;
+                let time = f64::from(at) / f64::from(RATE);
                 let tone = (2.0 * PI * 440.0 * time).sin() + (2.0 * PI * 480.0 * time).sin();
-                if time < 2.0 { to_pcm(level * tone) } else { 0 }
+                // Swells and fades within 5 ms: no click at either end of the two seconds.
+                let edge = (time.min(2.0 - time).max(0.0) / 0.005).min(1.0);
+                to_pcm((0.1 * tone * (0.5 - 0.5 * (PI * edge).cos())) as f32)
             })
             .collect();
         Prompt::from_samples(&samples)
@@ -93,20 +81,24 @@ impl Prompt {
 
     /// Samples in it.
     pub fn samples(&self) -> usize {
-        self.mu.len()
+        self.mu.sound.len()
     }
 
     /// Fills a frame from `position` on, around the end if `looped`, else with silence after it. Returns the next
-    /// position; one beyond the end says that it is over.
+    /// position; one at or beyond the end says that a prompt played once is over.
     pub fn fill(&self, codec: Codec, position: usize, looped: bool, frame: &mut [u8]) -> usize {
-        let sound = if codec == Codec::Pcmu { &self.mu } else { &self.a };
-        let mut at = position;
-        for octet in frame.iter_mut() {
-            if at >= sound.len() && looped {
-                at = 0;
-            }
-            *octet = sound.get(at).copied().unwrap_or(silence(codec));
-            at += 1;
+        let law = if codec == Codec::Pcmu { &self.mu } else { &self.a };
+        let (mut at, mut rest) = (position, frame);
+        while !rest.is_empty() {
+            let Some((piece, next)) = law.piece(at, looped) else {
+                rest.fill(silence(codec));
+                break;
+            };
+            let count = piece.len().min(rest.len());
+            let (now, later) = rest.split_at_mut(count);
+            now.copy_from_slice(&piece[..count]);
+            at = next - (piece.len() - count);
+            rest = later;
         }
         at
     }
@@ -120,37 +112,47 @@ pub const fn silence(codec: Codec) -> u8 {
     }
 }
 
-fn to_pcm(sample: f64) -> i16 {
-    (sample.clamp(-1.0, 1.0) * f64::from(i16::MAX)) as i16
+/// Full scale is 32768, so that 16-bit files and G.711 files come through unchanged.
+fn to_pcm(sample: f32) -> i16 {
+    (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16
 }
 
-/// To 8 kHz, by a windowed sinc; the ends are taken to meet, so that a loop has no seam the original had not.
-fn resample(sound: &[f64], rate: f64) -> Vec<f64> {
-    if (rate - RATE).abs() < 0.5 {
-        return sound.to_vec();
+/// What a loop plays instead of the last samples; empty when nothing needs to be done.
+fn seam(sound: &[i16]) -> Vec<i16> {
+    let (shortest, longest) = (FRAME.min(sound.len() / 4), (3 * FRAME).min(sound.len() / 2));
+    if shortest < 8 || meets(sound) {
+        return Vec::new();
     }
-    let step = rate / RATE;
-    let band = CUTOFF * (1.0 / step).min(1.0);
-    let reach = CROSSINGS / band;
-    let length = sound.len() as i64;
-    let outputs = ((sound.len() as f64 / step).round() as usize).max(1);
-    (0..outputs)
-        .map(|output| {
-            let centre = output as f64 * step;
-            let (first, last) = ((centre - reach).ceil() as i64, (centre + reach).floor() as i64);
-            (first..=last)
-                .map(|at| {
-                    let distance = centre - at as f64;
-                    let window = 0.5 + 0.5 * (PI * distance / reach).cos();
-                    sound[at.rem_euclid(length) as usize] * band * sinc(distance * band) * window
-                })
-                .sum()
+    // The overlap at which both ends are most alike: a tone goes on in phase.
+    let likeness = |&length: &usize| {
+        let (tail, head) = (&sound[sound.len() - length..], &sound[..length]);
+        let product = |a: &[i16], b: &[i16]| -> f64 {
+            a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+        };
+        product(tail, head) / (product(tail, tail) * product(head, head)).sqrt().max(1.0)
+    };
+    let length = (shortest..=longest).max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or(shortest);
+    let tail = &sound[sound.len() - length..];
+    tail.iter()
+        .zip(sound)
+        .enumerate()
+        .map(|(at, (&old, &new))| {
+            let share = (at as f64 + 0.5) / length as f64;
+            (f64::from(old) * (1.0 - share) + f64::from(new) * share).round() as i16
         })
         .collect()
 }
 
-fn sinc(x: f64) -> f64 {
-    if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) }
+/// True when the first sample may follow the last: the curve bends no more there than it does anyway around both ends.
+fn meets(sound: &[i16]) -> bool {
+    let bend = |a: i16, b: i16, c: i16| (i32::from(a) - 2 * i32::from(b) + i32::from(c)).abs();
+    let sharpest = |part: &[i16]| part.windows(3).map(|three| bend(three[0], three[1], three[2])).max();
+    let count = sound.len();
+    let around = FRAME.min(count);
+    let usual = sharpest(&sound[..around]).max(sharpest(&sound[count - around..])).unwrap_or(0);
+    let [before, last] = [sound[count - 2], sound[count - 1]];
+    // 64 is the finest step of either law at a low volume, and nobody hears it.
+    bend(before, last, sound[0]).max(bend(last, sound[0], sound[1])) <= usual + usual / 8 + 64
 }
 
 #[cfg(test)]
@@ -158,59 +160,83 @@ mod tests {
     use super::*;
     use crate::g711::mu_to_linear;
 
-    fn tone(hertz: f64, rate: f64, seconds: f64) -> Vec<f64> {
-        (0..(rate * seconds) as usize).map(|at| 0.5 * (2.0 * PI * hertz * at as f64 / rate).sin()).collect()
+    fn tone(hertz: f64, samples: usize) -> Vec<i16> {
+        let angle = 2.0 * PI * hertz / f64::from(RATE);
+        (0..samples).map(|at| (12_000.0 * (angle * at as f64).sin()) as i16).collect()
     }
 
-    fn amplitude(sound: &[f64], hertz: f64) -> f64 {
-        let (mut re, mut im) = (0.0, 0.0);
-        for (at, sample) in sound.iter().enumerate() {
-            let angle = 2.0 * PI * hertz * at as f64 / RATE;
-            re += sample * angle.cos();
-            im += sample * angle.sin();
+    /// Plays so many frames in mu-law.
+    fn play(prompt: &Prompt, frames: usize, looped: bool) -> Vec<i16> {
+        let mut sound = vec![0; frames * FRAME];
+        let mut position = 0;
+        for frame in sound.chunks_mut(FRAME) {
+            position = prompt.fill(Codec::Pcmu, position, looped, frame);
         }
-        2.0 * re.hypot(im) / sound.len() as f64
+        sound.into_iter().map(mu_to_linear).collect()
+    }
+
+    fn sharpest_bend(sound: &[i16]) -> i32 {
+        sound
+            .windows(3)
+            .map(|w| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs())
+            .max()
+            .unwrap()
     }
 
     #[test]
-    fn a_tone_keeps_its_pitch_and_level_from_every_usual_rate() {
-        for rate in [11_025.0, 16_000.0, 22_050.0, 32_000.0, 44_100.0, 48_000.0] {
-            let converted = resample(&tone(660.0, rate, 1.0), rate);
-            assert!((converted.len() as i64 - 8_000).abs() <= 1, "{rate}");
-            assert!((amplitude(&converted, 660.0) - 0.5).abs() < 0.01, "{rate}");
+    fn a_loop_that_fits_is_left_alone() {
+        let prompt = Prompt::from_samples(&tone(200.0, 400));
+        assert!(prompt.mu.seam.is_empty());
+        let sound = play(&prompt, 5, true);
+        assert_eq!(sound[..400], sound[400..]);
+    }
+
+    #[test]
+    fn a_loop_that_does_not_fit_goes_over_without_a_click() {
+        let plain = sharpest_bend(&play(&Prompt::from_samples(&tone(200.0, 400)), 2, true));
+        for more in 1..40 {
+            let prompt = Prompt::from_samples(&tone(200.0, 4_000 + more));
+            assert!(sharpest_bend(&play(&prompt, 80, true)) <= plain * 3 / 2, "{more}");
         }
     }
 
     #[test]
-    fn what_eight_kilohertz_cannot_carry_does_not_fold_over() {
-        let converted = resample(&tone(6_000.0, 48_000.0, 0.5), 48_000.0);
-        assert!(amplitude(&converted, 2_000.0) < 0.01);
-    }
-
-    #[test]
-    fn a_loop_goes_round_without_a_gap() {
-        let sound: Vec<i16> = (0..100).map(|at| at * 100).collect();
+    fn unlike_ends_fade_into_each_other() {
+        let sound: Vec<i16> = (0..4_000).map(|at| if at < 2_000 { 8_000 } else { -8_000 }).collect();
         let prompt = Prompt::from_samples(&sound);
-        let mut frame = [0; FRAME];
-        let next = prompt.fill(Codec::Pcmu, 0, true, &mut frame);
-        assert_eq!(next, 60);
-        assert_eq!(frame[100], frame[0]);
-        assert_eq!(mu_to_linear(frame[159]) / 100, mu_to_linear(prompt.mu[59]) / 100);
+        let seam = &prompt.mu.seam;
+        assert!(seam.len() >= FRAME);
+        let around: Vec<i16> = seam.iter().map(|&octet| mu_to_linear(octet)).collect();
+        assert!(around[0] < -7_500 && around[around.len() - 1] > 7_500);
+        assert!(around.windows(2).all(|two| two[0] <= two[1]));
     }
 
     #[test]
-    fn once_means_silence_after_the_end() {
-        let prompt = Prompt::from_samples(&[1_000; 100]);
+    fn every_length_can_be_looped() {
+        for length in 1..700 {
+            let prompt = Prompt::from_samples(&tone(333.0, length));
+            assert_eq!(play(&prompt, 20, true).len(), 20 * FRAME);
+        }
+    }
+
+    #[test]
+    fn once_means_all_of_it_and_silence_after_the_end() {
+        let sound = tone(333.0, 300);
+        let prompt = Prompt::from_samples(&sound);
+        let heard = play(&prompt, 3, false);
+        assert!(heard[..300].iter().zip(&sound).all(|(a, b)| (a - b).abs() <= 256), "the seam is for loops");
+        assert!(heard[300..].iter().all(|&sample| sample == 0));
         let mut frame = [0; FRAME];
-        assert!(prompt.fill(Codec::Pcma, 0, false, &mut frame) > prompt.samples());
-        assert_eq!(frame[100..], [silence(Codec::Pcma); 60]);
+        assert!(prompt.fill(Codec::Pcma, 160, false, &mut frame) >= prompt.samples());
+        assert_eq!(frame[140..], [silence(Codec::Pcma); 20]);
     }
 
     #[test]
     fn ringback_rings_two_seconds_in_six() {
         let prompt = Prompt::ringback();
         assert_eq!(prompt.samples(), 48_000);
-        assert!(prompt.mu[16_001..].iter().all(|&octet| mu_to_linear(octet).abs() < 8));
-        assert!(prompt.mu[..16_000].iter().any(|&octet| mu_to_linear(octet) > 3_000));
+        assert!(prompt.mu.seam.is_empty());
+        assert!(prompt.mu.sound[16_001..].iter().all(|&octet| mu_to_linear(octet).abs() < 8));
+        assert!(prompt.mu.sound[..16_000].iter().any(|&octet| mu_to_linear(octet) > 3_000));
     }
 }

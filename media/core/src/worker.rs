@@ -1,12 +1,15 @@
 //! A media worker: one thread, one epoll, the legs it owns. Commands come through a mailbox, events leave by another.
 //!
 //! The path of a packet: epoll says a leg's RTP socket is readable -> one `recvfrom` into the worker's buffer ->
-//! `Leg::accept` on the leg it came to -> `Leg::send` on that leg's partner -> one `sendto`. No lock, no allocation.
+//! `Leg::accept` on the leg it came to -> `Leg::send` on each leg that hears it -> one `sendto`. No lock, no allocation.
+
+mod pacing;
+mod switching;
 
 use crate::content::Parameters;
-use crate::hearing::{Hearing, Waiting};
 use crate::leg::{Events, Leg};
-use crate::mailbox::{Event, Mailbox};
+use crate::mailbox::Mailbox;
+use crate::pacer::Pacer;
 use crate::prompt::Prompt;
 use crate::reporting::NtpClock;
 use crate::rtp::MAX_DATAGRAM;
@@ -68,10 +71,6 @@ const MAILBOX: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 const REPORTS: u64 = u64::MAX - 2;
 const PACER: u64 = u64::MAX - 3;
-/// Nanoseconds between two frames of what is made here.
-const PACE: i64 = 20_000_000;
-/// Frames made up for after a stall; more would only be a burst.
-const MOST_FRAMES: u64 = 5;
 /// Sockets served between two looks at the mailbox and the clock.
 const BATCH: usize = 256;
 /// A batch that is large enough as it is.
@@ -89,9 +88,7 @@ pub struct Worker {
     /// What `started` was on the wall.
     clock: NtpClock,
     reports: Schedule,
-    pacer: OwnedFd,
-    /// Slots and ids of the legs that are looked at every 20 ms.
-    paced: Vec<(usize, u64)>,
+    pacer: Pacer,
     legs: Vec<Option<Box<Leg>>>,
     vacant: Vec<usize>,
     slots: HashMap<u64, usize>,
@@ -108,24 +105,23 @@ impl Worker {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        epoll::add(&epoll, mailbox.fd(), EventData::new_u64(MAILBOX), EventFlags::IN)?;
+        epoll::add(&epoll, mailbox.fd(), EventData::new_u64(MAILBOX), EventFlags::IN | EventFlags::ET)?;
         epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
         let reports = Schedule::new()?;
         epoll::add(&epoll, reports.fd(), EventData::new_u64(REPORTS), EventFlags::IN)?;
-        let pacer =
-            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        epoll::add(&epoll, &pacer, EventData::new_u64(PACER), EventFlags::IN)?;
+        let started = Instant::now();
+        let pacer = Pacer::new(started)?;
+        epoll::add(&epoll, pacer.fd(), EventData::new_u64(PACER), EventFlags::IN)?;
         Ok(Worker {
             mailbox,
             events,
             epoll,
             timer,
             next_check: u64::MAX,
-            started: Instant::now(),
+            started,
             clock: NtpClock::starting_now(),
             reports,
             pacer,
-            paced: Vec::new(),
             legs: Vec::new(),
             vacant: Vec::new(),
             slots: HashMap::new(),
@@ -198,8 +194,8 @@ impl Worker {
         };
         leg.note_sound(&accepted, data, now);
         let listens = leg.listens();
-        if let Some(listener) = leg.awaited_by.filter(|_| listens && accepted.is_new_audio()) {
-            self.end_wait(listener, slot);
+        if listens && accepted.is_new_audio() && !leg.waiters.slots().is_empty() {
+            self.end_waits(slot, now);
         }
         let Some(Some(leg)) = self.legs.get(slot) else {
             return;
@@ -236,16 +232,16 @@ impl Worker {
                 self.begin_reports(id, now);
             }
             Command::SetTimeout(id, timeout) => self.with(id, now, |leg| leg.set_timeout(timeout, now)),
-            Command::Bridge(a, b) => self.bridge(a, b),
-            Command::Unbridge(id) => self.unbridge(self.slots.get(&id).copied()),
-            Command::Hear(id, sound) => self.hear(id, sound),
+            Command::Bridge(a, b) => self.bridge(a, b, now),
+            Command::Unbridge(id) => self.unbridge(self.slots.get(&id).copied(), now),
+            Command::Hear(id, sound) => self.hear(id, sound, now),
             Command::HearWhenHeard(listener, source, within) => {
-                self.hear_when_heard(listener, source, now + within);
+                self.hear_when_heard(listener, source, within, now);
             }
             Command::WatchSilence(id, limit) => {
                 self.with(id, now, |leg| leg.watch_silence(limit, now));
                 if let Some(&slot) = self.slots.get(&id) {
-                    self.pace(slot);
+                    self.pace(slot, false, now);
                 }
             }
             Command::Close(id) => self.close(id, now),
@@ -287,204 +283,6 @@ impl Worker {
         }
     }
 
-    fn bridge(&mut self, a: u64, b: u64) {
-        let slots = self.slots.get(&a).zip(self.slots.get(&b));
-        let Some((&a, &b)) = slots.filter(|(a, b)| a != b) else {
-            return;
-        };
-        for (slot, other) in [(a, b), (b, a)] {
-            self.mute(slot, Some(other));
-        }
-        self.listen(a, b);
-        self.listen(b, a);
-    }
-
-    /// The leg hears nobody and nobody hears it.
-    fn unbridge(&mut self, slot: Option<usize>) {
-        if let Some(slot) = slot {
-            self.mute(slot, None);
-            self.set_hearing(slot, Hearing::Nobody);
-        }
-    }
-
-    /// Nobody but `except` hears the leg, and nobody waits for it.
-    fn mute(&mut self, slot: usize, except: Option<usize>) {
-        let Some(leg) = &mut self.legs[slot] else {
-            return;
-        };
-        let (listeners, awaited_by) = (leg.listeners, leg.awaited_by.take());
-        for &listener in listeners.slots() {
-            if Some(listener) != except {
-                self.set_hearing(listener, Hearing::Nobody);
-            }
-        }
-        if let Some(Some(waiting)) = awaited_by.map(|waiting| self.legs[waiting].as_mut()) {
-            waiting.waiting = None;
-        }
-    }
-
-    /// A leg hears another; what it heard goes on being heard if that is the same.
-    fn listen(&mut self, listener: usize, source: usize) {
-        let heard = self.legs[listener].as_ref().is_some_and(|leg| {
-            leg.waiting.is_none() && matches!(leg.hearing, Hearing::Leg(heard) if heard == source)
-        });
-        if !heard {
-            self.set_hearing(listener, Hearing::Leg(source));
-        }
-    }
-
-    fn hear(&mut self, id: u64, sound: Sound) {
-        let Some(&slot) = self.slots.get(&id) else {
-            return;
-        };
-        match sound {
-            Sound::Silence => self.set_hearing(slot, Hearing::Silence),
-            Sound::Prompt(prompt, looped) => {
-                self.set_hearing(slot, Hearing::Prompt { prompt, position: 0, looped });
-            }
-            Sound::Leg(source) => {
-                if let Some(&source) = self.slots.get(&source).filter(|&&source| source != slot) {
-                    self.listen(slot, source);
-                }
-            }
-        }
-    }
-
-    fn hear_when_heard(&mut self, listener: u64, source: u64, deadline: u64) {
-        let slots = self.slots.get(&listener).zip(self.slots.get(&source));
-        let Some((&slot, &source)) = slots.filter(|(slot, source)| slot != source) else {
-            return;
-        };
-        self.stop_waiting(slot);
-        let Some(leg) = &mut self.legs[slot] else {
-            return;
-        };
-        if matches!(leg.hearing, Hearing::Leg(heard) if heard == source) {
-            self.events.post(Event::Switched { leg: listener, heard: true }, usize::MAX);
-            return;
-        }
-        leg.waiting = Some(Waiting { source, deadline, expired: false });
-        if let Some(source) = &mut self.legs[source] {
-            source.awaited_by = Some(slot);
-        }
-        self.pace(slot);
-    }
-
-    /// The leg in `source` speaks: who waited for it hears it, this very packet first.
-    fn end_wait(&mut self, listener: usize, source: usize) {
-        let Some(waiting) = self.legs[listener].as_mut().and_then(|leg| leg.waiting) else {
-            return;
-        };
-        self.set_hearing(listener, Hearing::Leg(source));
-        if let Some(leg) = self.legs[listener].as_ref().filter(|_| !waiting.expired) {
-            self.events.post(Event::Switched { leg: leg.id(), heard: true }, usize::MAX);
-        }
-    }
-
-    fn stop_waiting(&mut self, listener: usize) {
-        let waiting = self.legs[listener].as_mut().and_then(|leg| leg.waiting.take());
-        if let Some(Some(source)) = waiting.map(|waiting| self.legs[waiting.source].as_mut()) {
-            source.awaited_by = None;
-        }
-    }
-
-    /// The one place where the source of a leg changes; it waits for nobody afterwards.
-    fn set_hearing(&mut self, slot: usize, hearing: Hearing) {
-        self.stop_waiting(slot);
-        self.change_source(slot, hearing);
-    }
-
-    fn change_source(&mut self, slot: usize, mut hearing: Hearing) {
-        let before = self.legs[slot].as_ref().and_then(|leg| match leg.hearing {
-            Hearing::Leg(source) => Some(source),
-            _ => None,
-        });
-        if let Some(Some(source)) = before.map(|source| self.legs[source].as_mut()) {
-            source.listeners.remove(slot);
-        }
-        if let Hearing::Leg(source) = hearing
-            && !self.legs[source].as_mut().is_some_and(|source| source.listeners.add(slot))
-        {
-            hearing = Hearing::Silence;
-        }
-        if let Some(leg) = &mut self.legs[slot] {
-            leg.set_hearing(hearing);
-        }
-        self.pace(slot);
-    }
-
-    /// Looks at a leg every 20 ms from now on, if it needs that.
-    fn pace(&mut self, slot: usize) {
-        let Some(leg) = self.legs[slot].as_mut().filter(|leg| leg.needs_pace() && !leg.paced) else {
-            return;
-        };
-        leg.paced = true;
-        self.paced.push((slot, leg.id()));
-        if self.paced.len() == 1 {
-            self.set_pacer(PACE);
-        }
-    }
-
-    fn keep_pace(&mut self, now: u64) {
-        let mut count = [0; 8];
-        // Unreadable only when it was turned off meanwhile.
-        let due = if read(&self.pacer, &mut count).is_ok() { u64::from_ne_bytes(count) } else { 0 };
-        let paced = std::mem::take(&mut self.paced);
-        for &(slot, id) in &paced {
-            if self.legs[slot].as_ref().is_some_and(|leg| leg.id() == id) {
-                self.pace_leg(slot, due.min(MOST_FRAMES), now);
-            }
-        }
-        let mut paced = paced;
-        // Legs that came in meanwhile stand behind; those with nothing left to do go.
-        paced.append(&mut self.paced);
-        paced.retain(|&(slot, id)| {
-            let Some(leg) = self.legs[slot].as_mut().filter(|leg| leg.id() == id) else {
-                return false;
-            };
-            leg.paced = leg.needs_pace();
-            leg.paced
-        });
-        self.paced = paced;
-        if self.paced.is_empty() {
-            self.set_pacer(0);
-        }
-    }
-
-    fn pace_leg(&mut self, slot: usize, frames: u64, now: u64) {
-        let Some(leg) = &mut self.legs[slot] else {
-            return;
-        };
-        let id = leg.id();
-        leg.check_quiet(now, &self.events);
-        let mut ended = false;
-        if leg.hearing.is_made_here() {
-            for _ in 0..frames {
-                ended |= leg.play(now);
-            }
-        }
-        let vain = leg.waiting.is_some_and(|wait| !wait.expired && wait.deadline <= now);
-        if let Some(waiting) = leg.waiting.as_mut().filter(|_| vain) {
-            waiting.expired = true;
-        }
-        if ended || vain {
-            self.change_source(slot, Hearing::Silence);
-        }
-        if vain {
-            self.events.post(Event::Switched { leg: id, heard: false }, usize::MAX);
-        }
-        if ended {
-            self.events.post(Event::PromptEnded { leg: id }, usize::MAX);
-        }
-    }
-
-    fn set_pacer(&self, nanoseconds: i64) {
-        let every = Timespec { tv_sec: 0, tv_nsec: nanoseconds as _ };
-        let timer = Itimerspec { it_interval: every, it_value: every };
-        // Fails only for descriptors that are no timers.
-        let _ = timerfd_settime(&self.pacer, TimerfdTimerFlags::empty(), &timer);
-    }
-
     fn begin_reports(&mut self, id: u64, now: u64) {
         let Some(&slot) = self.slots.get(&id) else {
             return;
@@ -512,8 +310,7 @@ impl Worker {
         if let Some(leg) = &mut self.legs[slot] {
             leg.say_goodbye(now, self.clock);
         }
-        self.unbridge(Some(slot));
-        self.stop_waiting(slot);
+        self.unbridge(Some(slot), now);
         // Dropping the leg closes its sockets, which takes them out of the epoll set, and ends its lease.
         self.legs[slot] = None;
         self.vacant.push(slot);
