@@ -57,7 +57,9 @@ KINDS = {
     "8 bit": pcm(sine(MUSIC, 8000), 8000, bits=8),
     "24 bit": pcm(sine(MUSIC, 48_000, 48_000), 48_000, bits=24),
     "float": floats(sine(MUSIC, 16_000, 16_000), 16_000),
-    "mu-law": riff(mu_law(np.round(sine(MUSIC, 8000) * 32767).astype(np.int16)), tag=MU_LAW, bits=8, rate=8000),
+    "mu-law": riff(
+        mu_law(np.round(sine(MUSIC, 8000) * 32767).astype(np.int16)), tag=MU_LAW, bits=8, rate=8000
+    ),
 }
 
 
