@@ -48,10 +48,12 @@ type: $(VENV)/.dev ## mypy --strict, and the native core against its typed stub
 	@$(BIN)/python -m mypy.stubtest --concise media._native
 	@echo "type: clean"
 
-bench: $(VENV)/.dev ## measure the relay and the signalling on this machine (see benchmarks/README.md)
+bench: $(VENV)/.dev ## measure relay, signalling and handoff on this machine (see benchmarks/README.md)
 	@scripts/install_peers
 	@$(BIN)/python benchmarks/relay.py
 	@$(BIN)/python benchmarks/signalling.py
+	@$(BIN)/python benchmarks/handoff_gap.py
+	@$(BIN)/python benchmarks/api_latency.py
 
 clean: ## remove what was built, the virtualenv included
 	@rm -rf $(VENV) target build dist demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \

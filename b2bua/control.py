@@ -51,7 +51,7 @@ class Control(Protocol):
         ...
 
     def hand_off(self, call_id: str, request: HandoffRequest) -> Handoff:
-        """Begin a handoff, or join the one with the same idempotency key. 409 `handoff_running`,
+        """Begin a handoff, or join the one with the same idempotency key. 409 `handoff_running`, `too_many_handoffs`,
         `call_not_answered`, `call_ended`; 400 `unknown_destination`, `policy_refused` and the like."""
         ...
 

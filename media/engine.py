@@ -149,7 +149,7 @@ class MediaLeg(Protocol):
 
     def watch_silence(self, quiet_ms: int | None) -> None:
         """From now on: reports `Quiet` once the peer has been silent for this long (no packets, comfort noise, or
-        audio below -44 dBov), and stops watching. None stops earlier. The watch stands still while `receive` is
+        audio below about -40 dBov), and stops watching. None stops earlier. The watch stands still while `receive` is
         False. Raises `MediaError` below 20 ms."""
         ...
 
@@ -252,8 +252,8 @@ class MediaCall(Protocol):
         ...
 
     def hear_when_heard(self, listener: MediaLeg, source: MediaLeg, *, within_ms: int = 500) -> None:
-        """`listener` goes on hearing what it hears until the next valid RTP packet of `source` comes, which is the
-        first it hears of it: nothing of the old source follows. When none came `within_ms`, the listener hears
+        """`listener` goes on hearing what it hears until the next valid packet of audio of `source` comes, which is
+        the first it hears of it: nothing of the old source follows. When none came `within_ms`, the listener hears
         silence in time until one does. Either is reported by `Switched`. Any other `hear`, `hear_when_heard`,
         `bridge` or `unbridge` of the listener ends the wait. Errors as for `hear`."""
         ...
@@ -291,9 +291,9 @@ class Engine(Protocol):
         ...
 
     def load_prompt(self, path: Path) -> Prompt:
-        """Reads a WAV file (PCM of 8 to 32 bits, float, A-law or mu-law; any number of channels; 4 to 192 kHz) and
-        converts it once to 8 kHz G.711 of both laws. Works before `start`. Takes about 0.1 s per minute of sound:
-        meant for loading the configuration. Raises `MediaError` naming the file when it cannot be used."""
+        """Reads a WAV file (PCM of 8 to 32 bits, float, A-law or mu-law; any number of channels; 4 to 192 kHz;
+        at most ten minutes) and converts it once to 8 kHz G.711 of both laws. Works before `start`, in any thread, and
+        blocks: about 0.05 s per minute of sound. Raises `MediaError` naming the file when it cannot be used."""
         ...
 
     def ringback(self) -> Prompt:

@@ -119,6 +119,8 @@ class ReferAnswered(LegEvent):
 
     status: int | None
     reason: str | None
+    number: str
+    """Its CSeq, which NOTIFYs may name; empty after silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class ReferNotified(LegEvent):
 
     status: int | None
     terminated: bool
+    number: str
+    """The CSeq of the REFER that it is about; empty when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,8 @@ class Leg:
             self.respond(transaction, 489, [("Allow-Events", "refer")])
         else:
             self.respond(transaction, 200)
-            self.tell(events.ReferNotified(self, read_sipfrag(request.body), is_terminated(request)))
+            status, number = read_sipfrag(request.body), package[1] or ""
+            self.tell(events.ReferNotified(self, status, is_terminated(request), number))
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         """Let the far end go, whatever state it is in; `headers` go into a BYE. Harmless when repeated."""
@@ -211,9 +212,6 @@ class Leg:
                 self._receive(transaction, request)
             case sip.RequestCompleted(_, "INFO", response) if response and response.status in (405, 415, 501):
                 self._takes_info = False
-            case sip.RequestCompleted(_, "REFER", response):
-                status, reason = (None, None) if response is None else (response.status, response.reason)
-                self.tell(events.ReferAnswered(self, status, reason))
             case sip.RequestCompleted(_, "NOTIFY", _):
                 self.notifys_open -= 1
                 self.tell(events.NotifyAnswered(self))
@@ -237,7 +235,7 @@ class Leg:
                 self.respond(transaction, 501)
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
-        """Hear an event of the session's beginning, which each direction has of its own."""
+        """Hear an event that each direction has of its own: those of the session's beginning, and answers to REFER."""
         raise NotImplementedError
 
     def acknowledged(self, request: Request) -> None:

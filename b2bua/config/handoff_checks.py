@@ -31,7 +31,7 @@ def handoff_warnings(parts: Parts) -> Iterator[Problem]:
     yield from _default_after_assistant(parts)
     for name, destination in parts.destinations.items():
         if destination.release_assistant != "on_answer" and destination.hold_music is None:
-            message = "the caller hears nothing once the assistant was released: set hold_music"
+            message = "the caller hears ringing once the assistant was released: set hold_music"
             yield parts.people.problem((name, "release_assistant"), message)
 
 

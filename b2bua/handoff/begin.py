@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from b2bua.handoff.handoff import HandoffRequest
 
 
+MAX_HANDOFFS = 100
+"""Of one call: each is kept until it ends, and somebody who asks for ever gets nobody."""
+
+
 def begin(call: Call, request: HandoffRequest) -> Handoff:
     """Put a handoff to a live call; it is carried out when the call gets to it. Raises `ControlError`.
 
@@ -33,6 +37,8 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
         raise ControlError(409, "call_not_answered", "the caller does not talk to anybody yet")
     if call.handoff is not None:
         raise ControlError(409, "handoff_running", f"handoff {call.handoff.id} is under way")
+    if len(call.handoffs) >= MAX_HANDOFFS:
+        raise ControlError(409, "too_many_handoffs", f"the call has had {MAX_HANDOFFS} handoffs")
     destination = place_of(call.configuration, request)
     now = call.services.now()
     handoff = Handoff(

@@ -60,7 +60,7 @@ async def _follow(call: Call, caller: CallerLeg, handoff: Handoff, destination: 
     """Until it is known what became of the REFER; a NOTIFY may come before the response to it."""
     timers = call.configuration.timers_for(destination)
     deadline = call.services.now() + timers.refer_timeout
-    accepted = False
+    earlier, accepted = frozenset(caller.refers), False
     while True:
         try:
             event = await call.next_event(deadline)
@@ -73,19 +73,20 @@ async def _follow(call: Call, caller: CallerLeg, handoff: Handoff, destination: 
                 _complete(call, handoff, "bye")
             raise
         match event:
-            case ReferAnswered(_, status, reason):
+            case ReferAnswered(_, status, reason, number) if not accepted:
                 if status is None or status >= 300:
                     raise _Refused(cause.refer_refused(status, reason))
                 accepted = True
+                caller.refers.add(number)
                 # The SBC may take the audio away before it says how it went.
                 call.stop_watching()
-            case ReferNotified(leg, _, _) if leg is not caller:
-                pass  # the assistant's NOTIFYs say nothing about the caller
-            case ReferNotified(_, status, _) if status is not None and status >= 300:
+            case ReferNotified(leg, _, _, number) if leg is not caller or number in earlier:
+                pass  # the assistant's NOTIFYs say nothing about the caller, nor late ones about this REFER
+            case ReferNotified(_, status, _, _) if status is not None and status >= 300:
                 raise HandoffFailed(cause.from_response(status, source="caller"))
-            case ReferNotified(_, status, _) if status is not None and status >= 200:
+            case ReferNotified(_, status, _, _) if status is not None and status >= 200:
                 await _grace(call, handoff)
-            case ReferNotified(_, 180 | 183, _):
+            case ReferNotified(_, 180 | 183, _, _):
                 handoff.move(HandoffState.RINGING, call.services.now())
 
 

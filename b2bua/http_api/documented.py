@@ -39,6 +39,7 @@ ERRORS = (
     ErrorCode("call_not_answered", 409, "nobody has answered the call yet"),
     ErrorCode("call_ended", 409, "the call has ended"),
     ErrorCode("handoff_running", 409, "another handoff of the call is under way"),
+    ErrorCode("too_many_handoffs", 409, "the call has had 100 handoffs"),
     ErrorCode("handoff_final", 409, "the handoff is connected or has ended"),
     ErrorCode("configuration_error", 409, "the files have `problems`, and nothing changed"),
     ErrorCode("too_large", 413, "the body is longer than 64 KiB"),

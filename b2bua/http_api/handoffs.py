@@ -35,7 +35,7 @@ IdempotencyKey = Annotated[
 
 _BEGIN_ERRORS = (
     *("invalid_request", "not_available_yet", "unknown_destination", "policy_refused"),
-    *("call_not_found", "call_not_answered", "call_ended", "handoff_running"),
+    *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
 )
 _OF_A_HANDOFF = ("invalid_request", "handoff_not_found")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
 
+from b2bua.control import ControlError
 from sip_stack.dialog import ServerSession, SessionState
-from sip_stack.events import Acknowledged, Answered, Cancelled, Ended
+from sip_stack.events import Acknowledged, Answered, Cancelled, Ended, RequestReceived
 from sip_stack.message import Request
 from tests.scenarios.test_assistant_refers import refer, told
-from tests.scenarios.test_handoff_by_refer import REFER, accept
+from tests.scenarios.test_handoff_by_refer import REFER, accept, notify
 from tests.support.b2bua_world import (
     B2BUA,
     BILLING,
@@ -270,6 +273,50 @@ def test_the_answer_to_an_earlier_notify_is_not_taken_for_that_to_the_last(tmp_p
     play(story, tmp_path, main=MAIN, wire=Wire(delay=0.2))
 
 
+# -- one REFER after the other -----------------------------------------------------------------------------------------
+
+
+def test_a_late_notify_of_the_refer_before_says_nothing_about_this_one(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        cast = await talking(world)
+        cast.sbc.on_request = accept(100)
+        first = world.hand_off(destination="by-refer")
+        await cast.until_over(first)
+        assert summary(first) == ("failed", "refer_timeout", 11041)
+        second = world.hand_off(destination="by-refer")
+        await asyncio.sleep(1)
+        events = [each for each in cast.sbc.events if isinstance(each, RequestReceived)]
+        numbers = [each.request.cseq.number for each in events if each.request.method == "REFER"]
+        late = f";id={numbers[0]}"
+        cast.sbc.do(lambda now: notify(cast.sbc, events[0], 486, number=late))
+        await asyncio.sleep(1)
+        assert not second.state.final
+        cast.sbc.do(lambda now: notify(cast.sbc, events[0], 200, number=f";id={numbers[1]}"))
+        await world.record()
+        assert second.confirmed == "notify"
+
+    play(story, tmp_path, main=MAIN, destinations=REFER)
+
+
+def test_a_refer_that_was_never_answered_does_not_end_the_next(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        cast = await talking(world)
+        world.network.wire.drop("REFER")
+        first = world.hand_off(destination="by-refer")
+        await cast.until_over(first)
+        assert summary(first) == ("failed", "refer_timeout", 11041)
+        await asyncio.sleep(15)
+        second = world.hand_off(
+            destination="by-refer"
+        )  # the first REFER times out meanwhile, 32 s after it was sent
+        await cast.until_over(second)
+        assert summary(second) == ("failed", "refer_timeout", 11041)
+        assert second.updated - second.created == pytest.approx(10, abs=0.1), "its own time, not the other's"
+        cast.hang_up()
+
+    play(story, tmp_path, main=MAIN, destinations=REFER, settle=False)
+
+
 # -- afterwards --------------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +414,43 @@ def test_a_fallback_may_have_another_method(tmp_path: Path, first: str, then: st
     main = MAIN.replace("  - {trunk: acme-sbc, to: billing, destination: billing}\n", "")
     line = "  refer_timeout: 10s\n" if first == "by-refer" else "  auth: {username: acme"
     play(story, tmp_path, main=main, destinations=REFER.replace(line, f"  fallback: {then}\n{line}"))
+
+
+def test_somebody_who_asks_for_ever_is_refused_in_the_end(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK, refuse(486))
+        cast = await talking(world)
+        for _ in range(100):
+            await cast.until_over(world.hand_off(destination="front-desk"))
+        with pytest.raises(ControlError) as caught:
+            world.hand_off(destination="front-desk")
+        assert caught.value.code == "too_many_handoffs"
+        assert cast.caller.peer is cast.assistant
+        cast.hang_up()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_nothing_of_a_call_with_handoffs_is_kept(tmp_path: Path) -> None:
+    kept: list[weakref.ref[object]] = []
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, answer_at_once)
+        cast = await talking(world)
+        refer(cast, f"sip:front-desk@{B2BUA}")
+        await cast.until_awaited()
+        (call,) = world.registry.calls.values()
+        kept.extend(weakref.ref(each) for each in (call, *call.legs))
+        del call
+        cast.agent().hear()
+        await cast.bot.until(Ended)
+        cast.hang_up()
+        await world.record()
+
+    world = play(story, tmp_path, main=MAIN)
+    world.media.calls.clear()  # the double remembers every call
+    gc.collect()
+    assert [each() for each in kept] == [None] * 4
 
 
 def test_without_a_free_port_the_caller_stays_with_the_assistant(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_other_warnings_about_handoffs(tmp_path: Path) -> None:
     assert [f"{warning.key}: {warning.message}" for warning in loaded.warnings] == [
         "routes[0].assistant.headers.X-Twilio-A: never sent: reserved name",
         "routes[0].on_assistant_lost: desk has method refer: no use when the assistant never answered",
-        "x.release_assistant: the caller hears nothing once the assistant was released: set hold_music",
+        "x.release_assistant: the caller hears ringing once the assistant was released: set hold_music",
         "routes[0].assistant.connect_timeout: connect_timeout is longer than ring_timeout, "
         "which ends the attempt before it",
     ]

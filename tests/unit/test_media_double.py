@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from media.engine import (
@@ -16,9 +18,13 @@ from media.engine import (
     MediaLeg,
     MediaTimeout,
     PortsExhausted,
+    Prompt,
+    PromptEnded,
+    Quiet,
     StreamParameters,
+    Switched,
 )
-from tests.support.media_double import MediaDouble
+from tests.support.media_double import MediaDouble, Nothing
 
 PHONE = StreamParameters(("192.0.2.10", 4000), None, Codec.PCMA, 8, 101)
 
@@ -129,3 +135,83 @@ def test_watching_is_the_call_s_duty() -> None:
 
     with pytest.raises(AssertionError, match="nobody watches"):
         leg.fall_silent()
+
+
+def test_a_leg_hears_prompts_silence_and_others_one_way() -> None:
+    heard: list[MediaEvent] = []
+    engine = MediaDouble()
+    call = engine.open_call(heard.append)
+    caller, assistant = call.open_leg("caller"), call.open_leg("assistant")
+    music: Prompt = engine.load_prompt(Path("hold.wav"))
+    call.bridge(caller, assistant)
+
+    call.hear(caller, music, loop=False)
+    assert (caller.source, assistant.peer) == (music, caller)
+    caller.finish_prompt()
+    sources = [caller.source]
+    call.hear(caller, assistant)
+    assert caller.peer is assistant
+    call.close_leg(assistant)
+    assert [*sources, caller.source] == [Nothing.SILENCE, Nothing.NOBODY]
+    assert heard == [PromptEnded(caller)]
+
+
+def test_who_waits_hears_the_first_packet_or_silence_until_then() -> None:
+    heard: list[MediaEvent] = []
+    call = MediaDouble().open_call(heard.append)
+    caller, agent = call.open_leg("caller"), call.open_leg("agent")
+    agent.set_remote(PHONE)
+
+    call.hear_when_heard(caller, agent)
+    agent.hear()
+    assert caller.peer is agent
+    call.hear(caller, None)
+    call.hear_when_heard(caller, agent)
+    caller.wait_in_vain()
+    assert caller.source is Nothing.SILENCE
+    agent.hear()
+    assert caller.peer is agent
+    assert heard == [FirstPacket(agent), Switched(caller, heard=True), Switched(caller, heard=False)]
+
+
+def test_another_wish_ends_a_wait() -> None:
+    heard: list[MediaEvent] = []
+    call = MediaDouble().open_call(heard.append)
+    caller, assistant, agent = (call.open_leg(role) for role in ("caller", "assistant", "agent"))
+    agent.set_remote(PHONE)
+
+    call.hear_when_heard(caller, agent)
+    call.bridge(caller, assistant)
+    agent.hear()
+    call.hear_when_heard(caller, agent)
+    call.close_leg(agent)
+
+    assert (caller.peer, caller.awaits) == (assistant, None)
+    assert heard == [FirstPacket(agent)]
+
+
+def test_the_end_of_talking_is_told_once() -> None:
+    heard: list[MediaEvent] = []
+    leg = MediaDouble().open_call(heard.append).open_leg("assistant")
+
+    leg.watch_silence(400)
+    leg.stop_talking()
+
+    assert (heard, leg.quiet_ms) == ([Quiet(leg)], None)
+    with pytest.raises(MediaError):
+        leg.watch_silence(19)
+
+
+def test_prompts_may_be_unreadable_and_must_be_the_engines_own() -> None:
+    engine = MediaDouble()
+    engine.unreadable.add(Path("broken.wav"))
+    call, other = engine.open_call(lambda event: None), engine.open_call(lambda event: None)
+    leg = call.open_leg("caller")
+
+    with pytest.raises(MediaError, match="broken"):
+        engine.load_prompt(Path("broken.wav"))
+    with pytest.raises(MediaError):
+        call.hear(leg, leg)
+    with pytest.raises(MediaError):
+        call.hear(leg, other.open_leg("agent"))
+    assert engine.load_prompt(Path("hold.wav")) == engine.load_prompt(Path("hold.wav"))
