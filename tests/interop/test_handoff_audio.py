@@ -52,6 +52,13 @@ class Scene:
 
         wait_until(look, 10.0, lambda: f"{frequency} Hz; heard {sequence(self.caller.audio.heard[before:])}")
 
+    def check_pauses(self, heard: list[Heard]) -> None:
+        """The caller was never without a packet for long, but for what this process was held up itself."""
+        streams = (self.caller.audio, self.assistant.audio, self.human.audio)
+        held_up = max(stream.late for stream in streams)
+        pause = max(after.at - before.at for before, after in pairwise(heard))
+        assert pause < GUARD + held_up, f"{pause:.3f} s, of which {held_up:.3f} s may be our own"
+
     def finish(self) -> list[Heard]:
         """Hang up. Returns all that the caller heard."""
         self.caller.hang_up()
@@ -124,11 +131,6 @@ def check_stream(heard: list[Heard], switches: int) -> None:
     assert by_timestamps == pytest.approx(last.at - first.at, abs=GUARD), "timestamps follow the clock"
 
 
-def longest_pause(heard: list[Heard]) -> float:
-    """The longest time between two packets."""
-    return max(after.at - before.at for before, after in pairwise(heard))
-
-
 def the_switch_marks(heard: list[Heard]) -> bool:
     """True when every change of tone has a marker on its first packet."""
     tones = [pitch(each.packet.payload, TONES) for each in heard]
@@ -146,7 +148,7 @@ def test_assistant_then_music_then_human(scene: Scene) -> None:
     assert sequence(heard) == [ASSISTANT, MUSIC, HUMAN], "nothing of the old after the first of the new"
     check_stream(heard, switches=2)
     assert the_switch_marks(heard)
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)
     assert set(sequence(scene.human.audio.heard)) == {CALLER}, "the human heard the caller and nobody else"
 
 
@@ -158,7 +160,7 @@ def test_assistant_then_human_and_no_music(scene: Scene) -> None:
     heard = scene.finish()
     assert sequence(heard) == [ASSISTANT, HUMAN]
     check_stream(heard, switches=1)
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)
 
 
 def test_a_human_who_speaks_later_is_waited_for(scene: Scene) -> None:
@@ -168,7 +170,7 @@ def test_a_human_who_speaks_later_is_waited_for(scene: Scene) -> None:
     heard = scene.finish()
     assert sequence(heard) == [ASSISTANT, HUMAN], "the assistant until the human's first packet"
     check_stream(heard, switches=1)
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)
 
 
 def test_a_human_who_says_nothing_for_long_is_silence_in_time(scene: Scene) -> None:
@@ -179,7 +181,7 @@ def test_a_human_who_says_nothing_for_long_is_silence_in_time(scene: Scene) -> N
     heard = scene.finish()
     assert sequence(heard) == [ASSISTANT, SILENCE, HUMAN], "after half a second, and RTP goes on"
     check_stream(heard, switches=2)
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)
 
 
 def busy(scene: Scene) -> None:
@@ -202,7 +204,7 @@ def test_a_handoff_that_fails_is_not_heard_at_all(scene: Scene, fails: Callable[
     heard = scene.finish()
     assert sequence(heard) == [ASSISTANT], "440 Hz throughout"
     check_stream(heard, switches=0)
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)
 
 
 def test_a_refer_that_is_refused_is_not_heard_at_all(scene: Scene) -> None:
@@ -228,7 +230,7 @@ def test_with_music_a_failure_brings_the_assistant_back(scene: Scene) -> None:
     assert sequence(heard) == [ASSISTANT, MUSIC, ASSISTANT]
     check_stream(heard, switches=2)
     assert the_switch_marks(heard)
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)
 
 
 def test_an_assistant_that_was_released_is_called_again(scene: Scene) -> None:
@@ -240,4 +242,4 @@ def test_an_assistant_that_was_released_is_called_again(scene: Scene) -> None:
     heard = scene.finish()
     assert [each for each in sequence(heard) if each in (ASSISTANT, MUSIC)] == [ASSISTANT, MUSIC, ASSISTANT]
     assert len({each.packet.ssrc for each in heard}) == 1
-    assert longest_pause(heard) < GUARD
+    scene.check_pauses(heard)

@@ -45,6 +45,8 @@ class ToneStream:
         """Packets sent."""
         self.first_said: float | None = None
         """When the first of them went out."""
+        self.late = 0.0
+        """Seconds that the latest of them came after its time: how much this process was held up."""
         self._frames = _frames(frequency)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((LOOPBACK, 0))
@@ -71,7 +73,7 @@ class ToneStream:
 
     def start(self, target: Address, after: float = 0.0) -> None:
         """Say the tone to `target`, beginning in so many seconds."""
-        self.said, self.first_said = 0, None
+        self.said, self.first_said, self.late = 0, None, 0.0
         self._begin = time.monotonic() + after
         self._target = target
 
@@ -107,8 +109,9 @@ class ToneStream:
         packet = Packet(
             self.said & 0xFFFF, FRAME * self.said, int(self.frequency), payload, marker=self.said == 0
         )
-        if self.first_said is None:
-            self.first_said = time.monotonic()
+        now = time.monotonic()
+        self.first_said = now if self.first_said is None else self.first_said
+        self.late = max(self.late, now - self._begin - self.said * SECONDS_PER_FRAME)
         self.said += 1
         self._socket.sendto(packet.encode(), target)
 

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use _native::dtmf::{Detector, Event, parse as parse_event};
-use _native::g711::{A_TO_MU, MU_TO_A, a_to_linear, mu_to_linear};
+use _native::g711::{A_TO_MU, Codec, MU_TO_A, a_to_linear, mu_to_linear};
 use _native::outgoing::{Outgoing, Packet, Source};
+use _native::prompt::{FRAME, Prompt};
 use _native::reception::{Arrival, Reception};
 use _native::rtcp::{self, Block, CNAME_LENGTH, Compound, Sender};
 use _native::rtp;
+use _native::wav;
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -233,5 +235,37 @@ proptest! {
         }
         told.extend(detector.audio(8_000 * digits.len() as u32));
         prop_assert_eq!(told.iter().map(|digit| digit.character).collect::<Vec<_>>(), pressed);
+    }
+
+    #[test]
+    fn any_file_is_read_or_refused(
+        tag in 0..9_u16, channels in 0..4_u16, rate: u32, bits in prop::sample::select(vec![0, 8, 16, 24, 32, 64_u16]),
+        length: u32, cut in 0..300_usize, data in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut file = b"RIFF....WAVEfmt \x10\0\0\0".to_vec();
+        file.extend_from_slice(&tag.to_le_bytes());
+        file.extend_from_slice(&channels.to_le_bytes());
+        file.extend_from_slice(&rate.to_le_bytes());
+        file.extend_from_slice(&[0; 6]);
+        file.extend_from_slice(&bits.to_le_bytes());
+        file.extend_from_slice(b"data");
+        file.extend_from_slice(&length.to_le_bytes());
+        file.extend_from_slice(&data);
+        file.truncate(file.len() - cut.min(file.len()));
+        let _ = wav::read(&data, 1);
+        if let Ok(sound) = wav::read(&file, 1) {
+            prop_assert!(!sound.samples.is_empty() && sound.samples.len() <= data.len());
+            prop_assert!(sound.samples.iter().all(|sample| (-1.0..=1.0).contains(sample)));
+        }
+    }
+
+    #[test]
+    fn any_prompt_goes_round_for_ever(samples in proptest::collection::vec(any::<i16>(), 1..900)) {
+        let prompt = Prompt::from_samples(&samples);
+        let mut position = 0;
+        for _ in 0..20 {
+            position = prompt.fill(Codec::Pcma, position, true, &mut [0; FRAME]);
+            prop_assert!(position <= prompt.samples());
+        }
     }
 }
