@@ -52,8 +52,8 @@ impl Leg {
         }
         let codec = self.parameters.as_ref().map_or(Codec::Pcmu, |parameters| parameters.codec);
         let mut packet = [0; rtp::HEADER + FRAME];
-        let (header, payload) = packet.split_at_mut(rtp::HEADER);
-        let ended = payload.first_chunk_mut().is_some_and(|frame| self.hearing.fill(codec, frame));
+        let ended =
+            packet[rtp::HEADER..].first_chunk_mut().is_some_and(|frame| self.hearing.fill(codec, frame));
         let begun = *self.playing.begun.get_or_insert(at);
         let place = Packet {
             extended: self.playing.frames,
@@ -66,23 +66,15 @@ impl Leg {
             marker: false,
         };
         self.playing.frames += 1;
-        let Some((parameters, destination)) =
-            self.parameters.as_ref().filter(|parameters| parameters.send).zip(self.peer.destination())
-        else {
+        let Some(parameters) = self.may_send() else {
             self.outgoing.interrupt();
             return ended;
         };
         // No leg has this id: what is made here is a source of its own.
         let source = Source { id: u64::MAX, epoch: self.playing.epoch };
         let payload_type = parameters.payload_type;
-        if let (Some(sent), Some(header)) = (self.outgoing.place(source, place, at), header.first_chunk_mut())
-        {
-            let ssrc = self.outgoing.ssrc();
-            rtp::write(header, sent.marker, payload_type, sent.sequence, sent.timestamp, ssrc);
-            if self.sockets.rtp.send(&packet, destination) {
-                self.counters.packets_out.bump();
-                self.counters.octets_out.add(FRAME as u64);
-            }
+        if let Some(sent) = self.outgoing.place(source, place, at) {
+            self.transmit(&mut packet, rtp::HEADER..rtp::HEADER + FRAME, payload_type, sent);
         }
         ended
     }
