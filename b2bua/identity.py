@@ -38,6 +38,11 @@ class Caller:
     variables: Mapping[str, str] = field(default_factory=dict)
     """`$x_...` of configured headers: the X- headers of their INVITE."""
 
+    @property
+    def shown(self) -> str:
+        """The user part by which a destination comes to know them."""
+        return ANONYMOUS if self.private or not self.user else self.user
+
     @classmethod
     def from_invite(cls, request: Request) -> Caller:
         """The caller of an INVITE."""

@@ -28,6 +28,7 @@ from b2bua.call.events import (
     Switched,
 )
 from b2bua.call.inbox import Inbox
+from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
 from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout
 from media.engine import Quiet as MediaQuiet
 from media.engine import Switched as MediaSwitched
@@ -123,6 +124,10 @@ class Call:
 
     async def live(self, story: Coroutine[None, None, cause.Outcome]) -> None:
         """Live through a story to its end, however it ends."""
+        record = self.record
+        self.services.feed.publish(
+            CallStarted(self.id, record.clock, record.started, record.trunk, record.caller, record.called)
+        )
         try:
             outcome = await story
         except CallOver as over:
@@ -182,9 +187,19 @@ class Call:
             case Ended(leg, outcome) if leg is self.peer:
                 # Whatever is under way goes on without them; who tells the story looks at `peer` when it is done.
                 self._lose_peer(outcome)
+            case Digit(leg, digit, duration_ms):
+                self._publish_digit(leg, digit, duration_ms)
         if self.bridge is not None:
             self.bridge.hear(event)
         return event
+
+    def _publish_digit(self, leg: Leg, digit: str, duration_ms: int) -> None:
+        last = self.handoffs[-1] if self.handoffs else None
+        handoff_id = last.id if last is not None and last.is_talking else ""
+        now, leg_id = self.services.now(), leg.record.sip_call_id
+        self.services.feed.publish(
+            DigitPressed(self.id, self.record.clock, now, leg.role, leg_id, digit, duration_ms, handoff_id)
+        )
 
     # -- who hears whom ------------------------------------------------------------------------------------------------
 
@@ -204,6 +219,9 @@ class Call:
             self.answered = True
             self.record.answered = now
             self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
+            self.services.feed.publish(
+                CallAnswered(self.id, self.record.clock, now, peer.role, peer.place.name)
+            )
 
     def watch(self, peer: DialledLeg) -> None:
         """End the call when the caller or `peer` sends no audio for `media_timeout`."""
@@ -280,6 +298,9 @@ class Call:
             duration_ms=self.record.duration_ms,
         )
         self.services.records.write(self.record)
+        self.services.feed.publish(
+            CallEnded(self.id, self.record.clock, now, outcome, self.record.duration_ms)
+        )
 
     def let_go(self) -> None:
         """Untie the ended call from its legs, and them from their sessions: nothing is delivered to it any more.

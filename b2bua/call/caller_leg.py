@@ -129,7 +129,7 @@ class CallerLeg(Leg):
         if self.over:
             return
         self.over = True
-        self.record.end("b2bua" if outcome.source == self.role else outcome.source, self.now())
+        self.note_end("b2bua" if outcome.source == self.role else outcome.source, outcome)
         if self._answered:
             self._session.bye(self.now(), headers=[*headers, *outcome.reason_headers()])
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.leg import Leg, describe, leg_record
+from b2bua.feed import LegAnswered, LegEnded, LegFacts, LegRinging
 from b2bua.headers import Header
 from b2bua.identity import Caller, asserted_identity, outgoing_from
 from sip_stack import events as sip
@@ -64,6 +65,16 @@ class DialledLeg(Leg):
             owner=self,
         )
         self.record = leg_record(role, self._session, self.now())
+        self.facts = LegFacts(
+            id=self._session.call_id,
+            role=role,
+            destination=place.name,
+            target=uri,
+            from_user=from_user or caller.shown,
+            handoff_id="" if call.handoff is None else call.handoff.id,
+        )
+        """What the feed tells of this leg."""
+        self._alerted = False
         self._answered = False
         stack.flush()
 
@@ -75,12 +86,20 @@ class DialledLeg(Leg):
         if self.over:
             return
         self.over = True
-        self.record.end(outcome.source if self._answered else "b2bua", self.now())
+        self.note_end(outcome.source if self._answered else "b2bua", outcome)
         if self._answered:
             self._session.bye(self.now(), headers=[*headers, *outcome.reason_headers()])
         else:
             self._session.cancel(self.now())
         self.flush()
+
+    def note_end(self, by: str, outcome: cause.Outcome) -> None:
+        record, call, now = self.record, self.call, self.now()
+        if record.ended is None:
+            call.services.feed.publish(
+                LegEnded(call.id, call.record.clock, now, self.facts, outcome, by, record.answered)
+            )
+        record.end(by, now)
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
         if self.over:
@@ -103,9 +122,16 @@ class DialledLeg(Leg):
         status = response.status
         early_media = self._take_answer(response) is None and self.description.parameters is not None
         if early_media or status in (180, 183):
+            self._note_alerted(status)
             self.tell(events.Progress(self, status, early_media))
         else:
             self.tell(events.Responded(self, status))
+
+    def _note_alerted(self, status: int) -> None:
+        if not self._alerted:
+            self._alerted = True
+            call = self.call
+            call.services.feed.publish(LegRinging(call.id, call.record.clock, self.now(), self.facts, status))
 
     def _answer(self, response: Response) -> None:
         now = self.now()
@@ -115,6 +141,8 @@ class DialledLeg(Leg):
         self.learn_methods(response)
         problem = self._take_answer(response)
         if problem is None:
+            call = self.call
+            call.services.feed.publish(LegAnswered(call.id, call.record.clock, now, self.facts))
             self.tell(events.Answered(self))
             return
         outcome = cause.local("media_not_acceptable", detail=problem)
@@ -138,7 +166,7 @@ class DialledLeg(Leg):
         )
 
     def _fail(self, outcome: cause.Outcome) -> None:
-        self.record.end(self.role if outcome.sip_status else "network", self.now())
+        self.note_end(self.role if outcome.sip_status else "network", outcome)
         self.tell(events.Failed(self, outcome))
         self.over = True
 

@@ -184,6 +184,10 @@ class Leg:
         """Let the far end go, whatever state it is in; `headers` go into a BYE. Harmless when repeated."""
         raise NotImplementedError
 
+    def note_end(self, by: str, outcome: cause.Outcome) -> None:
+        """Write down who ended the leg; the first to say so stands."""
+        self.record.end(by, self.now())
+
     def statistics(self) -> JsonObject:
         """The media columns of the call's record."""
         counters = self.media.statistics()
@@ -248,8 +252,8 @@ class Leg:
         del self.reoffers
 
     def _ended(self, by: sip.EndedBy) -> None:
-        self.record.end(self.role, self.now())
         outcome = cause.local("not_acknowledged" if by == "no_ack" else "normal_hangup", source=self.role)
+        self.note_end(self.role, outcome)
         if self.over:
             # We had hung up, and our BYE was still waiting for its turn.
             self.call.inbox.put(events.ByeAnswered(self, None))

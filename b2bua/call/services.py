@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from b2bua.feed import Feed
+
 if TYPE_CHECKING:
     from b2bua.call.record import CallRecord
     from media.engine import Engine, Prompt
@@ -36,6 +38,8 @@ class Services:
     node: str
     prompts: dict[Path, Prompt] = field(default_factory=dict)
     """Hold music by file, loaded before a configuration that names it comes into force."""
+    feed: Feed = field(default_factory=Feed)
+    """Where calls tell what happens to them."""
 
     def now(self) -> float:
         """Loop time in seconds, the clock of every deadline."""

@@ -51,10 +51,12 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
         created=now,
         updated=now,
         clock=call.record.clock,
+        feed=call.services.feed,
     )
     call.handoff = handoff
     call.handoffs.append(handoff)
     call.on_handoff(handoff)
+    handoff.publish()
     call.inbox.put(HandoffAsked(handoff))
     return handoff
 

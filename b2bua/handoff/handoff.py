@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from b2bua.call import cause
 from b2bua.call.record import AttemptRecord, JsonObject
+from b2bua.feed import Feed, HandoffChanged
 from b2bua.headers import Dropped, Header, Scalar
 
 if TYPE_CHECKING:
@@ -106,11 +107,18 @@ class Handoff:
     """The assistant that asked by REFER and is told how it goes."""
     on_progress: Callable[[Handoff], None] = field(default=_nobody, repr=False)
     """Told after each change of state."""
+    feed: Feed = field(default_factory=Feed, repr=False, compare=False)
+    """Told of its beginning and of each change of state."""
 
     @property
     def is_connected(self) -> bool:
         """True from the moment the caller hears the human."""
         return self.state in (HandoffState.CONNECTED, HandoffState.COMPLETED)
+
+    @property
+    def is_talking(self) -> bool:
+        """True while the caller has the human."""
+        return self.state is HandoffState.CONNECTED
 
     @property
     def can_be_stopped(self) -> bool:
@@ -122,10 +130,28 @@ class Handoff:
         if self.state.final or self.state is state:
             return
         self.state, self.updated = state, now
+        self.publish()
         self.on_progress(self)
         if state.final:
             # What is remembered of it must not keep the legs of its call alive.
             self.notifies, self.on_progress = None, _nobody
+
+    def publish(self) -> None:
+        """Tell the feed where it is."""
+        self.feed.publish(
+            HandoffChanged(
+                self.call_id,
+                self.clock,
+                self.updated,
+                self.id,
+                self.state,
+                self.method,
+                self.destination,
+                self.request,
+                self.outcome,
+                self.confirmed,
+            )
+        )
 
     def finish(self, state: HandoffState, outcome: Outcome, now: float) -> None:
         """End it; only the first end counts."""

@@ -1,0 +1,37 @@
+"""What happens to calls and handoffs, told once to whoever listens: events as values, and the feed that carries them.
+
+The call layer publishes each kind of event in one place. Listeners are told at once, in order, and have to return at
+once: what takes longer waits in a bounded queue of their own. Nothing a listener does reaches the call.
+"""
+
+from b2bua.feed.events import (
+    CallAnswered,
+    CallEnded,
+    CallStarted,
+    DigitPressed,
+    FeedEvent,
+    HandoffChanged,
+    LegAnswered,
+    LegEnded,
+    LegFacts,
+    LegRinging,
+)
+from b2bua.feed.feed import Entry, Feed, Listener
+from b2bua.feed.subscription import Subscription
+
+__all__ = [
+    "CallAnswered",
+    "CallEnded",
+    "CallStarted",
+    "DigitPressed",
+    "Entry",
+    "Feed",
+    "FeedEvent",
+    "HandoffChanged",
+    "LegAnswered",
+    "LegEnded",
+    "LegFacts",
+    "LegRinging",
+    "Listener",
+    "Subscription",
+]
