@@ -8,18 +8,21 @@ from pydantic import BeforeValidator, Field
 
 from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, RouteUri
-from b2bua.config.dialled import ENCRYPTION_SCHEMA, MAX_ROUTE, UNENCRYPTED, CustomHeaders, check_encryption
+from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
+from b2bua.config.encryption import EncryptionChoice
 from b2bua.config.section import Name, one_or_list
 from b2bua.config.timers import DialTimers
+from b2bua.encryption import UNENCRYPTED
 
 
 class Assistant(DialTimers):
     """An assistant; its timers stand beside the other keys and override those of `timers:`."""
 
+    # Before `route`, which is judged by it.
+    encryption: EncryptionChoice = UNENCRYPTED
+    """What protects signalling and audio; `udp/rtp` is unencrypted."""
     route: Annotated[tuple[RouteUri, ...], Field(min_length=1, max_length=MAX_ROUTE), one_or_list()]
     """The URI, or the URIs in the order in which they are tried."""
-    encryption: Annotated[str, BeforeValidator(check_encryption), ENCRYPTION_SCHEMA] = UNENCRYPTED
-    """`udp/rtp` is unencrypted."""
     trunk: Name | None = None
     """The trunk whose `outbound` bare numbers are dialled through."""
     auth: Auth | None = None

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from b2bua.config.addresses import Listener, Network
 from b2bua.config.assistant import Assistant
 from b2bua.config.destination import Destination
-from b2bua.config.dial_uri import number_of
+from b2bua.config.dial_uri import contradiction_of, number_of, transport_said
 from b2bua.config.handoff_checks import check_new_calls
 from b2bua.config.judge import Judge
 from b2bua.config.parts import Parts
 from b2bua.config.problems import KeyPath, closest, listing
+from b2bua.encryption import signalling_transport
 from sip_stack.message import SipUri
 
 
@@ -32,15 +33,25 @@ def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
     transports = {listener.transport for listener in listeners}
     for judge, path, place in parts.dialled():
         for index, text in enumerate(place.route):
-            if number_of(text) is None:
-                _check_transport(judge, (*path, "route", index), text, transports)
+            uri = _dialled_uri(parts, place, text)
+            if uri is not None:
+                transport = signalling_transport(place.encryption, transport_said(uri))
+                _check_transport(judge, (*path, "route", index), transport, transports)
     for name, trunk in parts.trunks.items():
-        if trunk.outbound is not None:
-            _check_transport(parts.main, ("trunks", name, "outbound", "uri"), trunk.outbound.uri, transports)
+        said = None if trunk.outbound is None else transport_said(SipUri.parse(trunk.outbound.uri))
+        if said is not None:
+            _check_transport(parts.main, ("trunks", name, "outbound", "uri"), said, transports)
 
 
-def _check_transport(judge: Judge, path: KeyPath, uri: str, transports: Collection[str]) -> None:
-    transport = (SipUri.parse(uri).param("transport") or "udp").lower()
+def _dialled_uri(parts: Parts, place: Destination | Assistant, text: str) -> SipUri | None:
+    """What is dialled for an item of `route`; None when what its trunk is does not stand."""
+    if number_of(text) is None:
+        return SipUri.parse(text)
+    trunk = None if place.trunk is None else parts.trunks.get(place.trunk)
+    return None if trunk is None or trunk.outbound is None else SipUri.parse(trunk.outbound.uri)
+
+
+def _check_transport(judge: Judge, path: KeyPath, transport: str, transports: Collection[str]) -> None:
     if transport not in transports:
         judge.note(
             path, f"needs a listener for {transport}", allowed=f"{transport}:… in sip.listen", show=True
@@ -129,6 +140,17 @@ def _check_trunk(parts: Parts, judge: Judge, path: KeyPath, place: Destination |
         able = [name for name, trunk in parts.trunks.items() if trunk.outbound is not None]
         allowed = listing(able) or "a trunk with outbound"
         judge.note(path, "a trunk without outbound", allowed=allowed, show=True)
+    elif trunk is not None and trunk.outbound is not None:
+        _check_outbound(judge, path, place, SipUri.parse(trunk.outbound.uri))
+
+
+def _check_outbound(judge: Judge, path: KeyPath, place: Destination | Assistant, uri: SipUri) -> None:
+    """Numbers go where the trunk's URI says, which must not contradict how this place is dialled."""
+    numbers = any(number_of(text) is not None for text in place.route)
+    contradiction = contradiction_of(uri, place.encryption) if numbers and place.encryption else None
+    if contradiction is not None:
+        message, allowed = contradiction
+        judge.note(path, f"its outbound.uri: {message}", allowed=allowed, show=True)
 
 
 def _check_networks(parts: Parts) -> None:

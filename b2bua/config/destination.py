@@ -22,14 +22,16 @@ from pydantic_core import PydanticKnownError
 
 from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
-from b2bua.config.dialled import ENCRYPTION_SCHEMA, MAX_ROUTE, CustomHeaders, check_encryption
+from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.durations import SilenceDuration
+from b2bua.config.encryption import AVAILABLE, ENCRYPTION_SCHEMA, check_encryption
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
 from b2bua.config.route import AfterAgent
 from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.trunk import Method
+from b2bua.encryption import DEFAULT, UNENCRYPTED
 
 
 def _dials(info: ValidationInfo) -> bool:
@@ -40,13 +42,15 @@ def _dials(info: ValidationInfo) -> bool:
 def _encryption(value: object, info: ValidationInfo) -> str:
     if not _dials(info):
         return ""
-    if value == "tls/srtp":
-        raise refusal("tls/srtp is the default and not available yet, set udp/rtp")
+    if value == DEFAULT and DEFAULT not in AVAILABLE:
+        raise refusal(f"{DEFAULT} is the default and not available yet, set {UNENCRYPTED}")
     return check_encryption(value)
 
 
 def _target(text: str, info: ValidationInfo) -> str:
-    return check_route(text) if _dials(info) else check_refer_target(text)
+    if not _dials(info):
+        return check_refer_target(text)
+    return check_route(text, info.data.get("encryption", UNENCRYPTED))
 
 
 def _route(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> tuple[str, ...]:
@@ -77,9 +81,9 @@ class Destination(NamedSection, TimerOverrides):
     refer_fallback: Literal["invite"] | None = None
     """`refer`: when the SBC refuses the REFER, we dial `route` and bridge ourselves."""
     encryption: Annotated[str, BeforeValidator(_encryption), ENCRYPTION_SCHEMA] = Field(
-        default="tls/srtp", validate_default=True
+        default=DEFAULT, validate_default=True
     )
-    """`udp/rtp` is unencrypted. (`tls/srtp` will be the default.)"""  # "" where we do not dial
+    """What protects signalling and audio; `udp/rtp` is unencrypted."""  # "" where we do not dial
     route: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_target)], ...],
         Field(min_length=1, max_length=MAX_ROUTE),

@@ -6,14 +6,17 @@ import re
 from dataclasses import replace
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from b2bua.config.addresses import SIP_TRANSPORTS
+from b2bua.config.problems import listing
 from b2bua.config.section import matching, refusal
+from b2bua.encryption import UNENCRYPTED, needs_tls
 from sip_stack.errors import RemoteError
 from sip_stack.message import SipUri, TelUri, escape_user, parse_uri
 
 ALLOWED = "sip:user@host, or a number with `trunk: <name of a trunk with outbound>`"
+
+TRANSPORTS = ("udp", "tcp", "tls")
 
 _NUMBER = re.compile(r"\+?[0-9*#](?:[0-9*#().\- ]*[0-9*#])?")
 _SEPARATORS = str.maketrans("", "", "-.() ")
@@ -30,11 +33,14 @@ def number_of(text: str) -> str | None:
     return uri.digits
 
 
-def check_route(text: str) -> str:
-    """One item of `route`, for encryption udp/rtp. Raises a refusal for what we cannot dial."""
+def check_route(text: str, encryption: str) -> str:
+    """One item of `route`. Raises a refusal for what we cannot dial, and for what contradicts `encryption`."""
     if number_of(text) is not None:
         return text
     uri = check_sip_uri(text)
+    if (contradiction := contradiction_of(uri, encryption)) is not None:
+        message, allowed = contradiction
+        raise refusal(message, allowed=allowed)
     if not uri.user:
         raise refusal("a URI without a user", allowed=ALLOWED)
     return text
@@ -57,15 +63,32 @@ def check_outbound(text: str) -> str:
 
 
 def check_sip_uri(text: str) -> SipUri:
-    """A sip URI for UDP or TCP. Raises a refusal that never quotes it: it may hold a password."""
+    """A sip or sips URI for a transport of ours. Raises a refusal that never quotes it: it may hold a password."""
     uri = _check_form(text)
-    transport = (uri.param("transport") or "udp").lower()
-    if uri.scheme == "sips" or transport == "tls":
-        what = "sips:" if uri.scheme == "sips" else "transport=tls"
-        raise refusal(f"{what} needs TLS, and udp/rtp is unencrypted", allowed="sip: without transport=tls")
-    if transport not in SIP_TRANSPORTS:
-        raise refusal("an unknown transport", allowed="transport=udp or transport=tcp")
+    transport = transport_said(uri)
+    if transport is not None and transport not in TRANSPORTS:
+        raise refusal("an unknown transport", allowed=listing(f"transport={each}" for each in TRANSPORTS))
+    if uri.scheme == "sips" and transport == "udp":
+        raise refusal("sips: and transport=udp contradict each other", allowed="sips: alone")
     return uri
+
+
+def transport_said(uri: SipUri) -> str | None:
+    """The `transport` parameter of a URI; None when there is none."""
+    said = uri.param("transport")
+    return said.lower() if said else None
+
+
+def contradiction_of(uri: SipUri, encryption: str) -> tuple[str, str] | None:
+    """What is wrong with dialling a URI with this encryption, and what is allowed; None when nothing is."""
+    said = transport_said(uri)
+    if needs_tls(encryption):
+        if said in ("udp", "tcp"):
+            return f"transport={said} is in clear, and {encryption} is not", "transport=tls, or none"
+    elif uri.scheme == "sips" or said == "tls":
+        what = "sips:" if uri.scheme == "sips" else "transport=tls"
+        return f"{what} needs TLS, and {UNENCRYPTED} is unencrypted", "sip: without transport=tls"
+    return None
 
 
 def through(outbound: str, number: str) -> str:
@@ -107,7 +130,12 @@ def _with_scheme(text: str) -> str | None:
     return f"sip:{text}"
 
 
-RouteUri = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(check_route)]
+def _route_uri(text: str, info: ValidationInfo) -> str:
+    return check_route(text, info.data.get("encryption", UNENCRYPTED))
+
+
+RouteUri = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_route_uri)]
+"""One URI of a `route`; the model has `encryption` before it."""
 OutboundUri = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(check_outbound)]
 FromUser = Annotated[
     str, matching(r"[^\x00-\x20\x7f<>\"@:;]{1,128}", "a number or a name, without spaces and <>@:;")

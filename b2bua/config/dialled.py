@@ -6,17 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from b2bua.config.auth import Auth
-from b2bua.config.not_yet import later
 from b2bua.config.problems import closest
 from b2bua.config.section import FrozenMapping, refusal
 from b2bua.config.timers import Timers
 from b2bua.headers import refusal_of
-
-UNENCRYPTED = "udp/rtp"
-ENCRYPTIONS = ("tls/srtp", "tls/srtp-preferred", "tls/rtp", UNENCRYPTED)
 
 MAX_ROUTE = 32
 """URIs of one `route`."""
@@ -37,7 +33,7 @@ class Dialled(Protocol):
 
     @property
     def encryption(self) -> str:
-        """`udp/rtp`; "" where we do not dial."""
+        """A `b2bua.encryption.Encryption`; "" where we do not dial."""
 
     @property
     def route(self) -> tuple[str, ...]:
@@ -63,16 +59,6 @@ class Dialled(Protocol):
         """Its timers."""
 
 
-def check_encryption(value: object) -> str:
-    """A value of `encryption` that this version knows. Raises a refusal for the others."""
-    if isinstance(value, str) and value in ENCRYPTIONS[:-1]:
-        raise later(value, use=UNENCRYPTED)
-    if value != UNENCRYPTED:
-        meant = closest(value, ENCRYPTIONS[-1:]) if isinstance(value, str) else None
-        raise refusal("not a known value", allowed=UNENCRYPTED, suggestion=meant)
-    return UNENCRYPTED
-
-
 def _header_name(name: str) -> str:
     why = refusal_of(name)
     if why is not None and why != "reserved name":
@@ -96,4 +82,3 @@ def _distinct_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[str, Field(max_length=1024), AfterValidator(_header_value)]
 CustomHeaders = Annotated[FrozenMapping[HeaderName, HeaderValue], AfterValidator(_distinct_headers)]
-ENCRYPTION_SCHEMA = WithJsonSchema({"type": "string", "enum": [UNENCRYPTED]})

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
 
-from b2bua.config.dialled import UNENCRYPTED
 from b2bua.control import Control, ControlError
+from b2bua.encryption import UNENCRYPTED
 from b2bua.handoff.handoff import HandoffRequest
 from b2bua.http_api import answers
 from b2bua.http_api.calls import CallId
