@@ -162,8 +162,8 @@ class Application:
             raise StartError(str(error)) from error
 
     def _load_prompts(self, configuration: Configuration) -> None:
-        """Load the hold music that is not loaded yet. Raises `MediaError` when a file cannot be read."""
-        for path in configuration.hold_music_files():
+        """Load the sound files that are not loaded yet. Raises `MediaError` when one cannot be read."""
+        for path in (*configuration.hold_music_files(), *configuration.whisper_files()):
             if path not in self._services.prompts:
                 self._services.prompts[path] = self._services.engine.load_prompt(path)
 
@@ -190,12 +190,12 @@ class Application:
         return result
 
     async def _with_prompts(self, configuration: Configuration, result: ReloadResult) -> ReloadResult:
-        """The result once its hold music is loaded; a failed one when a file cannot be read."""
+        """The result once its sound files are loaded; a failed one when a file cannot be read."""
         try:
             await asyncio.to_thread(self._load_prompts, configuration)
         except MediaError as error:
             where = Position(str(configuration.origin.path))
-            return ReloadResult(None, (Problem(where, "hold_music", str(error)),))
+            return ReloadResult(None, (Problem(where, "hold_music or whisper", str(error)),))
         return result
 
     def _take(self, configuration: Configuration, restart_needed: Iterable[str]) -> None:

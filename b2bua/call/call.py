@@ -23,13 +23,14 @@ from b2bua.call.events import (
     HandoffStopped,
     HangUp,
     MediaLost,
+    PromptOver,
     Quiet,
     ShutDown,
     Switched,
 )
 from b2bua.call.inbox import Inbox
 from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
-from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout
+from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded
 from media.engine import Quiet as MediaQuiet
 from media.engine import Switched as MediaSwitched
 
@@ -152,6 +153,8 @@ class Call:
                 self._tell(media, AudioLost)
             case MediaQuiet(media):
                 self._tell(media, Quiet)
+            case PromptEnded(media):
+                self._tell(media, PromptOver)
             case MediaSwitched(media, heard):
                 self._tell(media, lambda leg: Switched(leg, heard))
             case DtmfDigit(media, digit, duration_ms):

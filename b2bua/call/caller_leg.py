@@ -55,6 +55,11 @@ class CallerLeg(Leg):
     def session(self) -> ServerSession:
         return self._session
 
+    @property
+    def hears_early_media(self) -> bool:
+        """True from our 183 on."""
+        return self._early_media
+
     def ring(self) -> None:
         """180 to the caller, once, and not over early media they hear already."""
         if self._alerted or self._answered or self.over:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from b2bua.acceptance.acceptance import Acceptance
 from b2bua.call import cause
 from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import Answered, Challenged, Failed, LegEvent, Progress, Responded
 from b2bua.call.record import AttemptRecord
+from b2bua.config import Destination
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
 from media.engine import PortsExhausted
 from sip_stack.errors import SipError
 
 if TYPE_CHECKING:
+    from b2bua.acceptance.step import Verdict
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
     from b2bua.config import Dialled, Timers
@@ -61,6 +64,10 @@ class Errand:
     """Told when a far end gave a provisional response."""
     lost: Callable[[Leg], None] = lambda leg: None
     """Told when a far end is given up, and its media leg closed."""
+    held_back: Callable[[Leg], None] = lambda leg: None
+    """Told when a far end has answered and must accept first: nobody may hear it until then."""
+    unattended: bool = False
+    """Nobody is to be bridged: whoever answers need not accept anything."""
 
 
 @dataclass(slots=True)
@@ -74,14 +81,20 @@ class _Attempt:
     ring: float
     connect: float | None = None
     auth: float | None = None
+    acceptance: Acceptance | None = None
+    """From the answer on, where that is not enough."""
     failure: cause.Outcome = field(default_factory=lambda: cause.local("network_error"))
     """What the last address said; the outcome when no other is left."""
 
     def deadline(self) -> float:
+        if self.acceptance is not None:
+            return self.acceptance.deadline
         return min(moment for moment in (self.ring, self.connect, self.auth) if moment is not None)
 
-    def expired(self, now: float) -> cause.Outcome:
+    def expired(self, now: float) -> Verdict:
         """What ran out at `now`; silence is told before the ring timeout, being the more precise."""
+        if self.acceptance is not None:
+            return self.acceptance.expire()
         if self.auth is not None and now >= self.auth:
             return cause.local("auth_timeout")
         if self.connect is not None and now >= self.connect:
@@ -122,7 +135,7 @@ class Dialing:
         while running:
             leg, verdict = await self._next_verdict(running)
             attempt = running.pop(leg)
-            if verdict is None:
+            if verdict == "done":
                 for loser, lost in running.items():
                     self._give_up(loser, lost, cause.local("lost_race"))
                     lost.record.close(self._services.now(), cause.local("lost_race"))
@@ -192,22 +205,27 @@ class Dialing:
             self._call.log.info("header_dropped", header=dropped.name, why=dropped.reason)
         return combine(errand.caller.headers, errand.rendered)
 
-    async def _next_verdict(self, running: dict[Leg, _Attempt]) -> tuple[Leg, cause.Outcome | None]:
-        """The next leg that is decided: None for answered, else why not."""
+    async def _next_verdict(
+        self, running: dict[Leg, _Attempt]
+    ) -> tuple[Leg, cause.Outcome | Literal["done"]]:
+        """The next leg that is decided: `done` for answered and accepted, else why not."""
         while True:
             due, attempt = min(running.items(), key=lambda item: item[1].deadline())
             try:
                 event = await self._call.next_event(attempt.deadline())
             except TimeoutError:
-                return due, attempt.expired(self._services.now())
+                if (verdict := attempt.expired(self._services.now())) is not None:
+                    return due, verdict
+                continue
             if not isinstance(event, LegEvent) or event.leg not in running:
                 continue  # of a leg whose attempt is over, or that has nothing to do with this
-            decided, verdict = self._note(event, running[event.leg])
-            if decided:
+            if (verdict := self._note(event, running[event.leg])) is not None:
                 return event.leg, verdict
 
-    def _note(self, event: LegEvent, attempt: _Attempt) -> tuple[bool, cause.Outcome | None]:
-        """Note what happened on a leg; whether that decides it, and why it failed if it did."""
+    def _note(self, event: LegEvent, attempt: _Attempt) -> Verdict:
+        """Note what happened on a leg; None when that does not decide it."""
+        if attempt.acceptance is not None:
+            return attempt.acceptance.hear(event)
         now, record, errand = self._services.now(), attempt.record, self._errand
         if isinstance(event, Responded | Progress):
             errand.reached()
@@ -222,16 +240,28 @@ class Dialing:
                 self._call.log.info("ringing", leg=leg.role, status=status, early_media=early_media)
                 assert isinstance(leg, DialledLeg)
                 errand.alert(leg, event)
-            case Answered():
+            case Answered(leg):
                 record.answered = now
-                return True, None
+                assert isinstance(leg, DialledLeg)
+                return self._accept(leg, attempt)
             case Failed(_, outcome):
-                return True, outcome
-        return False, None
+                return outcome
+        return None
+
+    def _accept(self, leg: DialledLeg, attempt: _Attempt) -> Verdict:
+        """Begin what stands between an answer and the caller, if there is anything."""
+        place = leg.place
+        if self._errand.unattended or not (isinstance(place, Destination) and place.must_accept):
+            return "done"
+        self._errand.held_back(leg)
+        attempt.acceptance = Acceptance(self._call, leg, place)
+        return attempt.acceptance.begin()
 
     def _give_up(self, leg: Leg, attempt: _Attempt, outcome: cause.Outcome) -> None:
         """Let a leg go that nobody will hear; its ports need not wait for the end of the call."""
         attempt.failure = outcome
+        if attempt.acceptance is not None:
+            attempt.acceptance.end()
         leg.hang_up(outcome)
         self._call.media.close_leg(leg.media)
         self._errand.lost(leg)

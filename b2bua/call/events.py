@@ -100,6 +100,11 @@ class Quiet(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class PromptOver(LegEvent):
+    """The far end has heard a prompt to its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Switched(LegEvent):
     """The far end of `leg` hears its new source from now on, or silence until that speaks (`heard` is False)."""
 

@@ -37,7 +37,7 @@ class Services:
     records: Records
     node: str
     prompts: dict[Path, Prompt] = field(default_factory=dict)
-    """Hold music by file, loaded before a configuration that names it comes into force."""
+    """Hold music and whispers by file, loaded before a configuration that names it comes into force."""
     feed: Feed = field(default_factory=Feed)
     """Where calls tell what happens to them."""
 

@@ -39,7 +39,7 @@ async def of_caller(call: Call, caller: CallerLeg, route: Route) -> cause.Outcom
 
 async def of_probe(call: Call, destination: Destination, caller: Caller, seconds: float) -> cause.Outcome:
     """A call of our own with nobody on our side: stay for `seconds` after the answer, then hang up."""
-    errand = Errand("agent", caller, call.record.attempts, Variables(call_id=call.id))
+    errand = Errand("agent", caller, call.record.attempts, Variables(call_id=call.id), unattended=True)
     peer = await _dial_with_fallbacks(call, errand, destination)
     call.note_answered(peer)
     deadline = call.services.now() + seconds
@@ -154,6 +154,7 @@ def _errand(call: Call, caller: CallerLeg, role: str) -> Errand:
         call.record.attempts,
         variables,
         alert=lambda leg, progress: _alert(call, caller, leg, progress),
+        held_back=lambda leg: _hold_back(call, caller),
     )
 
 
@@ -163,5 +164,13 @@ def _alert(call: Call, caller: CallerLeg, leg: DialledLeg, progress: Progress) -
         call.media.bridge(caller.media, leg.media)
         caller.share(leg)
         caller.early_media()
+    else:
+        caller.ring()
+
+
+def _hold_back(call: Call, caller: CallerLeg) -> None:
+    """Whoever answered must accept first: the caller goes on hearing that it rings."""
+    if call.answered or caller.hears_early_media:
+        call.media.hear(caller.media, call.services.engine.ringback())
     else:
         caller.ring()

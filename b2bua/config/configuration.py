@@ -97,6 +97,11 @@ class Configuration:
         music = (destination.hold_music for destination in self.destinations.values())
         return tuple(dict.fromkeys(each.path for each in music if each is not None and each.path is not None))
 
+    def whisper_files(self) -> tuple[Path, ...]:
+        """Every WAV file that a destination whispers to its humans, once."""
+        whispers = (destination.whisper for destination in self.destinations.values())
+        return tuple(dict.fromkeys(path for path in whispers if path is not None))
+
     def timers_for(self, place: Dialled) -> Timers:
         """The timers of a destination or an assistant: its own where it has them, else the defaults."""
         if self.destinations.get(place.name) is place:

@@ -33,6 +33,11 @@ def handoff_warnings(parts: Parts) -> Iterator[Problem]:
         if destination.release_assistant != "on_answer" and destination.hold_music is None:
             message = "the caller hears ringing once the assistant was released: set hold_music"
             yield parts.people.problem((name, "release_assistant"), message)
+        if destination.accept_key is not None and destination.whisper is None:
+            message = "the human hears nothing that asks for the key: set whisper"
+            yield parts.people.problem((name, "accept_key"), message)
+        if destination.accept_key is None and parts.people.root.at((name, "accept_timeout")) is not None:
+            yield parts.people.problem((name, "accept_timeout"), "nothing is awaited without accept_key")
 
 
 def _chain(parts: Parts, name: str | None) -> Iterator[Destination]:

@@ -10,6 +10,8 @@ from b2bua.config.trunk import Method
 
 INVITE_KEYS = frozenset(
     {
+        "accept_key",
+        "accept_timeout",
         "after_agent",
         "auth",
         "auth_timeout",
@@ -23,6 +25,7 @@ INVITE_KEYS = frozenset(
         "ring",
         "ring_timeout",
         "time_limit",
+        "whisper",
     }
 )
 """Of a leg that we dial and bridge."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from b2bua.config.acceptance import WHISPER_ALLOWED
 from b2bua.config.assistant import Assistant
 from b2bua.config.destination import Destination
 from b2bua.config.dial_uri import number_of, through
@@ -96,7 +97,7 @@ def read_destinations(judge: Judge) -> dict[str, Destination]:
         _check_keys(judge, name)
         destination = judge.section(Destination, (name,))
         if destination is not None:
-            destinations[name] = _with_music(judge, destination.named(name))
+            destinations[name] = _with_whisper(judge, _with_music(judge, destination.named(name)))
     return destinations
 
 
@@ -129,6 +130,18 @@ def _with_music(judge: Judge, destination: Destination) -> Destination:
     if (fault := wav_fault(file)) is not None:
         judge.note(path, fault, allowed=ALLOWED, suggestion=closest(node.text, WORDS), show=True)
     return destination.model_copy(update={"hold_music": HoldMusic("file", file)})
+
+
+def _with_whisper(judge: Judge, destination: Destination) -> Destination:
+    """The same for the file of its whisper."""
+    path = (destination.name, "whisper")
+    node = judge.root.at(path)
+    if not destination.dials or destination.whisper is None or node is None or judge.is_silent(path):
+        return destination
+    file = beside(node)
+    if (fault := wav_fault(file)) is not None:
+        judge.note(path, fault, allowed=WHISPER_ALLOWED, show=True)
+    return destination.model_copy(update={"whisper": file})
 
 
 def ready_to_dial(place: Place, trunks: Mapping[str, Trunk]) -> Place:

@@ -95,11 +95,16 @@ def _described(configuration: Configuration, request: HandoffRequest) -> Destina
 
 
 def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[str, object]:
-    overrides: dict[str, object] = {}
-    if request.ring_timeout is not None:
-        overrides["ring_timeout"] = request.ring_timeout
-    if request.release_assistant is not None:
-        overrides["release_assistant"] = request.release_assistant
+    overrides: dict[str, object] = {
+        key: value
+        for key in ("ring_timeout", "release_assistant", "accept_key", "accept_timeout")
+        if (value := getattr(request, key)) is not None
+    }
+    if request.whisper is not None:
+        whispers = {path.name: path for path in configuration.whisper_files()}
+        if request.whisper not in whispers:
+            raise ControlError(400, "unknown_whisper", "not a configured file", "whisper")
+        overrides["whisper"] = whispers[request.whisper]
     if request.hold_music is not None:
         music = parse_hold_music(request.hold_music)
         if music.path is not None:

@@ -47,6 +47,8 @@ async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
     except HandoffCancelled:
         outcome = cause.local("cancel", source="api")
         call.drop_dialled(outcome)
+        for attempt in handoff.attempts:
+            attempt.close(call.services.now(), outcome)
         handoff.finish(HandoffState.CANCELLED, outcome, call.services.now())
     finally:
         call.handoff = call.on_alone = None

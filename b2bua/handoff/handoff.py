@@ -67,6 +67,9 @@ class HandoffRequest:
     shared_id: str = ""
     ring_timeout: float | None = None
     hold_music: str | None = None
+    whisper: str | None = None
+    accept_key: str | None = None
+    accept_timeout: float | None = None
     release_assistant: ReleaseAssistant | None = None
     wait_for_silence: float | None = None
     callback_url: str | None = None

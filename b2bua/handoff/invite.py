@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import CallEvent, Progress
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
@@ -82,6 +83,10 @@ async def _dial(
         if place.release_assistant == "on_start" and call.peer is not None:
             call.release_peer(HANDED_OVER)
 
+    def held_back(leg: Leg) -> None:
+        handoff.move(HandoffState.RINGING, call.services.now())
+        interlude.lose(leg)
+
     errand = Errand(
         "agent",
         caller.identity,
@@ -91,6 +96,7 @@ async def _dial(
         alert=alert,
         reached=reached,
         lost=interlude.lose,
+        held_back=held_back,
     )
     try:
         return await Dialing(call, errand).dial(place, together=place.ring == "together")

@@ -28,6 +28,8 @@ ERRORS = (
     ErrorCode("invalid_request", 400, "the request is wrong; `field` says where", "ring_timeout"),
     ErrorCode("not_available_yet", 400, "a later version will do what is asked", "callback_url"),
     ErrorCode("unknown_destination", 400, "there is no destination of this name", "destination"),
+    ErrorCode("unknown_hold_music", 400, "no destination has hold music of this name", "hold_music"),
+    ErrorCode("unknown_whisper", 400, "no destination has a whisper of this name", "whisper"),
     ErrorCode("policy_refused", 400, "`policy` does not allow a URI", "route[0]"),
     ErrorCode("invalid_http", 400, "not an HTTP/1.1 request, or its head is longer than 16 KiB"),
     ErrorCode("unauthorized", 401, "no key, or a wrong one"),

@@ -35,6 +35,7 @@ IdempotencyKey = Annotated[
 
 _BEGIN_ERRORS = (
     *("invalid_request", "not_available_yet", "unknown_destination", "policy_refused"),
+    *("unknown_hold_music", "unknown_whisper"),
     *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
 )
 _OF_A_HANDOFF = ("invalid_request", "handoff_not_found")
@@ -102,6 +103,9 @@ def _request(control: Control, body: HandoffBody, idempotency_key: str) -> Hando
         shared_id=body.shared_id,
         ring_timeout=body.ring_timeout,
         hold_music=body.hold_music,
+        whisper=body.whisper,
+        accept_key=body.accept_key,
+        accept_timeout=body.accept_timeout,
         release_assistant=body.release_assistant,
         wait_for_silence=body.wait_for_silence,
         asked_by="api",

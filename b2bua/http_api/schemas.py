@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from b2bua.config.acceptance import AcceptKey
 from b2bua.config.auth import Password, Word
 from b2bua.config.dial_uri import RouteUri
 from b2bua.config.dialled import MAX_ROUTE
@@ -187,6 +188,12 @@ class HandoffBody(Section):
     """Instead of the destination's; at most a day."""
     hold_music: NonEmptyLine | None = None
     """What the caller hears while the destination is called, instead of the destination's."""
+    whisper: NonEmptyLine | None = None
+    """What the human hears alone before the bridge, instead of the destination's: the name of a configured file."""
+    accept_key: AcceptKey | None = None
+    """The key that the human must press to get the caller, instead of the destination's."""
+    accept_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("20s")] = None
+    """How long the human has for it, instead of the destination's."""
     release_assistant: ReleaseAssistant | None = None
     """When the assistant is hung up, instead of the destination's."""
     wait_for_silence: Annotated[

@@ -21,6 +21,7 @@ from sip_stack.message import Request
 from tests.scenarios.test_handoff_by_refer import REFER, accept, notify
 from tests.support.b2bua_world import B2BUA, DESK, DESTINATIONS, Phone, World, offer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, summary, talking
+from tests.support.media_double import Nothing
 
 DESTINATIONS_OF_ALL = REFER.replace("method: bye", "method: bye\n  wait_for_silence: 0")
 
@@ -73,6 +74,8 @@ class Scene:
         await self.world.until(lambda: self.desk.sessions)
         if self.desk.sessions[-1].state is SessionState.EARLY:
             self.desk.answer()
+        if self.cast.agent().source is Nothing.SILENCE:
+            self.cast.agent().press("1")
         if self.handoff.state is not HandoffState.CONNECTED:
             await self.cast.until_awaited()
             self.cast.agent().hear()
@@ -83,7 +86,16 @@ class Scene:
         next(iter(self.world.registry.calls.values())).inbox.put(HandoffStopped(self.handoff))
 
 
-PHASES = ("announcing", "dialing", "ringing", "early media", "answered", "announcing yet", "connected")
+PHASES = (
+    "announcing",
+    "dialing",
+    "ringing",
+    "early media",
+    "asked",
+    "answered",
+    "announcing yet",
+    "connected",
+)
 """Of a handoff by INVITE."""
 
 
@@ -96,6 +108,8 @@ async def by_invite(world: World, phase: str) -> Scene:
         request |= {"hold_music": "silence", "wait_for_silence": 5.0}
     elif phase == "early media":
         request |= {"hold_music": "early_media"}
+    elif phase == "asked":
+        request |= {"hold_music": "early_media", "accept_key": "1"}
     elif phase == "announcing yet":
         request |= {"utterance": "I am putting you through."}
     scene = Scene(world, cast, desk, world.hand_off(**request))
@@ -105,8 +119,11 @@ async def by_invite(world: World, phase: str) -> Scene:
         return scene
     await world.until(lambda: desk.sessions)
     if phase != "dialing":
-        desk.ring(183 if phase == "early media" else 180)
+        desk.ring(183 if phase in ("early media", "asked") else 180)
         await world.until(lambda: scene.handoff.state is HandoffState.RINGING)
+    if phase == "asked":
+        desk.answer()
+        await world.until(lambda: cast.agent().source is Nothing.SILENCE)
     if phase == "announcing yet":
         desk.answer()
         await world.until(lambda: cast.assistant.quiet_ms is not None)
@@ -134,7 +151,7 @@ def test_by_invite_the_caller_leaves(tmp_path: Path, phase: str) -> None:
         assert all(each.outcome and each.outcome.code == expected[2] for each in scene.handoff.attempts)
         await scene.cast.bot.until(Ended)
         if scene.desk.sessions:
-            answered = phase in ("answered", "announcing yet", "connected")
+            answered = phase in ("asked", "answered", "announcing yet", "connected")
             await scene.desk.phone.until(Ended if answered else Cancelled)
 
     play(story, tmp_path, main=MAIN)
@@ -169,7 +186,7 @@ def test_by_invite_the_human_leaves(tmp_path: Path, phase: str) -> None:
             assert summary(scene.handoff) == ("completed", "normal_hangup", 4000)
             assert (await scene.cast.sbc.until(Ended)).by == "remote"
             return
-        answered = phase in ("answered", "announcing yet")
+        answered = phase in ("asked", "answered", "announcing yet")
         assert summary(scene.handoff) == (
             ("failed", "confirm_failed", 9110) if answered else ("failed", "busy", 3010)
         )

@@ -216,7 +216,8 @@ class World:
         settings = EndpointSettings(allow=METHODS)
         self.stack = SipStack(settings, network=self.network.at(B2BUA), token=self.tokens(B2BUA))
         prompts: dict[Path, Prompt] = {
-            path: self.media.load_prompt(path) for path in self.configuration.hold_music_files()
+            path: self.media.load_prompt(path)
+            for path in (*self.configuration.hold_music_files(), *self.configuration.whisper_files())
         }
         services = Services(self.stack, self.media, self, self, "node-1", prompts)  # type: ignore[arg-type]
         self.registry = CallRegistry(services, self.configuration)

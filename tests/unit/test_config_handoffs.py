@@ -140,13 +140,16 @@ def test_other_warnings_about_handoffs(tmp_path: Path) -> None:
         " on_assistant_lost: default_destination"
     )
     desk = REFER.replace("x:", "desk:\n  default: true", 1)
-    released = INVITE + "  release_assistant: on_start\n"
-    loaded = ConfigFiles(tmp_path, main, desk + released).load()
+    released = INVITE + "  release_assistant: on_start\n  accept_timeout: 9s\n"
+    asked = INVITE.replace("x:", "y:") + "  accept_key: 1\n"
+    loaded = ConfigFiles(tmp_path, main, desk + released + asked).load()
 
     assert [f"{warning.key}: {warning.message}" for warning in loaded.warnings] == [
         "routes[0].assistant.headers.X-Twilio-A: never sent: reserved name",
         "routes[0].on_assistant_lost: desk has method refer: no use when the assistant never answered",
         "x.release_assistant: the caller hears ringing once the assistant was released: set hold_music",
+        "x.accept_timeout: nothing is awaited without accept_key",
+        "y.accept_key: the human hears nothing that asks for the key: set whisper",
         "routes[0].assistant.connect_timeout: connect_timeout is longer than ring_timeout, "
         "which ends the attempt before it",
     ]

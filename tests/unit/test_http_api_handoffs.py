@@ -35,6 +35,9 @@ def test_a_handoff_begins_and_can_be_followed(api: ApiClient) -> None:
             "hold_music": "ringback",
             "release_assistant": "on_start",
             "wait_for_silence": 2.5,
+            "whisper": "whisper.wav",
+            "accept_key": "1",
+            "accept_timeout": "10s",
         }
     )
 
@@ -55,6 +58,7 @@ def test_a_handoff_begins_and_can_be_followed(api: ApiClient) -> None:
         "on_start",
         "api",
     )
+    assert (request.whisper, request.accept_key, request.accept_timeout) == ("whisper.wav", "1", 10.0)
 
 
 def test_what_is_left_out_keeps_the_destinations_settings(api: ApiClient) -> None:
