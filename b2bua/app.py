@@ -52,6 +52,8 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     sip, media = current().sip, current().media
     advertise = AdvertisedAddresses(lambda peer: current().advertised_address(peer))
     families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
+    # UDP first, where a domain leaves it to us (RFC 3263 section 4.1).
+    transports = sorted({where.transport for where in sip.listen}, key=["udp", "tcp", "tls"].index)
     settings = NativeSettings(
         address=media.address, ports=(media.ports.first, media.ports.last), dscp=media.dscp
     )
@@ -60,7 +62,7 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
             EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS), advertise=advertise
         ),
         engine=NativeEngine(settings),
-        resolver=Resolver(families=families),
+        resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
         records=records,
         node=socket.gethostname(),
     )

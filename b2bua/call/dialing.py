@@ -135,14 +135,16 @@ class Dialing:
         while running:
             leg, verdict = await self._next_verdict(running)
             attempt = running.pop(leg)
+            assert isinstance(leg, DialledLeg)
             if verdict == "done":
                 for loser, lost in running.items():
                     self._give_up(loser, lost, cause.local("lost_race"))
                     lost.record.close(self._services.now(), cause.local("lost_race"))
-                assert isinstance(leg, DialledLeg)
+                self._services.avoided.forgive(leg.target)
                 return leg
             self._give_up(leg, attempt, verdict)
             if verdict.try_next_target:
+                self._services.avoided.avoid(leg.target, self._services.now(), leg.retry_after)
                 outcome = self._next_target(place, attempt, running) or outcome
             else:
                 outcome = self._close(attempt, verdict)
@@ -160,6 +162,7 @@ class Dialing:
         except SipError as error:
             failure = cause.local("network_error", detail=str(error))
         ring = self._services.now() + timers.ring_timeout
+        targets = self._services.avoided.last(targets, self._services.now())
         return _Attempt(record, timers, iter(targets), uri, ring, failure=failure)
 
     def _next_target(
@@ -276,5 +279,6 @@ class Dialing:
             cause=outcome.name,
             code=outcome.code,
             sip_status=outcome.sip_status,
+            detail=outcome.detail[:200] or None,
         )
         return outcome

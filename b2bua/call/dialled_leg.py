@@ -46,6 +46,10 @@ class DialledLeg(Leg):
         host = format_host_port(flow.advertised[0], None)
         from_user = place.from_user
         self.place = place
+        self.target = target
+        """Where its INVITE went."""
+        self.retry_after: float | None = None
+        """Seconds after which a far end that has no room wants to be tried again."""
         self.timers = configuration.timers_for(place)
         self._challenged = False
         if call.caller is not None:
@@ -160,6 +164,7 @@ class DialledLeg(Leg):
         return None
 
     def _rejection(self, response: Response, auth: str | None) -> cause.Outcome:
+        self.retry_after = response.retry_after
         detail = "; ".join([*response.headers.get_all("Warning"), *response.headers.get_all("Reason")])
         return cause.from_response(
             response.status, response.reason, auth=auth, source=self.role, detail=detail

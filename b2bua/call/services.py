@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from b2bua.feed import Feed
+from sip_stack.avoided import AvoidedTargets
 
 if TYPE_CHECKING:
     from b2bua.call.record import CallRecord
@@ -40,6 +41,8 @@ class Services:
     """Hold music and whispers by file, loaded before a configuration that names it comes into force."""
     feed: Feed = field(default_factory=Feed)
     """Where calls tell what happens to them."""
+    avoided: AvoidedTargets = field(default_factory=AvoidedTargets)
+    """Targets that failed a moment ago; every call tries them last."""
 
     def now(self) -> float:
         """Loop time in seconds, the clock of every deadline."""

@@ -17,6 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SIP_TRANSPORTS = ("udp", "tcp")
 LISTENER_PATTERN = r"^(udp|tcp):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
+DNS_PORT = 53
 _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _RANGE = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})")
 
@@ -125,6 +126,17 @@ def parse_port_range(value: object) -> PortRange:
     return ports
 
 
+def parse_name_server(value: object) -> tuple[str, int]:
+    """`192.0.2.53`, or with a port `192.0.2.53:5353` or `[2001:db8::53]:5353`."""
+    text = _text(value)
+    try:
+        return str(ipaddress.ip_address(text)), DNS_PORT
+    except ValueError:
+        pass
+    found = _listener("dns", text, "an IP address, or ADDRESS:PORT such as 127.0.0.1:5353")
+    return found.host, found.port or DNS_PORT
+
+
 def _listener(transport: str, text: str, allowed: str) -> Listener:
     match = _HOST_PORT.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
@@ -153,6 +165,9 @@ ApiListener = Annotated[
 ]
 Ports = Annotated[
     PortRange, BeforeValidator(parse_port_range), text_schema("^([0-9]+ ?- ?[0-9]+|0)$", "16384-32767")
+]
+NameServerAddress = Annotated[
+    tuple[str, int], BeforeValidator(parse_name_server), text_schema(r"^[0-9A-Fa-f.:\[\]]+$", "192.0.2.53")
 ]
 IpAddress = Annotated[
     str, BeforeValidator(parse_address), text_schema(r"^[0-9A-Fa-f.:%a-z]+$", "203.0.113.10")

@@ -16,6 +16,7 @@ from b2bua.config.sources import read_with_digest
 
 _NEEDS_RESTART: dict[str, Callable[[Configuration], object]] = {
     "sip.listen": lambda configuration: configuration.sip.listen,
+    "sip.name_servers": lambda configuration: configuration.sip.name_servers,
     "sip.dscp": lambda configuration: configuration.sip.dscp,
     "media.engine": lambda configuration: configuration.media.engine,
     "media.address": lambda configuration: configuration.media.address,

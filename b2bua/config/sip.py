@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from b2bua.config.addresses import IpAddress, Network, SipListener, parse_network
+from b2bua.config.addresses import IpAddress, NameServerAddress, Network, SipListener, parse_network
 from b2bua.config.auth import Word
 from b2bua.config.class_of_service import ClassOfService
-from b2bua.config.section import FrozenMapping, Section, refusal
+from b2bua.config.section import FrozenMapping, Section, one_or_list, refusal
 
 DEFAULT = "default"
 
@@ -35,6 +35,9 @@ class Sip(Section):
     ] = Field(default={}, validate_default=True)
     """The address peers are told, by their network; `default` for the others. A plain address is the default.
     Without it: the local address that faces the peer."""
+    name_servers: Annotated[tuple[NameServerAddress, ...], Field(max_length=8), one_or_list()] = ()
+    """The name servers to ask, `192.0.2.53` or with a port `192.0.2.53:5353`. Without them: those of
+    `/etc/resolv.conf`, whose changes are noticed."""
     unknown_source: Literal["reject", "silent"] = "reject"
     """What a source that is no trunk gets: 403, or no answer at all. Where a trunk is known by `auth` alone, INVITEs
     are challenged in either case."""

@@ -1,92 +1,53 @@
-"""Names to addresses: literals, the hosts file, then A and AAAA in the DNS.
+"""URIs to targets: literals, the hosts file, then NAPTR, SRV, A and AAAA in the DNS.
 
-RFC 3263 section 4.2, RFC 2308 (negative caching), RFC 8305 section 3. Answers are kept as long as their TTL
-says, failures for a short while; concurrent questions for one name are asked once. It does not ask for NAPTR and
-SRV, nor for names outside the DNS (mDNS, NIS).
+RFC 3263 (what is asked and in which order: `sip_stack.locating`), RFC 2308 (negative caching), RFC 8305 section 3.
+Answers are kept as long as their TTL says, failures for a short while; concurrent questions are asked once. It does not
+ask for names outside the DNS (mDNS, NIS).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-import dns.asyncbackend
-import dns.asyncresolver
-import dns.exception
-import dns.message
-import dns.name
-import dns.nameserver
-import dns.resolver
-
-from sip_stack.locating import ResolutionError, address_version, next_hop, targets
+from sip_stack.aio.answer_cache import AnswerCache
+from sip_stack.aio.hosts_file import HostsFile
+from sip_stack.aio.name_server import Answer, NameServer
+from sip_stack.locating import (
+    NaptrRecord,
+    NextHop,
+    ResolutionError,
+    Service,
+    SrvRecord,
+    address_version,
+    in_order,
+    next_hop,
+    services,
+    targets,
+    usual_services,
+)
 from sip_stack.message import Uri
 from sip_stack.transport import Address, Target
 
-_MAX_TTL = 3600.0
-_MAX_NEGATIVE_TTL = 60.0
-_FAILURE_TTL = 1.0
-"""How long a failure to get any answer is remembered: dampens a flood, hardly delays the recovery."""
 _OTHER_FAMILY_DELAY = 0.05
 """How long the addresses of one family wait for the other's (RFC 8305 section 3)."""
+_SERVICE_DELAY = 1.0
+"""How long the addresses of a domain wait for what its SRV records say: some name servers and firewalls never answer
+such questions, and that must not make the domain unreachable."""
 _PARTIAL_TTL = 30.0
-"""How long the addresses of one family are kept when the other's did not come in time."""
-_MAX_CACHED = 1024
-_MAX_IN_FLIGHT = 256
+"""How long the addresses of one family are kept when the other's did not come in time, and how long services are taken
+for absent that nobody told about."""
+_MAX_SERVERS = 32
+"""SRV records of one service that are used."""
 
 _RECORD_TYPES = {4: "A", 6: "AAAA"}
 
-_FileState = tuple[int, int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What became known about a name."""
-
-    addresses: tuple[str, ...]
-    ttl: float
-    failure: str = ""
-    """Why there are no addresses."""
-    is_final: bool = True
-    """False when the name servers did not tell."""
-
-
-_Query = asyncio.Task[_Answer]
-
-
-class HostsFile:
-    """The names of a hosts file, read again when the file changes. A missing file has no names."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._state: _FileState = None
-        self._names: dict[str, tuple[str, ...]] = {}
-
-    def addresses(self, name: str) -> tuple[str, ...]:
-        """The addresses of a name, in the order of the file; case is ignored."""
-        state = _file_state(self._path)
-        if state != self._state:
-            self._names = self._read()
-            self._state = state
-        return self._names.get(name.lower(), ())
-
-    def _read(self) -> dict[str, tuple[str, ...]]:
-        try:
-            text = self._path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return {}
-        names: dict[str, tuple[str, ...]] = {}
-        for line in text.splitlines():
-            address, *aliases = line.partition("#")[0].split() or [""]
-            # An address with a zone (fe80::1%eth0) is of no use in a Via.
-            if "%" in address or address_version(address) is None:
-                continue
-            for alias in aliases:
-                known = names.get(alias.lower(), ())
-                if address not in known:
-                    names[alias.lower()] = (*known, address)
-        return names
+_Query = asyncio.Task[Answer[str]]
+_T = TypeVar("_T")
 
 
 class Resolver:
@@ -96,24 +57,22 @@ class Resolver:
         self,
         *,
         families: Sequence[int] = (4, 6),
+        transports: Sequence[str] = ("udp", "tcp"),
         nameservers: Sequence[Address] | None = None,
         lifetime: float = 10.0,
         hosts: Path = Path("/etc/hosts"),
         resolv_conf: Path = Path("/etc/resolv.conf"),
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        """`families` are the IP versions wanted, the preferred first. `lifetime` limits a look-up, seconds.
-
-        `nameservers` are used instead of those of `resolv_conf`, whose changes are noticed.
-        """
+        """`families` are the IP versions wanted, `transports` those we have, the preferred first. `lifetime` limits
+        a question to the name servers, seconds; `nameservers` are used instead of those of `resolv_conf`. `draw` gives
+        numbers from 0 to below 1 for the choice among servers of equal priority."""
         self._families = tuple(families)
-        self._nameservers = nameservers
-        self._lifetime = lifetime
+        self._transports = tuple(transports)
         self._hosts = HostsFile(hosts)
-        self._resolv_conf = resolv_conf
-        self._resolv_conf_state: _FileState = None
-        self._dns: dns.asyncresolver.Resolver | None = None
-        self._cache: dict[str, tuple[float, _Answer]] = {}
-        self._in_flight: dict[str, asyncio.Task[_Answer]] = {}
+        self._name_server = NameServer(nameservers, lifetime, resolv_conf)
+        self._cache = AnswerCache()
+        self._draw = draw
 
     # `timeout` is a parameter because it must become our error, and must not end what others wait for.
     async def resolve(self, uri: str | Uri, *, timeout: float | None = None) -> list[Target]:  # noqa: ASYNC109
@@ -123,72 +82,103 @@ class Resolver:
         told in time, RemoteError(400) when `uri` is malformed.
         """
         hop = next_hop(uri)
-        addresses = (hop.host,) if hop.is_numeric else await self.addresses(hop.host, timeout=timeout)
-        return targets(hop, addresses)
+        if hop.is_numeric:
+            return targets(hop, (hop.host,))
+        listed = self._listed(hop.host)
+        if listed:
+            return targets(hop, listed)
+        return await _within(timeout, hop.host, self._located(hop))
 
     async def addresses(self, host: str, *, timeout: float | None = None) -> tuple[str, ...]:  # noqa: ASYNC109
         """The addresses of a host name, the preferred family first, at least one; errors as `resolve`."""
-        listed = self._wanted(self._hosts.addresses(host.removesuffix(".")))
-        if listed:
-            return listed
-        name = host.lower()
-        answer = self._cached(name) or await self._ask(name, timeout)
-        if not answer.addresses:
-            raise ResolutionError(f"{host}: {answer.failure}")
-        return answer.addresses
+        return self._listed(host) or await _within(timeout, host, self._addresses(host))
 
     async def close(self) -> None:
         """Give up all look-ups; whoever waits for one gets a ResolutionError."""
-        tasks = list(self._in_flight.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._cache.close()
 
-    def _cached(self, name: str) -> _Answer | None:
-        entry = self._cache.get(name)
-        if entry is None:
-            return None
-        expires, answer = entry
-        if expires <= asyncio.get_running_loop().time():
-            del self._cache[name]
-            return None
-        return answer
+    def _listed(self, host: str) -> tuple[str, ...]:
+        return self._wanted(self._hosts.addresses(host.removesuffix(".")))
 
-    def _remember(self, name: str, answer: _Answer) -> None:
-        self._cache.pop(name, None)
-        self._cache[name] = (asyncio.get_running_loop().time() + answer.ttl, answer)
-        while len(self._cache) > _MAX_CACHED:
-            del self._cache[next(iter(self._cache))]
+    # Services of a domain
 
-    async def _ask(self, name: str, timeout: float | None) -> _Answer:  # noqa: ASYNC109
-        """Wait for the look-up of a name, one for all who ask; it goes on for the others and the cache."""
-        task = self._in_flight.get(name)
-        if task is None:
-            if len(self._in_flight) >= _MAX_IN_FLIGHT:
-                raise ResolutionError(f"{name}: too many names are being looked up")
-            task = self._in_flight[name] = asyncio.create_task(self._look_up(name))
-        done, _ = await asyncio.wait([task], timeout=timeout)
-        if not done:
-            raise ResolutionError(f"{name}: no answer within {timeout:g} s")
-        if task.cancelled():
-            raise ResolutionError(f"{name}: the resolver was closed")
-        return task.result()
-
-    async def _look_up(self, name: str) -> _Answer:
+    async def _located(self, hop: NextHop) -> list[Target]:
+        if hop.port is not None:
+            return targets(hop, await self._addresses(hop.host))
+        by_service = asyncio.create_task(self._by_services(hop))
+        by_address = asyncio.create_task(self._addresses(hop.host))
         try:
-            answer = await self._ask_all_families(name)
-            self._remember(name, answer)
-            return answer
+            await asyncio.wait([by_service, by_address], return_when=asyncio.FIRST_COMPLETED)
+            if not by_service.done():
+                await asyncio.wait([by_service], timeout=_SERVICE_DELAY)
+            located = by_service.result() if by_service.done() else None
+            return targets(hop, await by_address) if located is None else located
         finally:
-            del self._in_flight[name]
+            for task in (by_service, by_address):
+                task.cancel()
+            await asyncio.gather(by_service, by_address, return_exceptions=True)
 
-    async def _ask_all_families(self, name: str) -> _Answer:
-        resolver = self._configured()
-        if resolver is None:
-            return _Answer((), _FAILURE_TTL, "no name server is configured", is_final=False)
+    async def _by_services(self, hop: NextHop) -> list[Target] | None:
+        """The targets that the domain's SRV records name; None when it has none, which leaves its addresses."""
+        usual = usual_services(hop, self._transports)
+        # Together, as one after the other would cost a caller two more round trips.
+        naptr, answers = await asyncio.gather(self._naptr(hop), self._servers(usual))
+        offered = services(hop, self._transports, naptr.records)
+        if offered:
+            answers = await self._servers(offered)
+        found: list[Target] = []
+        for service, answer in zip(offered or usual, answers, strict=True):
+            found += await self._of_servers(hop, service, answer.records)
+        if found:
+            return found
+        if any(answer.records for answer in answers):
+            # What the SRV records name is not to be had: that leaves nothing, not even the domain's own addresses.
+            raise ResolutionError(f"{hop.host}: none of its SIP servers has an address")
+        return None
+
+    async def _of_servers(self, hop: NextHop, service: Service, records: Sequence[SrvRecord]) -> list[Target]:
+        """The servers of one service in the order to try them; those without an address are left out."""
+        servers = in_order(records[:_MAX_SERVERS], self._draw)
+        addresses = await asyncio.gather(
+            *(self._addresses(server.host) for server in servers), return_exceptions=True
+        )
+        return [
+            Target(service.transport, address, server.port, hop.host)
+            for server, found in zip(servers, addresses, strict=True)
+            if not isinstance(found, BaseException)
+            for address in found
+        ]
+
+    async def _naptr(self, hop: NextHop) -> Answer[NaptrRecord]:
+        if not hop.may_discover:
+            return Answer((), 0.0)
+        return await self._asked(hop.host, "NAPTR", _naptr_record)
+
+    async def _servers(self, wanted: Sequence[Service]) -> list[Answer[SrvRecord]]:
+        return await asyncio.gather(*(self._asked(each.name, "SRV", _srv_record) for each in wanted))
+
+    async def _asked(self, name: str, record_type: str, read: Callable[[Any], _T]) -> Answer[_T]:
+        async def look_up() -> Answer[_T]:
+            answer = await self._name_server.ask(name, record_type, read)
+            return answer if answer.is_final else replace(answer, ttl=_PARTIAL_TTL)
+
+        return await self._cache.get((name.lower(), record_type), look_up)
+
+    # Addresses of a host
+
+    async def _addresses(self, host: str) -> tuple[str, ...]:
+        listed = self._listed(host)
+        if listed:
+            return listed
+        name = host.lower()
+        answer = await self._cache.get((name, "addresses"), lambda: self._ask_all_families(name))
+        if not answer.records:
+            raise ResolutionError(f"{host}: {answer.failure}")
+        return answer.records
+
+    async def _ask_all_families(self, name: str) -> Answer[str]:
         queries = [
-            asyncio.create_task(self._query(resolver, name, _RECORD_TYPES[family]))
+            asyncio.create_task(self._name_server.ask(name, _RECORD_TYPES[family], _address))
             for family in self._families
         ]
         try:
@@ -201,37 +191,12 @@ class Resolver:
             # Awaited, so that their sockets are closed when we are done.
             await asyncio.gather(*queries, return_exceptions=True)
 
-    async def _query(self, resolver: dns.asyncresolver.Resolver, name: str, record_type: str) -> _Answer:
-        try:
-            # dnspython has a deadline of its own, but looks at it only between its pauses.
-            async with asyncio.timeout(self._lifetime):
-                reply = await resolver.resolve(
-                    name,
-                    record_type,
-                    lifetime=self._lifetime,
-                    raise_on_no_answer=False,
-                    search=True,
-                    backend=dns.asyncbackend.get_backend("asyncio"),
-                )
-        except dns.resolver.NXDOMAIN as error:
-            ttls = [_negative_ttl(response) for response in _responses(error)]
-            return _Answer((), min(ttls, default=_FAILURE_TTL), "the name does not exist")
-        except (TimeoutError, dns.resolver.LifetimeTimeout):
-            return _Answer((), _FAILURE_TTL, f"no answer within {self._lifetime:g} s", is_final=False)
-        except (dns.exception.DNSException, OSError) as error:
-            failure = f"the name servers failed ({type(error).__name__})"
-            return _Answer((), _FAILURE_TTL, failure, is_final=False)
-        ttl = float(reply.chaining_result.minimum_ttl)
-        if reply.rrset is None:
-            return _Answer((), min(ttl, _MAX_NEGATIVE_TTL), "the name has no address")
-        return _Answer(tuple(record.address for record in reply.rrset), min(ttl, _MAX_TTL))
-
-    def _merged(self, answers: list[_Answer]) -> _Answer:
+    def _merged(self, answers: list[Answer[str]]) -> Answer[str]:
         """What the answers of all families say together: any address wins, then any doubt."""
-        found = [answer for answer in answers if answer.addresses]
+        found = [answer for answer in answers if answer.records]
         if found:
-            addresses = [address for answer in found for address in answer.addresses]
-            return _Answer(self._wanted(addresses), min(answer.ttl for answer in found))
+            addresses = [address for answer in found for address in answer.records]
+            return Answer(self._wanted(addresses), min(answer.ttl for answer in found))
         doubtful = [answer for answer in answers if not answer.is_final]
         return (doubtful or answers)[0]
 
@@ -244,26 +209,6 @@ class Resolver:
             if address_version(address) == family
         )
 
-    def _configured(self) -> dns.asyncresolver.Resolver | None:
-        """The name servers to ask; None when there are none."""
-        if self._nameservers is not None:
-            return self._dns or self._with_nameservers(self._nameservers)
-        state = _file_state(self._resolv_conf)
-        if self._dns is None or state != self._resolv_conf_state:
-            try:
-                self._dns = dns.asyncresolver.Resolver(filename=str(self._resolv_conf))
-            except (dns.exception.DNSException, OSError, ValueError):
-                # Half written, or nothing in it: what worked before is better than nothing.
-                return self._dns
-            self._resolv_conf_state = state
-        return self._dns
-
-    def _with_nameservers(self, nameservers: Sequence[Address]) -> dns.asyncresolver.Resolver:
-        resolver = self._dns = dns.asyncresolver.Resolver(configure=False)
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in nameservers]
-        resolver.domain = dns.name.root
-        return resolver
-
 
 async def _first_addresses(queries: Iterable[_Query]) -> set[_Query]:
     """Wait for all queries, but hardly longer than for the first that found addresses.
@@ -275,26 +220,35 @@ async def _first_addresses(queries: Iterable[_Query]) -> set[_Query]:
     found = False
     while waiting and not found:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        found = any(query.result().addresses for query in done)
+        found = any(query.result().records for query in done)
     if waiting:
         _, waiting = await asyncio.wait(waiting, timeout=_OTHER_FAMILY_DELAY)
     return waiting
 
 
-def _responses(error: dns.resolver.NXDOMAIN) -> list[dns.message.QueryMessage]:
-    responses: dict[dns.name.Name, dns.message.QueryMessage] = error.responses()  # type: ignore[no-untyped-call]
-    return list(responses.values())
-
-
-def _negative_ttl(response: dns.message.QueryMessage) -> float:
-    """How long to believe that a name does not exist (RFC 2308 section 5), in seconds."""
-    return min(float(response.resolve_chaining().minimum_ttl), _MAX_NEGATIVE_TTL)
-
-
-def _file_state(path: Path) -> _FileState:
-    """Changes when the file does; None when it cannot be seen."""
+async def _within(seconds: float | None, host: str, asking: Awaitable[_T]) -> _T:
+    """What `asking` gives within so many seconds; ResolutionError when it does not. The look-ups go on."""
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+        async with asyncio.timeout(seconds):
+            return await asking
+    except TimeoutError:
+        raise ResolutionError(f"{host}: no answer within {seconds:g} s") from None
+
+
+def _address(record: Any) -> str:
+    return str(record.address)
+
+
+def _naptr_record(record: Any) -> NaptrRecord:
+    return NaptrRecord(
+        record.order,
+        record.preference,
+        record.flags.decode("ascii", "replace"),
+        record.service.decode("ascii", "replace"),
+        record.replacement.to_text(omit_final_dot=True).removeprefix("."),
+    )
+
+
+def _srv_record(record: Any) -> SrvRecord:
+    host = record.target.to_text(omit_final_dot=True).removeprefix(".")
+    return SrvRecord(record.priority, record.weight, record.port, host)

@@ -305,9 +305,9 @@ class Session(InviteUsage):
             return self.glare_delay()
         if response.status != 500:
             return None
-        wanted = (response.headers.get("Retry-After") or "").split(";")[0].strip()
-        if wanted.isascii() and wanted.isdigit() and len(wanted) < 3:
-            return max(float(wanted), self.glare_delay())
+        wanted = response.retry_after
+        if wanted is not None and wanted < 100:
+            return max(wanted, self.glare_delay())
         overtaken = self.dialog is not None and response.cseq.number < self.dialog.local_cseq
         return 0.0 if overtaken else None
 

@@ -275,5 +275,11 @@ class Response(Message):
         """The Status-Line, without CRLF."""
         return f"{SIP_VERSION} {self.status} {self.reason}"
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds of its Retry-After (RFC 3261 section 20.33); None without a readable one."""
+        text = (self.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
+        return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"

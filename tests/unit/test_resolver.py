@@ -9,6 +9,7 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
+from sip_stack.aio import answer_cache
 from sip_stack.aio import resolver as resolver_module
 from sip_stack.aio.resolver import Resolver
 from sip_stack.errors import RemoteError
@@ -293,13 +294,13 @@ def test_a_server_that_failed_is_asked_again_soon(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver_module, "_MAX_CACHED", 3)
+    monkeypatch.setattr(answer_cache, "MAX_CACHED", 3)
 
     async def story(server: FakeDns, resolver: Resolver) -> None:
         for number in range(5):
             server.records[f"{number}.{NAME}", "A"] = ["192.0.2.1"]
             await resolver.addresses(f"{number}.{NAME}")
-        assert list(resolver._cache) == [f"{number}.{NAME}" for number in (2, 3, 4)]
+        assert list(resolver._cache._kept) == [(f"{number}.{NAME}", "addresses") for number in (2, 3, 4)]
 
     run(story)
 
@@ -339,13 +340,13 @@ def test_closing_ends_the_waiting() -> None:
         await server.asked.wait()
         await resolver.close()
         assert await waiting == f"{NAME}: the resolver was closed"
-        assert resolver._in_flight == {}
+        assert resolver._cache._in_flight == {}
 
     run(story, lifetime=30.0)
 
 
 def test_too_many_names_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver_module, "_MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(answer_cache, "MAX_IN_FLIGHT", 1)
 
     async def story(server: FakeDns, resolver: Resolver) -> None:
         server.silent = {"A", "AAAA"}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sip_stack.aio.resolver import HostsFile, Resolver
+from sip_stack.aio.hosts_file import HostsFile
+from sip_stack.aio.name_server import NameServer
+from sip_stack.aio.resolver import Resolver
 from sip_stack.locating import ResolutionError
 
 
@@ -58,15 +60,15 @@ def test_a_hosts_file_that_cannot_be_read_has_no_names(tmp_path: Path) -> None:
 
 def test_the_name_servers_are_the_system_s_and_changes_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
-    resolver = Resolver(resolv_conf=path, hosts=tmp_path / "hosts")
-    assert resolver._configured() is None
+    resolver = NameServer(None, 1.0, path)
+    assert resolver.configured() is None
     path.write_text("nameserver 192.0.2.53\nsearch example.test\n")
-    configured = resolver._configured()
+    configured = resolver.configured()
     assert configured is not None
     assert list(configured.nameservers) == ["192.0.2.53"]
-    assert resolver._configured() is configured
+    assert resolver.configured() is configured
     path.write_text("nameserver 192.0.2.54\n# longer than before, whatever the clock says\n")
-    changed = resolver._configured()
+    changed = resolver.configured()
     assert changed is not None
     assert list(changed.nameservers) == ["192.0.2.54"]
 
@@ -89,8 +91,8 @@ def test_a_broken_system_configuration_is_no_name_server(tmp_path: Path, text: s
 def test_a_broken_system_configuration_leaves_the_last_good_one(tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text("nameserver 192.0.2.53\n")
-    resolver = Resolver(resolv_conf=path)
-    good = resolver._configured()
+    resolver = NameServer(None, 1.0, path)
+    good = resolver.configured()
     assert good is not None
     path.write_text("")
-    assert resolver._configured() is good
+    assert resolver.configured() is good
