@@ -133,21 +133,22 @@ def parse_name_server(value: object) -> tuple[str, int]:
         return str(ipaddress.ip_address(text)), DNS_PORT
     except ValueError:
         pass
-    found = _listener("dns", text, "an IP address, or ADDRESS:PORT such as 127.0.0.1:5353")
+    allowed = "an IP address, or ADDRESS:PORT such as 127.0.0.1:5353"
+    found = _listener("dns", text, allowed, "name server")
     return found.host, found.port or DNS_PORT
 
 
-def _listener(transport: str, text: str, allowed: str) -> Listener:
+def _listener(transport: str, text: str, allowed: str, what: str = "listener") -> Listener:
     match = _HOST_PORT.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
-        raise refusal("not a listener", allowed=allowed)
+        raise refusal(f"not a {what}", allowed=allowed)
     host = match["ipv6"] or match["host"]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        raise refusal("a listener without an IP address", allowed=allowed) from None
+        raise refusal(f"a {what} without an IP address", allowed=allowed) from None
     if (address.version == 6) != (match["ipv6"] is not None):
-        raise refusal("not a listener", allowed=allowed)
+        raise refusal(f"not a {what}", allowed=allowed)
     return Listener(transport, str(address), int(match["port"]))
 
 

@@ -24,8 +24,8 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
     assert files.texts() == [
         "b2bua.yaml:2:12: sip.listen[0]: not a listener; found 'udp:127.0.0.1:99999'; "
         'allowed: udp:ADDRESS:PORT or tcp:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tcp:[::]:5060"',
-        "b2bua.yaml:3:3: sip.lisen: unknown key; allowed: advertise, dscp, listen, realm, unknown_source; "
-        "did you mean 'listen'?",
+        "b2bua.yaml:3:3: sip.lisen: unknown key; allowed: advertise, dscp, listen, name_servers, realm, "
+        "unknown_source; did you mean 'listen'?",
         "b2bua.yaml:6:13: routes[0].trunk: no such trunk; found 'nobody'; allowed: nothing; there is no trunk",
         "b2bua.yaml:6:34: routes[0].destination: no such destination; found 'dsek'; allowed: billing, desk; "
         "did you mean 'desk'?",
@@ -90,6 +90,11 @@ def test_a_wrong_value_is_told_with_what_was_found_and_what_is_allowed(
     ("line", "problem"),
     [
         ("advertise: pbx.example.com", "sip.advertise: "),
+        (
+            "name_servers: dns.example.com",
+            "not a name server; found 'dns.example.com'; allowed: an IP address",
+        ),
+        ("name_servers: ['192.0.2.53', 'dns.example.com:53']", "[1]: a name server without an IP address"),
         ("advertise: {10.0.0.0/8: 10.0.0.5, 10.1.1.1/8: 10.0.0.5}", "a network with host bits set"),
         (
             "advertise: {10.0.0.0/8: '2001:db8::1'}",
