@@ -132,7 +132,8 @@ async def test_only_the_last_one_waited_for_is_heard(bridged: Bridged, people: l
     agent.say(legs[2].local_address, frame(AGENT))
     await becomes_true(lambda: legs[2].statistics().packets_in == 1)
     assistant.say(legs[1].local_address, frame(ASSISTANT))
-    assert story_of(await heard_until(caller, ASSISTANT, 0)) == [None, ASSISTANT]
+    told_of = story_of(await heard_until(caller, ASSISTANT, 0))
+    assert told_of in ([ASSISTANT], [None, ASSISTANT]), "silence before, if there was time for a packet of it"
 
 
 @story(*THREE)
