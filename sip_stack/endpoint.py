@@ -16,14 +16,14 @@ from sip_stack.counters import Counters
 from sip_stack.dialog import ClientSession, OutOfDialogRequest
 from sip_stack.dialog.core import HeaderLines, body_headers, contact, via
 from sip_stack.dialog.uac import build_invite
-from sip_stack.errors import LocalError, RemoteError
+from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
 from sip_stack.gate import Gate
 from sip_stack.message import NameAddr, Request
 from sip_stack.reception import Reception
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction
-from sip_stack.transport import Flow, FlowFor, Transmit
+from sip_stack.transport import Flow, FlowFor, Loss, Transmit
 
 DEFAULT_SETTINGS = EndpointSettings()
 
@@ -119,11 +119,11 @@ class Endpoint:
             owner, kind = due
             owner.on_timer(kind, now)
 
-    def lost(self, flow: Flow, now: float, reason: str) -> None:
+    def lost(self, flow: Flow, now: float, detail: str, reason: LossReason = "transport") -> None:
         """Sending over `flow` failed or its connection is over: requests that have no response yet fail with
-        "transport"."""
+        `reason`; `detail` is for people."""
         self._core.counters.lost_flows += 1
-        self._core.transactions.lost(flow, now)
+        self._core.transactions.lost(flow, now, Loss(reason, detail))
 
     def needs(self, flow: Flow) -> bool:
         """True while a session or a request of ours lives on the connection of `flow`."""
@@ -160,7 +160,7 @@ class Endpoint:
             uri=uri,
             addresses=[("From", str(from_.with_tag(local_tag))), ("To", str(to))],
             call_id=call_id or core.token(),
-            contact=contact(flow, contact_user),
+            contact=contact(flow, contact_user, secure=uri[:5].lower() == "sips:"),
             headers=(*headers, *body_headers(body, content_type)),
             body=body,
             max_forwards=max_forwards,

@@ -7,6 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
+
+LossReason = Literal["transport", "tls_untrusted", "tls_expired", "tls_name_mismatch"]
+"""Why nothing can be sent: the network, or the certificate of the peer: no CA we trust, out of date, another name."""
 
 
 class SipError(Exception):
@@ -32,4 +36,8 @@ class RemoteError(SipError):
 
 
 class TransportError(SipError):
-    """The network failed: unreachable, refused, unresolvable."""
+    """The network failed: unreachable, refused, unresolvable, or (`reason`) not whom it should be."""
+
+    def __init__(self, detail: str, reason: LossReason = "transport") -> None:
+        super().__init__(detail)
+        self.reason = reason

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from sip_stack.errors import LossReason
+
 if TYPE_CHECKING:
     from sip_stack.dialog.requests import OutOfDialogRequest
     from sip_stack.dialog.session import Session
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from sip_stack.message import Request, Response
     from sip_stack.transaction import ServerTransaction
 
-FailureReason = Literal["timeout", "transport"]
-"""Why no response came: silence for 64*T1, or the transport refused to send."""
+FailureReason = Literal["timeout"] | LossReason
+"""Why no response came: silence for 64*T1, or nothing can be sent."""
 
 EndedBy = Literal["remote", "local", "no_ack"]
 """Who ended an answered session; `no_ack`: our 2xx was never acknowledged."""
@@ -83,6 +85,8 @@ class Failed:
 
     session: ClientSession
     reason: FailureReason
+    detail: str = ""
+    """For people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,9 @@ class Reception:
 
     def _begin(self, request: Request, key: str, flow: Flow) -> ServerTransaction:
         port = request.via.port or DEFAULT_PORTS.get(flow.transport, 5060)
-        fallback = Target(flow.transport, flow.remote[0], port) if flow.reliable else None
+        # Who must answer there is who asked.
+        name = request.via.host.strip("[]") if flow.transport == "tls" else ""
+        fallback = Target(flow.transport, flow.remote[0], port, name) if flow.reliable else None
         return self.core.transactions.accept(request, key, self._response_flow(request, flow), fallback)
 
     def _refuse(self, request: Request, key: str, flow: Flow, now: float, refused: Refusal) -> None:

@@ -5,8 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from sip_stack.errors import LossReason
+
 Address = tuple[str, int]
 """An IP address literal without brackets, and a port 1..65535."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsTerms:
+    """On what terms we make a TLS connection. The files are PEM; what is not given is the stack's own."""
+
+    verify: bool = True
+    """False: whoever answers is believed. What the certificate says is not looked at."""
+    ca: tuple[str, ...] = ()
+    """Whom we trust: files, and "system" for the CAs of this machine."""
+    certificate: str = ""
+    """Shown to servers that ask for one."""
+    private_key: str = ""
+
+
+DEFAULT_TERMS = TlsTerms()
+
+
+class TlsPeer(NamedTuple):
+    """Whom a TLS connection of ours was made for: it serves nobody else."""
+
+    name: str
+    """What the certificate has to name: a host name, or an address literal without brackets."""
+    terms: TlsTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +45,14 @@ class Target:
     """IP address literal, no brackets."""
     port: int
     name: str = ""
-    """The host name it was resolved from; what TLS verifies."""
+    """The host name it was resolved from; what TLS verifies. Empty: `host`."""
+    terms: TlsTerms = DEFAULT_TERMS
+    """For TLS."""
+
+    @property
+    def tls_peer(self) -> TlsPeer:
+        """Who must answer there."""
+        return TlsPeer(self.name or self.host, self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +68,36 @@ class Flow:
     """The socket's bound address; with `transport` it names the listener."""
     remote: Address
     advertised: Address
-    """What our Via and Contact say toward this peer."""
+    """Our address toward this peer; what Via and Contact say unless we have a `name`."""
     connection: int = 0
     """Number of a connection that the peer made; 0 for UDP, and for connections that we make when we need one."""
+    name: str = ""
+    """What Via and Contact say in place of the address: a name that our certificate is for."""
+    peer: TlsPeer | None = None
+    """For TLS connections of ours: whom they are for."""
+    subjects: tuple[str, ...] = ()
+    """What the verified certificate of a TLS client is for (`tls_identity.subjects`)."""
 
     @property
     def reliable(self) -> bool:
         """True when the transport retransmits by itself (RFC 3261 section 17)."""
         return self.transport != "udp"
+
+    @property
+    def sent_by(self) -> Address:
+        """Host and port of our Via and Contact toward this peer."""
+        return (self.name, self.advertised[1]) if self.name else self.advertised
+
+
+class Loss(NamedTuple):
+    """Why a flow is of no use any more."""
+
+    reason: LossReason = "transport"
+    detail: str = ""
+    """For people."""
+
+
+UNSPECIFIC_LOSS = Loss()
 
 
 class Transmit(NamedTuple):

@@ -1,7 +1,7 @@
 """One TCP connection that carries SIP, and the bounds that all of them share.
 
-RFC 3261 sections 18.2 and 18.3, RFC 5626 section 3.5.1. A connection is an asyncio protocol, so that TLS can be put
-under it. It ends for a stream that cannot be framed, for a message that does not get complete in time, for
+RFC 3261 sections 18.2 and 18.3, RFC 5626 section 3.5.1. A connection is an asyncio protocol; `tls.py` puts TLS between
+it and its transport. It ends for a stream that cannot be framed, for a message that does not get complete in time, for
 silence when nobody needs it any more, and for a peer that does not read what we send; each is counted.
 """
 
@@ -17,7 +17,7 @@ from itertools import count
 from typing import Literal
 
 from sip_stack.aio.network import Receiver
-from sip_stack.errors import TransportError
+from sip_stack.errors import LossReason, TransportError
 from sip_stack.message.framing import PING, FramingError, StreamFramer
 from sip_stack.transport import Flow
 
@@ -27,7 +27,7 @@ READ_SIZE = 65536
 UNREAD_SECONDS = 30
 """How long the kernel waits for the peer to take what we sent before the connection counts as dead."""
 
-Cause = Literal["closed", "framing", "slow", "idle", "overflow", "refused", "shutdown"]
+Cause = Literal["closed", "framing", "slow", "idle", "overflow", "refused", "handshake", "shutdown"]
 """Why a connection ended; "closed": the peer or the network did it."""
 
 
@@ -43,6 +43,10 @@ class ConnectionLimits:
     """Octets that wait for a peer to take them."""
     connect_timeout: float = 3.0
     """For a connection of ours to be established."""
+    handshake_timeout: float = 5.0
+    """For TLS, from the TCP connection on."""
+    handshakes_per_source: int = 64
+    """TLS handshakes under way at once that one IP address began."""
     message_timeout: float = 10.0
     """From the first octet of a message to its last, and from accepting a connection to its first message."""
     idle_timeout: float = 300.0
@@ -52,7 +56,16 @@ class ConnectionLimits:
 class ConnectionCounters:
     """What the connections of one stack saw since its start."""
 
-    __slots__ = ("accepted", "connect_failures", "connected", "ended", "pings", "rejected")
+    __slots__ = (
+        "accepted",
+        "connect_failures",
+        "connected",
+        "ended",
+        "handshake_failures",
+        "handshakes",
+        "pings",
+        "rejected",
+    )
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -63,6 +76,10 @@ class ConnectionCounters:
         """Connections of ours that were established."""
         self.connect_failures = 0
         """Connections of ours that were refused or took too long."""
+        self.handshakes = 0
+        """TLS handshakes completed, of either side's making."""
+        self.handshake_failures = 0
+        """TLS handshakes that failed, took too long, or showed the wrong peer."""
         self.ended: Counter[Cause] = Counter()
         """Established connections that are over, by cause."""
         self.pings = 0
@@ -72,12 +89,14 @@ class ConnectionCounters:
 class Connections:
     """What all connections of a stack share: bounds, counters, numbers."""
 
-    __slots__ = ("_numbers", "_per_source", "counters", "limits")
+    __slots__ = ("_numbers", "_per_source", "counters", "handshakes", "limits")
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.counters = ConnectionCounters()
         self._per_source: Counter[str] = Counter()
+        self.handshakes: Counter[str] = Counter()
+        """TLS handshakes under way, by the IP address that began them."""
         self._numbers = count(1)
 
     def admit(self, source: str) -> int:
@@ -92,9 +111,17 @@ class Connections:
 
     def leave(self, source: str) -> None:
         """An admitted connection is over."""
-        self._per_source[source] -= 1
-        if not self._per_source[source]:
-            del self._per_source[source]
+        _count_down(self._per_source, source)
+
+    def leave_handshake(self, source: str) -> None:
+        """A handshake that was counted in `handshakes` is over."""
+        _count_down(self.handshakes, source)
+
+
+def _count_down(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -107,6 +134,7 @@ class Connection(asyncio.BufferedProtocol):
         "_buffer",
         "_framer",
         "_heard_at",
+        "_is_ready",
         "_loop",
         "_message_since",
         "_on_end",
@@ -117,6 +145,7 @@ class Connection(asyncio.BufferedProtocol):
         "_waiting_size",
         "flow",
         "is_over",
+        "loss_reason",
     )
 
     def __init__(
@@ -135,6 +164,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._is_ready = False
         self._framer = StreamFramer()
         self._waiting: list[bytes] = []
         self._waiting_size = 0
@@ -143,22 +173,24 @@ class Connection(asyncio.BufferedProtocol):
         self._message_since = self._heard_at if flow.connection else None
         self.is_over = False
         """Nothing more will be sent or received."""
+        self.loss_reason: LossReason = "transport"
+        """What it means for the requests that wait."""
 
     def send(self, data: bytes) -> None:
         """Send now, or when the connection is there. Raises TransportError when it is over or too much waits."""
         transport = self._transport
         if self.is_over or (transport is not None and transport.is_closing()):
             raise TransportError("the connection is closed")
-        queued = self._waiting_size if transport is None else transport.get_write_buffer_size()
+        queued = self._waiting_size + (0 if transport is None else transport.get_write_buffer_size())
         if queued + len(data) > self._shared.limits.queued:
             self.end("overflow", "the peer does not read")
             raise TransportError("the peer does not read")
-        if transport is None:
+        if not self._is_ready:
             self._waiting.append(data)
             self._waiting_size += len(data)
         else:
             self._heard_at = self._loop.time()
-            transport.write(data)
+            self._write(data)
 
     def end(self, cause: Cause, reason: str, *, after_sending: bool = False) -> None:
         """Close the connection; with `after_sending` what waits is sent before."""
@@ -168,10 +200,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting.clear()
         if self._transport is not None:
             self._shared.counters.ended[cause] += 1
-            if after_sending:
-                self._transport.close()
-            else:
-                self._transport.abort()
+            self._close(self._transport, after_sending)
         self._on_end(self, reason)
 
     def look(self, now: float) -> None:
@@ -186,7 +215,7 @@ class Connection(asyncio.BufferedProtocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Established: send what waits."""
+        """Established."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if self.is_over:
@@ -194,9 +223,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         _notice_dead_peers(transport.get_extra_info("socket"))
         self._heard_at = self._loop.time()
-        waiting, self._waiting, self._waiting_size = self._waiting, [], 0
-        if waiting:
-            transport.write(b"".join(waiting))
+        self._begin()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to receive to."""
@@ -204,13 +231,55 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Octets were received."""
-        if self.is_over:
-            return
-        now = self._heard_at = self._loop.time()
+        if not self.is_over:
+            self._heard_at = self._loop.time()
+            self._receive(bytes(self._buffer[:nbytes]))
+
+    def eof_received(self) -> None:
+        """The peer will send no more; what we have for it goes out before the connection closes."""
+        self.end("closed", "closed by the peer", after_sending=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer closed it, or the network did."""
+        self.end("closed", str(exc) if exc is not None else "closed by the peer")
+        self._transport = None
+
+    # What TLS puts itself into
+
+    def _begin(self) -> None:
+        """The transport is there."""
+        self._ready()
+
+    def _ready(self) -> None:
+        """Messages may pass: send those that wait."""
+        self._is_ready = True
+        waiting, self._waiting, self._waiting_size = self._waiting, [], 0
+        if waiting:
+            self._write(b"".join(waiting))
+
+    def _write(self, data: bytes) -> None:
+        """Send octets of SIP over the transport that is there."""
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def _receive(self, data: bytes) -> None:
+        """Take what the transport received."""
+        self._take_octets(data)
+
+    def _close(self, transport: asyncio.Transport, after_sending: bool) -> None:
+        if after_sending:
+            transport.close()
+        else:
+            transport.abort()
+
+    # Messages
+
+    def _take_octets(self, data: bytes) -> None:
+        """Take octets of SIP: whole messages go to the receiver."""
         fault: FramingError | None = None
         whole = False
         try:
-            for item in self._framer.feed(bytes(self._buffer[:nbytes])):
+            for item in self._framer.feed(data):
                 whole = True
                 self._take(item)
         except FramingError as error:
@@ -221,19 +290,10 @@ class Connection(asyncio.BufferedProtocol):
             # A connection that was only accepted still owes its first message.
             self._message_since = None if whole else self._message_since
         elif whole or self._message_since is None:
-            self._message_since = now
+            self._message_since = self._heard_at
         self._receiver.flush()
         if fault is not None:
             self.end("framing", fault.reason, after_sending=True)
-
-    def eof_received(self) -> None:
-        """The peer will send no more; what we have for it goes out before the connection closes."""
-        self.end("closed", "closed by the peer", after_sending=True)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The peer closed it, or the network did."""
-        self.end("closed", str(exc) if exc is not None else "closed by the peer")
-        self._transport = None
 
     def _take(self, item: bytes) -> None:
         if item is not PING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sip_stack.errors import RemoteError, TransportError
+from sip_stack.errors import LossReason, RemoteError, TransportError
 from sip_stack.locating import address_version
 from sip_stack.transport import Address, Flow, Target
 
@@ -18,7 +18,7 @@ class Listen:
     """Where to listen: an entry of `sip.listen`."""
 
     transport: str
-    """"udp" or "tcp", later "tls"."""
+    """"udp", "tcp" or "tls"."""
     host: str
     """IP address literal without brackets; the wildcard is allowed."""
     port: int
@@ -36,8 +36,11 @@ class Receiver(Protocol):
     def flush(self) -> None:
         """The batch is over: send and deliver what it caused."""
 
-    def lost(self, flow: Flow, reason: str) -> None:
+    def lost(self, flow: Flow, detail: str, reason: LossReason = "transport") -> None:
         """Something handed over for sending earlier could not be sent, or a connection is over."""
+
+    def hears(self, source: str) -> bool:
+        """Whether it is worth the effort to hear what this IP address has to say. Counts as one message of it."""
 
     def needs(self, flow: Flow) -> bool:
         """True while a call or a request of ours lives on a connection."""

@@ -16,10 +16,12 @@ from sip_stack.aio.advertise import AdvertisedAddresses, facing_address
 from sip_stack.aio.connections import ConnectionCounters, ConnectionLimits, Connections
 from sip_stack.aio.network import Listen, Network, Receiver, Transport
 from sip_stack.aio.tcp import open_tcp
+from sip_stack.aio.tls import ContextsInForce, open_tls
+from sip_stack.aio.tls_contexts import TlsContexts
 from sip_stack.aio.tokens import TokenSource
 from sip_stack.aio.udp import UdpTransport, open_udp
 from sip_stack.endpoint import DEFAULT_SETTINGS, Endpoint
-from sip_stack.errors import RemoteError, TransportError
+from sip_stack.errors import LossReason, RemoteError, TransportError
 from sip_stack.events import Event
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Address, Flow, Target, Transmit
@@ -33,11 +35,14 @@ LOG_INTERVAL = 10.0
 class SocketNetwork:
     """Real sockets."""
 
-    __slots__ = ("_advertised", "_connections")
+    __slots__ = ("_advertised", "_connections", "_contexts")
 
-    def __init__(self, advertised: AdvertisedAddresses, connections: Connections) -> None:
+    def __init__(
+        self, advertised: AdvertisedAddresses, connections: Connections, contexts: ContextsInForce
+    ) -> None:
         self._advertised = advertised
         self._connections = connections
+        self._contexts = contexts
 
     async def listen(self, where: Listen, receiver: Receiver) -> Transport:
         """Open a socket. Raises TransportError, also for a transport we do not have."""
@@ -45,6 +50,8 @@ class SocketNetwork:
             return open_udp(where, receiver, self._advertised)
         if where.transport == "tcp":
             return await open_tcp(where, receiver, self._advertised, self._connections)
+        if where.transport == "tls":
+            return await open_tls(where, receiver, self._advertised, self._connections, self._contexts)
         raise TransportError(f"unknown transport: {where.transport}")
 
 
@@ -62,9 +69,12 @@ class SipStack:
         token: Callable[[], str] | None = None,
         advertise: AdvertisedAddresses | None = None,
         connection_limits: ConnectionLimits | None = None,
+        tls: TlsContexts | None = None,
         network: Network | None = None,
     ) -> None:
         """`network` replaces the sockets, `token` the randomness; tests use both."""
+        self.tls = tls
+        """The certificates that new TLS connections use; may be replaced at any time, connections stay."""
         self.token = token or TokenSource()
         """Gives unguessable hexadecimal text, for whoever needs names of that kind."""
         self.endpoint = Endpoint(
@@ -79,8 +89,10 @@ class SipStack:
         """Exceptions that reached the datagram edge: each is a defect of ours."""
         connections = Connections(connection_limits or ConnectionLimits())
         self.connection_counters: ConnectionCounters = connections.counters
-        """What the TCP connections saw."""
-        self._network = network or SocketNetwork(advertise or AdvertisedAddresses(), connections)
+        """What the TCP and TLS connections saw."""
+        self._network = network or SocketNetwork(
+            advertise or AdvertisedAddresses(), connections, lambda: self.tls
+        )
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -187,10 +199,14 @@ class SipStack:
             # The datagram edge: one bad message never ends the receive loop.
             self._report("message")
 
-    def lost(self, flow: Flow, reason: str) -> None:
+    def lost(self, flow: Flow, detail: str, reason: LossReason = "transport") -> None:
         """A queued message could not be sent, or a connection is over."""
-        self.endpoint.lost(flow, self.now(), reason)
+        self.endpoint.lost(flow, self.now(), detail, reason)
         self.schedule_flush()
+
+    def hears(self, source: str) -> bool:
+        """Whether the gate lets anything of this address in."""
+        return self.endpoint.gate.hears(source, self.now())
 
     def needs(self, flow: Flow) -> bool:
         """True while a call or a request of ours lives on a connection."""
@@ -229,7 +245,7 @@ class SipStack:
                 raise TransportError("the listener is closed")
             transport.send(transmit.data, flow)
         except TransportError as error:
-            self.endpoint.lost(flow, self.now(), str(error))
+            self.endpoint.lost(flow, self.now(), str(error), error.reason)
 
     def _deliver(self, event: Event) -> None:
         try:

@@ -19,7 +19,7 @@ from sip_stack.locating import DEFAULT_PORTS
 from sip_stack.message import Request, Response, SipUri, format_host_port, parse_uri, response_to
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction, TimerOwner, TimerQueue, TransactionManager, Upcalls
-from sip_stack.transport import Flow, FlowFor, Target, Transmit
+from sip_stack.transport import Flow, FlowFor, Target, TlsPeer, Transmit
 
 if TYPE_CHECKING:
     from sip_stack.dialog.session import Session
@@ -145,22 +145,31 @@ class Core:
         A host name that is no address literal, and a peer behind a NAT (private address in its Contact while
         its packets come from a public one), stay on `current`; so does a target that no transport reaches.
         A connection to the host is used whatever port is named, for as long as it is there: behind a NAT or a
-        firewall it is the only way (section 18.2.2 for responses, RFC 5923 for requests).
+        firewall it is the only way (section 18.2.2 for responses, RFC 5923 for requests). What is on TLS stays on
+        TLS, with whom it was verified for: a target elsewhere has to show the same name.
         """
-        target = _target(uri)
-        if target is None or self.flow_for is None:
+        named = _target(uri)
+        if named is None or self.flow_for is None:
             return current
-        transport, host, port = target
+        transport, host, port = named
+        if current.transport == "tls" and transport not in ("", "tls"):
+            return current
         same_host = host == current.remote[0] and transport in ("", current.transport)
-        if same_host and (port == current.remote[1] or current.reliable) and self.is_connected(current):
+        if (
+            same_host
+            and ((port or 5060) == current.remote[1] or current.reliable)
+            and self.is_connected(current)
+        ):
             return current
         if host != current.remote[0] and _is_private(host) and not _is_private(current.remote[0]):
             return current
         if not transport:
             # RFC 3263 section 4.1 says UDP; the same host is better asked the way it asked us, and TLS never left.
             transport = current.transport if same_host or current.transport == "tls" else "udp"
+        peer = current.peer or TlsPeer("")
+        target = Target(transport, host, port or DEFAULT_PORTS[transport], peer.name, peer.terms)
         try:
-            flow = self.flow_for(Target(transport, host, port), current)
+            flow = self.flow_for(target, current)
         except TransportError:
             self.counters.no_flow += 1
             return current
@@ -175,16 +184,26 @@ def session_key(call_id: str, local_tag: str) -> str:
 
 def via(flow: Flow, branch: str) -> str:
     """The Via of a request of ours over `flow`; it always asks for symmetric responses (RFC 3581)."""
-    host, port = flow.advertised
+    host, port = flow.sent_by
     return f"SIP/2.0/{_TRANSPORTS[flow.transport]} {format_host_port(host, port)};branch={branch};rport"
 
 
-def contact(flow: Flow, user: str) -> str:
-    """Our Contact toward the peer of `flow`."""
-    host, port = flow.advertised
+def contact(flow: Flow, user: str, *, secure: bool = False) -> str:
+    """Our Contact toward the peer of `flow`; `secure`: a SIPS URI, for a dialog that began with one."""
+    host, port = flow.sent_by
     at = f"{user}@" if user else ""
+    if secure and flow.transport == "tls":
+        return f"<sips:{at}{format_host_port(host, port)}>"
     transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
     return f"<sip:{at}{format_host_port(host, port)}{transport}>"
+
+
+def is_secure(request: Request) -> bool:
+    """True when the dialog of this INVITE keeps to SIPS URIs (RFC 3261 sections 8.1.1.8 and 12.1.1)."""
+    if request.uri[:5].lower() == "sips:":
+        return True
+    nearest = next(iter(request.record_routes), None) or request.contact
+    return nearest is not None and nearest.uri[:5].lower() == "sips:"
 
 
 def body_headers(body: bytes, content_type: str) -> list[tuple[str, str]]:
@@ -193,8 +212,8 @@ def body_headers(body: bytes, content_type: str) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4096)
-def _target(uri: str) -> tuple[str, str, int] | None:
-    """Transport ("" when not said), host and port of a SIP URI with an address literal; else None."""
+def _target(uri: str) -> tuple[str, str, int | None] | None:
+    """Transport ("" when not said), host and port, when said, of a SIP URI with an address literal; else None."""
     try:
         parsed = parse_uri(uri)
     except RemoteError:
@@ -206,8 +225,8 @@ def _target(uri: str) -> tuple[str, str, int] | None:
         ip_address(host)
     except ValueError:
         return None
-    transport = (parsed.param("transport") or ("tls" if parsed.scheme == "sips" else "")).lower()
-    return transport, host, parsed.port or DEFAULT_PORTS.get(transport, 5060)
+    transport = "tls" if parsed.scheme == "sips" else (parsed.param("transport") or "").lower()
+    return (transport, host, parsed.port) if transport in ("", *DEFAULT_PORTS) else None
 
 
 @lru_cache(maxsize=4096)

@@ -102,7 +102,7 @@ class ClientSession(Session):
         if self.state is SessionState.ENDING:
             self.finish(Ended(self, "local"))
         else:
-            self.finish(Failed(self, reason))
+            self.finish(Failed(self, reason, transaction.loss.detail))
 
     def on_timer(self, kind: str, now: float) -> None:
         """64*T1 after our CANCEL there is still no final response: the INVITE is considered cancelled."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from zlib import crc32
 
 from sip_stack.auth import Credentials, DigestClient
-from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, via
+from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, is_secure, via
 from sip_stack.dialog.dialog import TARGET_REFRESH, Dialog
 from sip_stack.errors import LocalError
 from sip_stack.message import Request, Response
@@ -89,7 +89,7 @@ class InviteUsage:
     @property
     def contact(self) -> str:
         """Our Contact in this dialog."""
-        return contact(self.flow, self.contact_user)
+        return contact(self.flow, self.contact_user, secure=is_secure(self.invite))
 
     def choose_flow(self) -> None:
         """Find the flow for the dialog's next hop; the flow the session was set up on is the fallback."""

@@ -22,7 +22,7 @@ from sip_stack.transaction.tables import (
     Table,
     Verb,
 )
-from sip_stack.transport import Flow, Target, Transmit
+from sip_stack.transport import UNSPECIFIC_LOSS, Flow, Target, Transmit
 
 if TYPE_CHECKING:
     from sip_stack.events import FailureReason
@@ -67,6 +67,7 @@ class Transaction:
         "interval",
         "key",
         "life",
+        "loss",
         "manager",
         "method",
         "retry",
@@ -85,6 +86,8 @@ class Transaction:
         self.flow = flow
         self.fallback: Target | None = None
         """Where responses go when the connection they belong on is gone."""
+        self.loss = UNSPECIFIC_LOSS
+        """What became of the flow, once that is a failure."""
         self.data = b""
         """The last message sent, to be sent again."""
         self.interval = 0.0
@@ -288,7 +291,7 @@ def _report_timeout(transaction: Transaction, now: float, message: Message | Non
 
 
 def _report_transport_error(transaction: Transaction, now: float, message: Message | None) -> None:
-    _report(transaction, "transport", now)
+    _report(transaction, transaction.loss.reason, now)
 
 
 def _linger(

@@ -54,7 +54,7 @@ class LargeRequests:
 
 def route_over(request: Request, flow: Flow) -> None:
     """Make the one Via of a request of ours say `flow`, its branch kept."""
-    host, port = flow.advertised
+    host, port = flow.sent_by
     request.headers.set(
         "Via", str(request.via._replace(transport=flow.transport.upper(), host=host, port=port))
     )

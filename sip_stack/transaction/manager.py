@@ -23,7 +23,7 @@ from sip_stack.transaction.key import client_key, merge_key, server_key
 from sip_stack.transaction.large import LARGEST_DATAGRAM, LargeRequests, route_over
 from sip_stack.transaction.tables import Input, State
 from sip_stack.transaction.timers import TimerQueue
-from sip_stack.transport import Flow, FlowFor, Target, Transmit
+from sip_stack.transport import UNSPECIFIC_LOSS, Flow, FlowFor, Loss, Target, Transmit
 
 _RECEIVED = {1: Input.R1XX, 2: Input.R2XX, 3: Input.R3XX_6XX}
 _SENT = {1: Input.S1XX, 2: Input.S2XX, 3: Input.S3XX_6XX}
@@ -124,11 +124,12 @@ class TransactionManager:
         """Forget an INVITE that was cancelled 64*T1 ago without a final response (section 9.1)."""
         transaction.feed(Input.ABANDON, now)
 
-    def lost(self, flow: Flow, now: float) -> None:
+    def lost(self, flow: Flow, now: float, loss: Loss = UNSPECIFIC_LOSS) -> None:
         """The transport cannot send over `flow`: requests waiting on it fail (section 18.4)."""
         for transaction in list(self._pending.get(id(flow), {}).values()):
             datagram_flow, request = transaction.datagram_flow, transaction.request
             if datagram_flow is None or request is None or transaction.state is State.PROCEEDING:
+                transaction.loss = loss
                 transaction.feed(Input.TRANSPORT_ERROR, now)
                 continue
             self._large.refused(datagram_flow, now)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from sip_stack.errors import RemoteError
+from sip_stack.errors import LossReason, RemoteError
 from sip_stack.message import Request, Response, parse_message, response_to
 from sip_stack.transport import Flow
 from tests.support.fake_network import FakeAsyncNetwork
@@ -45,7 +45,11 @@ class RawPhone:
     def flush(self) -> None:
         """Nothing is held back here."""
 
-    def lost(self, flow: Flow, reason: str) -> None:
+    def hears(self, source: str) -> bool:
+        """Everybody."""
+        return True
+
+    def lost(self, flow: Flow, detail: str, reason: LossReason = "transport") -> None:
         """The fake network loses without saying so."""
 
     def needs(self, flow: Flow) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
@@ -11,12 +12,13 @@ from typing import Any, TypeVar
 from sip_stack.aio.connections import ConnectionLimits
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
+from sip_stack.aio.tls_contexts import TlsContexts
 from sip_stack.dialog import ClientSession
 from sip_stack.events import Event
 from sip_stack.message import NameAddr, Request, Response, format_host_port, parse_message
 from sip_stack.message.framing import PING, StreamFramer
 from sip_stack.settings import EndpointSettings
-from sip_stack.transport import Target
+from sip_stack.transport import DEFAULT_TERMS, Target, TlsTerms
 
 E = TypeVar("E", bound=Event)
 
@@ -68,14 +70,22 @@ class Party:
         return found[count - 1]
 
     def call(
-        self, host: str, port: int, *, transport: str = "tcp", body: bytes = SDP, user: str = "x"
+        self,
+        host: str,
+        port: int,
+        *,
+        transport: str = "tcp",
+        body: bytes = SDP,
+        user: str = "x",
+        name: str = "",
+        terms: TlsTerms = DEFAULT_TERMS,
     ) -> ClientSession:
-        """Call somebody."""
+        """Call somebody; `name` and `terms` are for TLS."""
         parameter = "" if transport == "udp" else f";transport={transport}"
         uri = f"sip:{user}@{format_host_port(host, port)}{parameter}"
         session = self.stack.endpoint.invite(
             self.now,
-            flow=self.stack.flow_to(Target(transport, host, port)),
+            flow=self.stack.flow_to(Target(transport, host, port, name, terms)),
             uri=uri,
             from_=NameAddr.parse("<sip:us@example.com>"),
             to=NameAddr("", uri),
@@ -92,10 +102,13 @@ class Party:
 
 @asynccontextmanager
 async def party(
-    *listens: Listen, limits: ConnectionLimits | None = None, settings: EndpointSettings | None = None
+    *listens: Listen,
+    limits: ConnectionLimits | None = None,
+    settings: EndpointSettings | None = None,
+    tls: TlsContexts | None = None,
 ) -> AsyncIterator[Party]:
     """A running stack, by default on one TCP port of 127.0.0.1."""
-    stack = SipStack(settings or EndpointSettings(), connection_limits=limits)
+    stack = SipStack(settings or EndpointSettings(), connection_limits=limits, tls=tls)
     bound = await stack.start(listens or [Listen("tcp", "127.0.0.1", 0)])
     try:
         yield Party(stack, bound)
@@ -158,9 +171,13 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(port: int, host: str = "127.0.0.1", *, local: str | None = None) -> AsyncIterator[Wire]:
-    """A connection to a stack."""
-    streams = await asyncio.open_connection(host, port, local_addr=None if local is None else (local, 0))
+async def wire(
+    port: int, host: str = "127.0.0.1", *, local: str | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Wire]:
+    """A connection to a stack; with `tls` by asyncio's own TLS."""
+    address = None if local is None else (local, 0)
+    name = "" if tls is not None else None
+    streams = await asyncio.open_connection(host, port, local_addr=address, ssl=tls, server_hostname=name)
     end = Wire(*streams)
     try:
         yield end
@@ -177,10 +194,13 @@ class Listening:
         self.socket.setblocking(False)
         self.port: int = self.socket.getsockname()[1]
 
-    async def accept(self) -> Wire:
-        """The next connection."""
+    async def accept(self, tls: ssl.SSLContext | None = None) -> Wire:
+        """The next connection; with `tls` as its server, by asyncio's own TLS."""
         sock, _ = await asyncio.get_running_loop().sock_accept(self.socket)
-        return Wire(*await asyncio.open_connection(sock=sock))
+        reader, writer = await asyncio.open_connection(sock=sock)
+        if tls is not None:
+            await writer.start_tls(tls)
+        return Wire(reader, writer)
 
     def __enter__(self) -> Listening:
         return self
