@@ -19,12 +19,14 @@ from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem,
 from b2bua.operations import Operations
 from b2bua.record_writer import RecordWriter
 from b2bua.telemetry.logs import get_logger
+from b2bua.tls import ExpiryWatch, contexts_of
 from media.engine import MediaError
 from media.native import NativeEngine, NativeSettings
 from sip_stack.aio.advertise import AdvertisedAddresses
 from sip_stack.aio.network import Listen
 from sip_stack.aio.resolver import Resolver
 from sip_stack.aio.stack import SipStack
+from sip_stack.aio.tls_contexts import TlsContexts, TlsFileError
 from sip_stack.errors import SipError
 from sip_stack.message import format_host_port
 from sip_stack.settings import EndpointSettings
@@ -88,6 +90,7 @@ class Application:
         self._log = get_logger()
         self._stop = asyncio.Event()
         self._reload_asked = asyncio.Event()
+        self._expiry = ExpiryWatch()
         self._records = RecordWriter(configuration.records.cdr)
         self._operations = Operations(self._records, self.reload)
         self._services = build_services(lambda: self.configuration, self._operations)
@@ -131,6 +134,7 @@ class Application:
             self._records.start()
             await self._services.engine.start()
             self._load_prompts(self.configuration)
+            self._services.stack.tls = contexts_of(self.configuration)
             bound = await self._services.stack.start(listens(self.configuration))
             api = await self._start_api()
         except StartError:
@@ -185,10 +189,12 @@ class Application:
             result = await asyncio.to_thread(self._watcher.reload)
             if result.configuration is not None:
                 result = await self._with_prompts(result.configuration, result)
+            tls, result = await self._with_tls(result)
             for problem in result.problems:
                 self._log.error("configuration_error", problem=str(problem))
             if result.configuration is not None:
                 self._take(result.configuration, result.restart_needed)
+                self._services.stack.tls = tls
         return result
 
     async def _with_prompts(self, configuration: Configuration, result: ReloadResult) -> ReloadResult:
@@ -200,9 +206,21 @@ class Application:
             return ReloadResult(None, (Problem(where, "hold_music or whisper", str(error)),))
         return result
 
+    async def _with_tls(self, result: ReloadResult) -> tuple[TlsContexts | None, ReloadResult]:
+        """The certificates of the new configuration, or a failed result when they were changed meanwhile."""
+        if result.configuration is None:
+            return None, result
+        try:
+            return await asyncio.to_thread(contexts_of, result.configuration), result
+        except TlsFileError as error:
+            problem = Problem(Position(error.file), "sip.tls", str(error))
+            return None, ReloadResult(None, (problem,))
+
     def _take(self, configuration: Configuration, restart_needed: Iterable[str]) -> None:
         for key in restart_needed:
             self._log.warning("restart_needed", key=key)
+        for warning in configuration.warnings:
+            self._log.warning("configuration_warning", problem=str(warning))
         self.configuration = self.registry.configuration = configuration
         self._services.stack.forget_flows()
         if self._api is not None and configuration.api is not None:
@@ -216,6 +234,7 @@ class Application:
                     await self._reload_asked.wait()
             except TimeoutError:
                 pass
+            self._expiry.look(self.configuration.certificates)
             asked = self._reload_asked.is_set()
             self._reload_asked.clear()
             try:

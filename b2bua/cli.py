@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from b2bua import __version__
+from b2bua.certificates import describe
 from b2bua.config import (
     Configuration,
     ConfigurationError,
@@ -94,6 +96,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, set_: SetOption = None) -> None
         f"{len(configuration.destinations)} destinations"
     )
     output.print(f"   {limit}")
+    for certificate in configuration.certificates:
+        output.print(f"   {escape(describe(certificate, time.time()))}")
 
 
 @app.command()

@@ -20,6 +20,7 @@ from b2bua.call.record import CallRecord
 from b2bua.config import Configuration
 from b2bua.identity import Caller
 from b2bua.telemetry.logs import get_logger
+from b2bua.tls import contexts_of
 
 
 class _NoRecords:
@@ -34,6 +35,7 @@ async def place_probe_call(configuration: Configuration, destination: str, secon
     services = build_services(lambda: configuration, _NoRecords())
     console = Console(highlight=False)
     await services.engine.start()
+    services.stack.tls = contexts_of(configuration)
     await services.stack.start([replace(where, port=0) for where in listens(configuration)])
     services.stack.on_event = deliver_to_leg
     try:

@@ -1,8 +1,9 @@
-"""Who calls: the trunk that an INVITE comes from, by its source address, by its credentials, or by both.
+"""Who calls: the trunk that an INVITE comes from, by its source address, its certificate, its credentials, or several.
 
-A trunk with addresses is whoever sends from there; with `auth` as well, that sender must also show the credentials. A
-trunk with `auth` alone is whoever shows them, from any address that is no other trunk's. What fails tells nothing but
-that it failed: the answer to a wrong name, a wrong password and none at all is the same challenge.
+A trunk with addresses is whoever sends from there, a trunk with `tls_subject` whoever has shown a certificate for it,
+a trunk with `auth` whoever knows the password; all that a trunk asks for must be shown. Without addresses it may call
+from any that is no other trunk's. What fails tells nothing but that it failed: the answer to a wrong name, a wrong
+password and none at all is the same challenge.
 
 Only INVITEs that begin a call are asked. ACK and CANCEL cannot be (RFC 3261 section 22.1), and requests within a call
 come from whom we gave our tag.
@@ -52,9 +53,14 @@ class Trunks:
         if configuration.sip.realm != realm:
             self._server = self._make_server()
 
-    def identify(self, request: Request, source: str, now: float) -> Trunk | Refusal:
-        """The trunk that sends this INVITE, or what to answer to it."""
-        trunk = self._configuration.trunk_for(source)
+    def identify(
+        self, request: Request, source: str, now: float, subjects: tuple[str, ...] = ()
+    ) -> Trunk | Refusal:
+        """The trunk that sends this INVITE, or what to answer to it. `subjects` is what its TLS certificate says."""
+        trunk = self._configuration.trunk_for(source) or self._configuration.trunk_of_certificate(subjects)
+        if trunk is not None and trunk.accept is not None and not trunk.accept.has_shown(subjects):
+            self._note_certificate(trunk, subjects, source)
+            return FORBIDDEN
         if trunk is not None and (trunk.accept is None or trunk.accept.auth is None):
             return trunk
         logins = self._configuration.logins if trunk is None else _login_of(trunk)
@@ -78,6 +84,11 @@ class Trunks:
 
     def _make_server(self) -> DigestServer:
         return DigestServer(self._configuration.sip.realm, secret=self._secret, token=self._token)
+
+    def _note_certificate(self, trunk: Trunk, subjects: tuple[str, ...], source: str) -> None:
+        if (held := self._once.allow(f"certificate {source}")) is not None:
+            shown = ", ".join(subjects[:8]) or None
+            self._log.warning("certificate_refused", trunk=trunk.name, source=source, shown=shown, held=held)
 
     def _note_failure(self, request: Request, source: str, now: float) -> None:
         self.doorkeeper.failed_login(source, now)

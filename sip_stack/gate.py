@@ -40,6 +40,10 @@ class Gate(Protocol):
     def expect(self, source: str) -> None:
         """We speak with `source`: we send requests there, or it proved to know a session of ours."""
 
+    def certified(self, source: str, subjects: tuple[str, ...], now: float) -> None:
+        """A message comes over TLS from a client with a certificate of these names, which a CA of ours vouches for.
+        Told before anything else is asked."""
+
 
 class OpenGate:
     """Everybody is heard."""
@@ -53,4 +57,7 @@ class OpenGate:
         return None
 
     def expect(self, source: str) -> None:
+        """Nothing to remember."""
+
+    def certified(self, source: str, subjects: tuple[str, ...], now: float) -> None:
         """Nothing to remember."""

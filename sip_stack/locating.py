@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -57,6 +57,12 @@ class NextHop:
     def is_numeric(self) -> bool:
         """True when the host is an address, so that nothing needs to be looked up."""
         return address_version(self.host) is not None
+
+    def over_tls(self) -> NextHop:
+        """The same over TLS and nothing else. Raises ResolutionError when the URI asks for another transport."""
+        if self.transport not in (None, "tls"):
+            raise ResolutionError(f"the URI asks for {self.transport}, and only TLS is allowed")
+        return replace(self, transport="tls")
 
 
 @dataclass(frozen=True, slots=True)

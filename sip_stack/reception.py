@@ -61,6 +61,8 @@ class Reception:
         """
         counters = self.core.counters
         counters.received += 1
+        if flow.subjects:
+            self.core.gate.certified(flow.remote[0], flow.subjects, now)
         if not self.core.gate.hears(flow.remote[0], now):
             counters.unread += 1
             return

@@ -130,6 +130,10 @@ _ROWS = (
 CAUSES: dict[str, Cause] = {row.event: row for row in _ROWS}
 """Every way a call, attempt or leg ends, by event."""
 
+_OF_ONE_ADDRESS = frozenset(
+    {"network_error", "carrier_congestion", "tls_untrusted", "tls_expired", "tls_name_mismatch"}
+)
+
 RESPONSES: dict[int, str] = {
     401: "auth_rejected",
     403: "forbidden",
@@ -200,7 +204,7 @@ class Outcome:
     @property
     def try_next_target(self) -> bool:
         """True when another address of the same name may do better (RFC 3263 section 4.3)."""
-        return self.cause.event in ("network_error", "carrier_congestion")
+        return self.cause.event in _OF_ONE_ADDRESS
 
     def as_record(self) -> dict[str, object]:
         """The outcome as it stands in the call record; its keys are a contract."""

@@ -9,7 +9,7 @@ The timers of an attempt (docs/design.md "Timers of an attempt"):
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from b2bua.acceptance.acceptance import Acceptance
@@ -18,6 +18,7 @@ from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import Answered, Challenged, Failed, LegEvent, Progress, Responded
 from b2bua.call.record import AttemptRecord
 from b2bua.config import Destination
+from b2bua.encryption import needs_tls
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
 from media.engine import PortsExhausted
 from sip_stack.errors import SipError
@@ -158,11 +159,15 @@ class Dialing:
         targets: list[Target] = []
         failure = cause.local("network_error")
         try:
-            targets = await self._services.resolver.resolve(uri, timeout=timers.connect_timeout)
+            targets = await self._services.resolver.resolve(
+                uri, tls=needs_tls(place.encryption), timeout=timers.connect_timeout
+            )
         except SipError as error:
             failure = cause.local("network_error", detail=str(error))
         ring = self._services.now() + timers.ring_timeout
         targets = self._services.avoided.last(targets, self._services.now())
+        if place.tls is not None:
+            targets = [replace(target, terms=place.tls.terms) for target in targets]
         return _Attempt(record, timers, iter(targets), uri, ring, failure=failure)
 
     def _next_target(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from b2bua.config import Dialled
     from media.engine import MediaLeg
     from sip_stack.dialog.uac import ClientSession
+    from sip_stack.events import FailureReason
     from sip_stack.transport import Target
 
 
@@ -43,7 +44,7 @@ class DialledLeg(Leg):
         super().__init__(call, role, media, describe(call, media, flow))
         services = call.services
         configuration = call.configuration
-        host = format_host_port(flow.advertised[0], None)
+        host = format_host_port(flow.sent_by[0], None)
         from_user = place.from_user
         self.place = place
         self.target = target
@@ -118,9 +119,8 @@ class DialledLeg(Leg):
                 self._answer(response)
             case sip.Rejected(_, response, auth):
                 self._fail(self._rejection(response, auth))
-            case sip.Failed(_, reason):
-                event_name = "auth_timeout" if self._challenged and reason == "timeout" else "network_error"
-                self._fail(cause.local(event_name, detail=reason))
+            case sip.Failed(_, reason, detail):
+                self._fail(cause.local(self._failure(reason), detail=detail or reason))
 
     def _progress(self, response: Response) -> None:
         status = response.status
@@ -169,6 +169,12 @@ class DialledLeg(Leg):
         return cause.from_response(
             response.status, response.reason, auth=auth, source=self.role, detail=detail
         )
+
+    def _failure(self, reason: FailureReason) -> str:
+        """The event of `cause.CAUSES` when no final response came."""
+        if reason == "timeout":
+            return "auth_timeout" if self._challenged else "network_error"
+        return "network_error" if reason == "transport" else reason
 
     def _fail(self, outcome: cause.Outcome) -> None:
         self.note_end(self.role if outcome.sip_status else "network", outcome)

@@ -294,6 +294,6 @@ def leg_record(role: str, session: Session, started: float) -> LegRecord:
         remote_tag=session.remote_tag or "",
         remote_address=format_host_port(*flow.remote),
         transport=flow.transport,
-        encryption="udp/rtp",
+        encryption="tls/rtp" if flow.transport == "tls" else "udp/rtp",
         started=started,
     )

@@ -100,8 +100,9 @@ class CallRegistry:
 
     def _admit(self, event: InviteReceived) -> None:
         session, request = event.session, event.request
-        source = session.flow.remote[0]
-        trunk = self.trunks.identify(request, source, self.services.now())
+        # Not `session.flow`: that leads to the Contact, which anybody may write.
+        source = session.source.remote[0]
+        trunk = self.trunks.identify(request, source, self.services.now(), session.source.subjects)
         if isinstance(trunk, Refusal):
             session.reject(self.services.now(), trunk.status, headers=trunk.headers)
             return

@@ -9,14 +9,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from b2bua.config.not_yet import later
 from b2bua.config.problems import closest
 from b2bua.config.section import refusal, text_schema
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-SIP_TRANSPORTS = ("udp", "tcp")
-LISTENER_PATTERN = r"^(udp|tcp):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
+SIP_TRANSPORTS = ("udp", "tcp", "tls")
+LISTENER_PATTERN = r"^(udp|tcp|tls):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
 DNS_PORT = 53
 _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _RANGE = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})")
@@ -27,7 +26,7 @@ class Listener:
     """A socket that waits for peers."""
 
     transport: str
-    """"udp" or "tcp"; or "http" for the API."""
+    """"udp", "tcp" or "tls"; or "http" for the API."""
     host: str
     """An IP address without brackets."""
     port: int
@@ -94,11 +93,9 @@ def parse_network(value: object) -> Network:
 
 
 def parse_listener(value: object) -> Listener:
-    """`udp:127.0.0.1:5060` or `tcp:[::1]:5060`; port 0 lets the system choose."""
+    """`udp:127.0.0.1:5060`, `tcp:[::1]:5060` or `tls:0.0.0.0:5061`; port 0 lets the system choose."""
     transport, _, rest = _text(value).partition(":")
-    allowed = 'udp:ADDRESS:PORT or tcp:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tcp:[::]:5060"'
-    if transport == "tls":
-        raise later("tls listeners", use=f"tcp:{rest}")
+    allowed = 'udp:, tcp: or tls:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tls:[::]:5061"'
     if transport not in SIP_TRANSPORTS:
         meant = closest(transport, SIP_TRANSPORTS)
         raise refusal(

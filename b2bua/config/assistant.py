@@ -12,6 +12,7 @@ from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.encryption import EncryptionChoice
 from b2bua.config.section import Name, one_or_list
 from b2bua.config.timers import DialTimers
+from b2bua.config.tls import TlsOfPlace
 from b2bua.encryption import UNENCRYPTED
 
 
@@ -25,6 +26,8 @@ class Assistant(DialTimers):
     """The URI, or the URIs in the order in which they are tried."""
     trunk: Name | None = None
     """The trunk whose `outbound` bare numbers are dialled through."""
+    tls: TlsOfPlace = None
+    """On what terms it is called over TLS."""
     auth: Auth | None = None
     """Answers the challenges of the assistant."""
     from_user: FromUser | None = None

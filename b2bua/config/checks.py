@@ -26,6 +26,7 @@ def check_parts(parts: Parts) -> None:
     check_new_calls(parts)
     _check_networks(parts)
     _check_logins(parts)
+    _check_subjects(parts)
 
 
 def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
@@ -41,6 +42,8 @@ def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
         said = None if trunk.outbound is None else transport_said(SipUri.parse(trunk.outbound.uri))
         if said is not None:
             _check_transport(parts.main, ("trunks", name, "outbound", "uri"), said, transports)
+        if trunk.accept is not None and trunk.accept.tls_subject:
+            _check_transport(parts.main, ("trunks", name, "accept", "tls_subject"), "tls", transports)
 
 
 def _dialled_uri(parts: Parts, place: Destination | Assistant, text: str) -> SipUri | None:
@@ -167,9 +170,23 @@ def _check_logins(parts: Parts) -> None:
     """A username alone must tell which trunk it is."""
     owners: dict[str, str] = {}
     for name, trunk in parts.trunks.items():
-        if trunk.accept is None or trunk.accept.auth is None or trunk.accept.addresses:
+        accept = trunk.accept
+        if accept is None or accept.auth is None or accept.addresses or accept.tls_subject:
             continue
-        owner = owners.setdefault(trunk.accept.auth.username, name)
+        owner = owners.setdefault(accept.auth.username, name)
         if owner != name:
             path = ("trunks", name, "accept", "auth", "username")
             parts.main.note(path, f"also the username of trunk {owner}, and neither has addresses", show=True)
+
+
+def _check_subjects(parts: Parts) -> None:
+    """A certificate alone must tell which trunk it is."""
+    owners: dict[str, str] = {}
+    for name, trunk in parts.trunks.items():
+        if trunk.accept is None or trunk.accept.addresses:
+            continue
+        for subject in trunk.accept.tls_subject:
+            owner = owners.setdefault(subject, name)
+            if owner != name:
+                path = ("trunks", name, "accept", "tls_subject")
+                parts.main.note(path, f"{subject} is also trunk {owner}, and neither has addresses")

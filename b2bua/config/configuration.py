@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from b2bua.certificates import Certificate
 from b2bua.config.assistant import Assistant
 from b2bua.config.destination import Destination
 from b2bua.config.dialled import Dialled
@@ -20,6 +21,8 @@ from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Trunk
 from media.engine import Latching
+from sip_stack.aio.tls_contexts import TlsSettings
+from sip_stack.transport import TlsTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,12 @@ class Configuration:
     api: Api | None = None
     store: Store | None = None
     warnings: tuple[Problem, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    """Ours: what we show over TLS."""
     logins: Mapping[str, Trunk] = field(init=False, repr=False, compare=False)
     """The trunks known by their credentials alone, by username."""
+    _subjects: Mapping[str, Trunk] = field(init=False, repr=False, compare=False)
+    """The trunks known by their certificates from any address, by each of their names."""
     _trunk_table: PrefixTable[Trunk] = field(init=False, repr=False, compare=False)
     _advertised: PrefixTable[str] = field(init=False, repr=False, compare=False)
     _timers_of: Mapping[str, Timers] = field(init=False, repr=False, compare=False)
@@ -68,9 +75,17 @@ class Configuration:
         logins = {
             trunk.accept.auth.username: trunk
             for trunk in self.trunks.values()
-            if trunk.accept is not None and trunk.accept.auth is not None and not trunk.accept.addresses
+            if trunk.accept is not None and trunk.accept.auth is not None
+            if not trunk.accept.addresses and not trunk.accept.tls_subject
+        }
+        subjects = {
+            subject: trunk
+            for trunk in self.trunks.values()
+            if trunk.accept is not None and not trunk.accept.addresses
+            for subject in trunk.accept.tls_subject
         }
         object.__setattr__(self, "logins", MappingProxyType(logins))
+        object.__setattr__(self, "_subjects", MappingProxyType(subjects))
         object.__setattr__(self, "_trunk_table", PrefixTable(networks))
         object.__setattr__(self, "_advertised", PrefixTable(self.sip.advertised_networks()))
         object.__setattr__(self, "_timers_of", timers)
@@ -83,6 +98,10 @@ class Configuration:
     def trunk_for(self, address: str) -> Trunk | None:
         """The trunk that sends from this IP address, by the longest prefix; None for a stranger."""
         return self._trunk_table.find(address)
+
+    def trunk_of_certificate(self, subjects: Iterable[str]) -> Trunk | None:
+        """The trunk without addresses whose certificate has one of these names."""
+        return next((self._subjects[each] for each in subjects if each in self._subjects), None)
 
     def route_for(self, trunk: str, user: str) -> Route | None:
         """The first route for a call of the trunk named `trunk` to `user`, the unescaped Request-URI user."""
@@ -112,6 +131,22 @@ class Configuration:
         """Whom to believe about where the audio of a trunk's calls comes from; None for no trunk."""
         named = None if trunk is None else self.trunks.get(trunk)
         return (named and named.latching) or self.media.latching
+
+    def tls_settings(self) -> TlsSettings | None:
+        """Our side of TLS; None without a certificate."""
+        tls = self.sip.tls
+        if tls is None:
+            return None
+        asks = any(trunk.accept is not None and trunk.accept.tls_subject for trunk in self.trunks.values())
+        return TlsSettings(tls.certificate, tls.private_key, tls.ca, name=tls.name or "", asks_clients=asks)
+
+    def tls_terms(self) -> set[TlsTerms]:
+        """All that places are called over TLS on."""
+        places: list[Dialled | None] = [
+            *self.destinations.values(),
+            *(route.assistant for route in self.routes),
+        ]
+        return {place.tls.terms for place in places if place is not None and place.tls is not None}
 
     def advertised_address(self, peer: str) -> str | None:
         """The address a peer at this IP address is told; None for the local address that faces it."""

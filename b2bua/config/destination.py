@@ -31,6 +31,7 @@ from b2bua.config.method_keys import schema_by_method
 from b2bua.config.route import AfterAgent
 from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.timers import TimerOverrides
+from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trunk import Method
 from b2bua.encryption import DEFAULT, UNENCRYPTED
 
@@ -94,6 +95,8 @@ class Destination(NamedSection, AcceptanceKeys, TimerOverrides):
     """The URI, or the URIs in the order in which they are tried; `refer`: where the SBC is to send the caller."""
     trunk: Name | None = None
     """The trunk whose `outbound` bare numbers are dialled through."""
+    tls: TlsOfPlace = None
+    """On what terms it is called over TLS."""
     auth: Auth | None = None
     """Answers the challenges of this destination."""
     from_user: FromUser | None = None

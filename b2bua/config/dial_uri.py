@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from b2bua.config.problems import listing
 from b2bua.config.section import matching, refusal
-from b2bua.encryption import UNENCRYPTED, needs_tls
+from b2bua.encryption import UNENCRYPTED, Encryption, needs_tls
 from sip_stack.errors import RemoteError
 from sip_stack.message import SipUri, TelUri, escape_user, parse_uri
 
@@ -89,6 +89,13 @@ def contradiction_of(uri: SipUri, encryption: str) -> tuple[str, str] | None:
         what = "sips:" if uri.scheme == "sips" else "transport=tls"
         return f"{what} needs TLS, and {UNENCRYPTED} is unencrypted", "sip: without transport=tls"
     return None
+
+
+def least_encryption(text: str) -> Encryption:
+    """How to dial a URI that came without any word on that: in clear, unless it asks for TLS itself."""
+    uri = parse_uri(text)
+    asks = isinstance(uri, SipUri) and contradiction_of(uri, UNENCRYPTED) is not None
+    return "tls/rtp" if asks else UNENCRYPTED
 
 
 def through(outbound: str, number: str) -> str:

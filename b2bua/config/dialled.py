@@ -12,6 +12,7 @@ from b2bua.config.auth import Auth
 from b2bua.config.problems import closest
 from b2bua.config.section import FrozenMapping, refusal
 from b2bua.config.timers import Timers
+from b2bua.config.tls import TlsClient
 from b2bua.headers import refusal_of
 
 MAX_ROUTE = 32
@@ -42,6 +43,10 @@ class Dialled(Protocol):
     @property
     def trunk(self) -> str | None:
         """The trunk it is dialled through."""
+
+    @property
+    def tls(self) -> TlsClient | None:
+        """On what terms it is called over TLS; None for the usual ones."""
 
     @property
     def auth(self) -> Auth | None:

@@ -17,7 +17,7 @@ from b2bua.encryption import UNENCRYPTED, Encryption
 
 ENCRYPTIONS: tuple[Encryption, ...] = get_args(Encryption)
 
-AVAILABLE: tuple[Encryption, ...] = (UNENCRYPTED,)
+AVAILABLE: tuple[Encryption, ...] = ("tls/rtp", UNENCRYPTED)
 """What this version speaks."""
 
 ENCRYPTION_SCHEMA = WithJsonSchema({"type": "string", "enum": list(AVAILABLE)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from b2bua.certificates import Certificate
 from b2bua.config.checks import check_parts, check_transports
 from b2bua.config.configuration import Configuration, Origin
 from b2bua.config.file_models import ConfigurationFile, Names
@@ -21,6 +22,8 @@ from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.sources import Sources
 from b2bua.config.timers import Timers
+from b2bua.config.tls import locate_files
+from b2bua.config.tls_checks import check_tls, tls_warnings
 from b2bua.config.warning_checks import audio_warnings, warnings_of
 from b2bua.config.yaml_tree import YamlError
 
@@ -59,6 +62,7 @@ class _Load:
         self._overrides = overrides
         self._sources = Sources()
         self._problems: list[Problem] = []
+        self._certificates: tuple[Certificate, ...] = ()
 
     def run(self) -> Configuration:
         overrides = parse_overrides(self._overrides, self._problems)
@@ -75,6 +79,7 @@ class _Load:
             check_parts(parts)
         if parts is not None and sections is not None:
             check_transports(parts, sections.sip.listen)
+            self._certificates = check_tls(parts, sections.sip, self._sources)
         if self._problems or parts is None or sections is None:
             raise self._error()
         return self._build(main, sections, parts)
@@ -99,7 +104,7 @@ class _Load:
         for where, node in overrides:
             root = apply_override(root, where, node)
         resolver = SecretResolver(self._environ, self._sources, self._problems)
-        root = resolver.resolve(root)
+        root = locate_files(resolver.resolve(root))
         return Judge(root, self._problems, resolver.unresolved, prefix)
 
     def _read_sections(self, main: Judge) -> _Sections | None:
@@ -153,7 +158,9 @@ class _Load:
             warnings=(
                 *warnings_of(parts, sections.timers),
                 *audio_warnings(main, sections.sip, sections.media),
+                *tls_warnings(parts),
             ),
+            certificates=self._certificates,
         )
 
     def _file(self, main: Judge, path: KeyPath, file: Path) -> Path:

@@ -25,6 +25,7 @@ INVITE_KEYS = frozenset(
         "ring",
         "ring_timeout",
         "time_limit",
+        "tls",
         "whisper",
     }
 )

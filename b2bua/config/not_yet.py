@@ -11,7 +11,6 @@ from b2bua.config.problems import KeyPath
 from b2bua.config.section import refusal
 
 KEYS: dict[str, frozenset[str]] = {
-    "sip": frozenset({"tls"}),
     "media": frozenset({"rtpengine"}),
     "destinations.*": frozenset({"action_url", "callback_url"}),
 }

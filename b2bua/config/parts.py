@@ -156,6 +156,7 @@ def ready_to_dial(place: Place, trunks: Mapping[str, Trunk]) -> Place:
     if not isinstance(place, Destination) or place.dials:
         update["auth"] = place.auth or outbound.auth
         update["from_user"] = place.from_user or outbound.from_user
+        update["tls"] = place.tls or outbound.tls
     return place.model_copy(update=update)
 
 

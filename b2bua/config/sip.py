@@ -11,6 +11,7 @@ from b2bua.config.addresses import IpAddress, NameServerAddress, Network, SipLis
 from b2bua.config.auth import Word
 from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.section import FrozenMapping, Section, one_or_list, refusal
+from b2bua.config.tls import Tls
 
 DEFAULT = "default"
 
@@ -38,6 +39,8 @@ class Sip(Section):
     name_servers: Annotated[tuple[NameServerAddress, ...], Field(max_length=8), one_or_list()] = ()
     """The name servers to ask, `192.0.2.53` or with a port `192.0.2.53:5353`. Without them: those of
     `/etc/resolv.conf`, whose changes are noticed."""
+    tls: Tls | None = None
+    """Our certificate, for `tls:` listeners and whoever is called over TLS."""
     unknown_source: Literal["reject", "silent"] = "reject"
     """What a source that is no trunk gets: 403, or no answer at all. Where a trunk is known by `auth` alone, INVITEs
     are challenged in either case."""
@@ -51,6 +54,8 @@ class Sip(Section):
         fixed = [listener for listener in self.listen if listener.port]
         if len(set(fixed)) < len(fixed):
             raise refusal("listen names an address and port twice")
+        if self.tls is None and any(listener.transport == "tls" for listener in self.listen):
+            raise refusal("a tls: listener without a certificate", allowed="tls: {certificate, private_key}")
         for peers, address in self.advertise.items():
             if (
                 peers != DEFAULT

@@ -25,6 +25,10 @@ class Sources:
             raise content
         return content.decode("utf-8-sig")
 
+    def watch(self, path: Path) -> None:
+        """Remember what is in a file that somebody else reads."""
+        self.digests[path] = read_with_digest(path)[1]
+
     def read_yaml(self, path: Path) -> Node:
         """The tree of a YAML file. Raises `YamlError`, also when it cannot be read."""
         try:

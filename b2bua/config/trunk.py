@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import AfterValidator, Field, StrictInt, model_validator
 
 from b2bua.config.addresses import IpNetwork
-from b2bua.config.auth import Auth, Login
+from b2bua.config.auth import Auth, Login, Word
 from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
+from b2bua.config.tls import TlsClient
 from media.engine import Latching
 
 Method = Literal["refer", "invite", "bye"]
 METHODS: tuple[Method, ...] = ("refer", "invite", "bye")
+
+Subject = Annotated[Word, AfterValidator(str.lower)]
+"""As `sip_stack.tls_identity.subjects` writes them."""
 
 CallLimit = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 CallRate = Annotated[StrictInt, Field(ge=1, le=100_000)]
 
 
 class Accept(Section):
-    """What a peer must show to be this trunk; where both are set, both."""
+    """What a peer must show to be this trunk: all that is set."""
 
     addresses: Annotated[tuple[IpNetwork, ...], Field(min_length=1), one_or_list()] = ()
     """Networks it sends from; where trunks overlap the longest prefix wins."""
+    tls_subject: Annotated[tuple[Subject, ...], Field(min_length=1), one_or_list()] = ()
+    """One of the names (DNS, SIP URI or common name) in the certificate that it shows over TLS."""
     auth: Login | None = None
     """The credentials it answers our challenge with. Without `addresses`: from wherever no other trunk is."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.addresses and self.auth is None:
-            raise refusal("anybody would be this trunk", allowed="addresses, auth or both")
+        if not self.addresses and not self.tls_subject and self.auth is None:
+            raise refusal("anybody would be this trunk", allowed="addresses, tls_subject, auth, or several")
         return self
+
+    def has_shown(self, subjects: Iterable[str]) -> bool:
+        """True when these names of a verified certificate are enough."""
+        return not self.tls_subject or not set(self.tls_subject).isdisjoint(subjects)
 
 
 class Outbound(Section):
@@ -41,6 +52,8 @@ class Outbound(Section):
     """A SIP URI without a user: `sip:gw.acme.example`."""
     auth: Auth | None = None
     from_user: FromUser | None = None
+    tls: TlsClient | None = None
+    """On what terms it is called over TLS, where a destination has no `tls` of its own."""
 
 
 class Trunk(NamedSection):

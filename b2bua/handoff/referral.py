@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from b2bua.config.dial_uri import least_encryption
 from b2bua.control import ControlError
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
@@ -60,14 +61,18 @@ def _accept(call: Call, leg: Leg, request: Request) -> Handoff:
 
 def _request(call: Call, leg: Leg, target: ReferTo) -> HandoffRequest:
     headers = dict(target.headers)
-    ours = {leg.session.flow.advertised[0], leg.session.flow.local[0]}
+    flow = leg.session.flow
+    ours = {flow.sent_by[0], flow.advertised[0], flow.local[0]}
     if target.host in ours or target.host == "":
         if target.user in call.configuration.destinations:
             return HandoffRequest(destination=target.user, sip_headers=headers, asked_by="assistant")
         if target.host:
             raise _declined("No such destination")
     return HandoffRequest(
-        route=(target.uri,), encryption="udp/rtp", sip_headers=headers, asked_by="assistant"
+        route=(target.uri,),
+        encryption=least_encryption(target.uri),
+        sip_headers=headers,
+        asked_by="assistant",
     )
 
 

@@ -75,13 +75,19 @@ class Resolver:
         self._draw = draw
 
     # `timeout` is a parameter because it must become our error, and must not end what others wait for.
-    async def resolve(self, uri: str | Uri, *, timeout: float | None = None) -> list[Target]:  # noqa: ASYNC109
-        """The targets of a sip or sips URI, best first, at least one.
+    async def resolve(
+        self,
+        uri: str | Uri,
+        *,
+        tls: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> list[Target]:
+        """The targets of a sip or sips URI, best first, at least one; with `tls` none but over TLS.
 
         `timeout` is in seconds and ends this call only. Raises ResolutionError when there is none or nobody
         told in time, RemoteError(400) when `uri` is malformed.
         """
-        hop = next_hop(uri)
+        hop = next_hop(uri).over_tls() if tls else next_hop(uri)
         if hop.is_numeric:
             return targets(hop, (hop.host,))
         listed = self._listed(hop.host)

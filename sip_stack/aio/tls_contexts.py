@@ -57,10 +57,11 @@ class TlsContexts:
         return self._settings.name
 
     def client(self, terms: TlsTerms) -> ssl.SSLContext:
-        """For connections that are made on these terms. Raises TransportError for terms that are not known any more."""
+        """For connections that are made on these terms. Raises TlsFileError."""
         context = self._clients.get(terms)
         if context is None:
-            raise TransportError("the configuration that this connection was for is not in force any more")
+            # Of a call that began before a reload, and dials now what it knew then: worth the wait for a file.
+            context = self._clients[terms] = client_context(self._settings, terms)
         return context
 
 
@@ -118,6 +119,16 @@ def load_trusted(context: ssl.SSLContext, ca: Iterable[str]) -> None:
             raise TlsFileError(file, "no certificate in PEM") from error
         except OSError as error:
             raise TlsFileError(file, f"cannot be read: {error.strerror}") from error
+
+
+def check_pair(certificate: str, private_key: str) -> None:
+    """See whether a certificate and its key can be used. Raises TlsFileError."""
+    load_own(_context(ssl.PROTOCOL_TLS_SERVER), certificate, private_key)
+
+
+def check_trusted(file: str) -> None:
+    """See whether a file has CAs in it. Raises TlsFileError."""
+    load_trusted(_context(ssl.PROTOCOL_TLS_CLIENT), (file,))
 
 
 class _PasswordNeeded(Exception):

@@ -33,7 +33,6 @@ class InviteUsage:
     """One INVITE and the dialog it makes."""
 
     __slots__ = (
-        "_source",
         "_timer",
         "call_id",
         "contact_user",
@@ -46,6 +45,7 @@ class InviteUsage:
         "local_tag",
         "owner",
         "remote_tag",
+        "source",
         "state",
     )
 
@@ -77,7 +77,8 @@ class InviteUsage:
         """Where the requests of the dialog go."""
         self.dialog: Dialog | None = None
         self.digest: DigestClient | None = None
-        self._source = flow
+        self.source = flow
+        """Where the session began: for a call we received, where its INVITE came from, whatever its Contact says."""
         self._timer: Timer[TimerOwner] | None = None
         core.hold(flow)
 
@@ -95,7 +96,7 @@ class InviteUsage:
         """Find the flow for the dialog's next hop; the flow the session was set up on is the fallback."""
         if self.dialog is not None:
             self.core.release(self.flow)
-            self.flow = self.core.flow_toward(self.dialog.next_hop, self._source)
+            self.flow = self.core.flow_toward(self.dialog.next_hop, self.source)
             self.core.hold(self.flow)
 
     def keep_flow_alive(self) -> None:

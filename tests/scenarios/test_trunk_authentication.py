@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sip_stack.auth.digest import Credentials
 from sip_stack.events import Answered, Cancelled, Challenged, Ended, Failed, Progress, Rejected
-from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, Phone, World, play, ring
+from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, offer, play, ring
+from tests.support.raw_phone import RawPhone
 
 PBX = "203.0.113.9"
 GATEWAY = "198.51.100.200"
@@ -50,6 +51,23 @@ def test_a_pbx_logs_in_from_anywhere_and_its_call_is_recorded_under_its_trunk(tm
         assert record.outcome.code == 4000
         assert [invite.headers.get("Authorization") for invite in desk.invites()] == [None], "never handed on"
         assert sent_by_us(world, "401 INVITE") == 1
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_stranger_does_not_become_a_trunk_by_naming_its_address_as_contact(tmp_path: Path) -> None:
+    """The next hop of the dialog is the trunk's, and the call the stranger's: who calls is where the INVITE is from."""
+
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        thief = RawPhone(world.network, PBX, B2BUA, "desk")
+        thief.contact = f"sip:raw@{SBC}:5060"
+        thief.headers = [
+            'Authorization: Digest username="pbx", realm="x", nonce="x", uri="sip:x", response="x"'
+        ]
+        cseq = thief.invite(offer(PBX))
+        assert (await thief.final("INVITE", cseq)).status == 401
+        assert not world.records
 
     play(story, tmp_path, main=MAIN)
 

@@ -234,7 +234,13 @@ class World:
         """Take a finished record."""
         self.records.append(record)
 
-    async def resolve(self, uri: str, *, timeout: float | None = None) -> list[Target]:  # noqa: ASYNC109
+    async def resolve(
+        self,
+        uri: str,
+        *,
+        tls: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> list[Target]:
         """The resolver of this world: literals, and the names it knows."""
         parsed = parse_uri(uri)
         host = getattr(parsed, "host", "")

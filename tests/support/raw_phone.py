@@ -22,6 +22,9 @@ class RawPhone:
         number = next(_numbers)
         self.host = host
         self.heard: list[Heard] = []
+        self.contact = f"sip:raw@{host}:5060"
+        self.headers: list[str] = []
+        """More lines for its requests."""
         self._server = (server, 5060)
         self._user = user
         self._call_id = f"raw-{number}"
@@ -127,7 +130,8 @@ class RawPhone:
             f"To: <sip:{self._user}@{self._server[0]}>" + (f";tag={self._to_tag}" if self._to_tag else ""),
             f"Call-ID: {self._call_id}",
             f"CSeq: {cseq} {method}",
-            f"Contact: <sip:raw@{self.host}:5060>",
+            f"Contact: <{self.contact}>",
+            *self.headers,
             *([f"Content-Type: {content_type}"] if body else []),
             f"Content-Length: {len(body)}",
         ]

@@ -223,10 +223,11 @@ class TestPromises:
         with pytest.raises(LocalError, match="ring_timout"):
             local("ring_timout")
 
-    def test_another_address_is_tried_after_silence_and_congestion_only(self) -> None:
+    def test_another_address_is_tried_after_silence_congestion_and_wrong_certificates_only(self) -> None:
         again = {event for event in CAUSES if local(event).try_next_target}
 
-        assert again == {"network_error", "carrier_congestion"}
+        tls = {"tls_untrusted", "tls_expired", "tls_name_mismatch"}
+        assert again == {"network_error", "carrier_congestion", *tls}
 
 
 def generator() -> ModuleType:

@@ -116,11 +116,12 @@ def test_what_cannot_be_dialled(tmp_path: Path, route: str, problem: str) -> Non
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        ("encryption: tls/rtp", "tls/rtp: not available yet; found 'tls/rtp'; allowed: udp/rtp"),
+        ("encryption: tls/rtp", "x.route: needs a listener for tls"),
+        ("tls: {verify: false}", "x.tls: means nothing with encryption udp/rtp; allowed: with tls/…"),
         ("encryption: tls/srtp", "tls/srtp is the default and not available yet, set udp/rtp"),
         (
             "encryption: udp/rpt",
-            "not a known value; found 'udp/rpt'; allowed: udp/rtp; did you mean 'udp/rtp'?",
+            "not a known value; found 'udp/rpt'; allowed: tls/rtp, udp/rtp; did you mean 'udp/rtp'?",
         ),
         (
             "method: invtie",
@@ -205,7 +206,10 @@ def test_two_trunks_cannot_have_the_same_network(tmp_path: Path) -> None:
     [
         ("{}", "neither accepts calls nor takes them; allowed: accept, outbound or both"),
         ("{accept: {addresses: []}}", "trunks.x.accept.addresses: empty"),
-        ("{accept: {}}", "trunks.x.accept: anybody would be this trunk; allowed: addresses, auth or both"),
+        (
+            "{accept: {}}",
+            "trunks.x.accept: anybody would be this trunk; allowed: addresses, tls_subject, auth",
+        ),
         ("{accept: {auth: {username: a}}}", "trunks.x.accept.auth: the key 'password' is missing"),
         (
             "{accept: {auth: {username: a, password: b, realm: r}}}",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from b2bua.config import configuration_schema, destinations_schema
+from tests.support.certificates import Authority
 from tests.support.config_files import ConfigFiles
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -29,6 +30,10 @@ def example(name: str) -> str:
 def full_example(folder: Path) -> ConfigFiles:
     (folder / "prompts").mkdir(exist_ok=True)
     (folder / "prompts/hold.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    certs = folder / "certs"
+    if not certs.exists():
+        certs.mkdir()
+        Authority(certs).issue("b2bua", ["b2bua.example.com"])  # b2bua.pem and b2bua.key
     return ConfigFiles(folder, example("b2bua.yaml"), example("destinations.yaml"))
 
 
@@ -36,8 +41,6 @@ def test_the_full_example_is_refused_only_for_what_is_not_available_yet(tmp_path
     problems = full_example(tmp_path).problems(ENVIRON)
 
     assert [(problem.key, problem.message) for problem in problems] == [
-        ("sip.listen[2]", "tls listeners: not available yet"),
-        ("sip.tls", "tls: not available yet"),
         ("billing.encryption", "tls/srtp is the default and not available yet, set udp/rtp"),
     ]
 
@@ -58,17 +61,19 @@ def test_the_lines_it_is_refused_for_are_marked(tmp_path: Path) -> None:
 
 def test_the_rest_of_the_full_example_loads(tmp_path: Path) -> None:
     files = full_example(tmp_path)
-    main = files.main.read_text(encoding="utf-8").replace(", tls:0.0.0.0:5061", "")
-    people = files.destinations.read_text(encoding="utf-8").replace("tls/srtp", "udp/rtp")
-    keep = [line for line in main.splitlines() if "# later" not in line or "listen:" in line]
-    loaded = ConfigFiles(tmp_path, "\n".join(keep), people).load(ENVIRON)
+    main = files.main.read_text(encoding="utf-8")
+    people = files.destinations.read_text(encoding="utf-8").replace("tls/srtp", "tls/rtp")
+    loaded = ConfigFiles(tmp_path, main, people).load(ENVIRON)
 
     assert loaded.advertised_address("10.1.1.1") == "10.0.0.5"
     assert loaded.policy.allows("tel:+1-555-000-1000")
     assert loaded.destinations["billing"].fallback == "front-desk"
     assert [place.method for place in loaded.destinations.values()] == ["invite", "invite", "refer", "bye"]
     assert loaded.hold_music_files() == (tmp_path / "prompts/hold.wav",)
-    assert [warning.message for warning in loaded.warnings] == ["checked, but not used yet"]
+    assert [warning.message for warning in loaded.warnings] == [
+        "checked, but not used yet",
+        "front-desk is called in clear (udp/rtp), billing with tls/rtp",
+    ]
 
 
 @pytest.mark.parametrize("variable", ENVIRON)

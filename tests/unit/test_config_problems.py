@@ -23,8 +23,8 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
 
     assert files.texts() == [
         "b2bua.yaml:2:12: sip.listen[0]: not a listener; found 'udp:127.0.0.1:99999'; "
-        'allowed: udp:ADDRESS:PORT or tcp:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tcp:[::]:5060"',
-        "b2bua.yaml:3:3: sip.lisen: unknown key; allowed: advertise, dscp, listen, name_servers, realm, "
+        'allowed: udp:, tcp: or tls:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tls:[::]:5061"',
+        "b2bua.yaml:3:3: sip.lisen: unknown key; allowed: advertise, dscp, listen, name_servers, realm, tls, "
         "unknown_source; did you mean 'listen'?",
         "b2bua.yaml:6:13: routes[0].trunk: no such trunk; found 'nobody'; allowed: nothing; there is no trunk",
         "b2bua.yaml:6:34: routes[0].destination: no such destination; found 'dsek'; allowed: billing, desk; "
@@ -101,7 +101,7 @@ def test_a_wrong_value_is_told_with_what_was_found_and_what_is_allowed(
             "peers in 10.0.0.0/8 cannot use the address given for them",
         ),
         ("unknown_source: slient", "did you mean 'silent'?"),
-        ("tls: {certificate: x}", "sip.tls: tls: not available yet"),
+        ("tls: {certificate: x}", "sip.tls: the key 'private_key' is missing"),
     ],
 )
 def test_wrong_values_of_sip(tmp_path: Path, line: str, problem: str) -> None:

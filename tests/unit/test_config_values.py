@@ -62,7 +62,7 @@ def test_listeners(written: str, listener: Listener) -> None:
 @pytest.mark.parametrize(
     ("written", "why"),
     [
-        ("tls:127.0.0.1:5061", "tls listeners: not available yet"),
+        ("tls:pbx.example.com:5061", "a listener without an IP address"),
         ("upd:127.0.0.1:5060", "not a listener"),
         ("udp:localhost:5060", "without an IP address"),
         ("udp:127.0.0.1", "not a listener"),

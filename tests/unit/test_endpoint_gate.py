@@ -34,6 +34,9 @@ class Gate:
     def expect(self, source: str) -> None:
         self.expected.append(source)
 
+    def certified(self, source: str, subjects: tuple[str, ...], now: float) -> None:
+        self.expected.append(f"{source} is {', '.join(subjects)}")
+
 
 def endpoint_behind(gate: Gate) -> Alone:
     alone = Alone()
