@@ -4,6 +4,7 @@ use crate::dtmf;
 use crate::g711::Codec;
 use crate::peer::Named;
 use crate::rtp::{self, Header};
+use crate::srtp::Keys;
 
 /// Octets of an audio payload we believe: 1 ms to 200 ms of G.711.
 const PLAUSIBLE: std::ops::RangeInclusive<usize> = 8..=1_600;
@@ -29,6 +30,17 @@ pub struct Parameters {
     pub send: bool,
     /// We listen.
     pub receive: bool,
+    /// SRTP in both directions; None for plain RTP.
+    pub protection: Option<Box<Protect>>,
+}
+
+/// What SRTP needs to know of an offer and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protect {
+    /// Both keys.
+    pub keys: Keys,
+    /// SSRC and first sequence number of the stream that begins if our key is new; both random.
+    pub fresh: (u32, u16),
 }
 
 /// What a packet carries, by its payload type.
@@ -93,6 +105,7 @@ mod tests {
         comfort_noise: true,
         send: true,
         receive: true,
+        protection: None,
     };
 
     fn content(parameters: &Parameters, payload_type: u8, octets: usize) -> Option<Content> {

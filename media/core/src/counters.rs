@@ -54,6 +54,10 @@ pub struct Counters {
     pub foreign: Counter,
     /// Datagrams that are no plausible RTP.
     pub malformed: Counter,
+    /// SRTP and SRTCP that its key did not authenticate.
+    pub unauthenticated: Counter,
+    /// SRTP and SRTCP that was heard before.
+    pub replayed: Counter,
     /// Valid RTP that was of no use.
     pub dropped: Counter,
     /// RTCP packets received.

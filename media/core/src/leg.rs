@@ -3,6 +3,7 @@
 //! Times are microseconds of the worker's monotonic clock.
 
 mod playing;
+mod protecting;
 mod receiving;
 mod reports;
 mod sending;
@@ -18,6 +19,7 @@ use crate::peer::Peer;
 use crate::reception::Reception;
 use crate::reporting::Reporter;
 use crate::socket::SocketPair;
+use crate::srtp::Protection;
 use playing::Playing;
 pub use receiving::Accepted;
 use std::sync::Arc;
@@ -44,6 +46,9 @@ pub struct Leg {
     _lease: Lease,
     counters: Arc<Counters>,
     parameters: Option<Parameters>,
+    protection: Option<Box<Protection>>,
+    /// Protection that is turned off; its key must not begin anew.
+    retired: Option<Box<Protection>>,
     peer: Peer,
     reception: Reception,
     detector: Detector,
@@ -80,6 +85,8 @@ impl Leg {
             _lease: lease,
             counters,
             parameters: None,
+            protection: None,
+            retired: None,
             peer,
             reception: Reception::default(),
             detector: Detector::default(),
@@ -108,10 +115,12 @@ impl Leg {
     }
 
     /// Takes what the peer agreed to. A changed address arms latching anew.
-    pub fn set_parameters(&mut self, parameters: Parameters, now: u64) {
-        if self.peer.name(parameters.named, now) {
+    pub fn set_parameters(&mut self, mut parameters: Parameters, now: u64) {
+        let moved = self.peer.name(parameters.named, now);
+        if moved {
             self.last_arrival = None;
         }
+        self.protect(parameters.protection.take(), moved, now);
         let listened = self.parameters.as_ref().is_some_and(|old| old.receive);
         if parameters.receive != listened {
             self.last_arrival = None;

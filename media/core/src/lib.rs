@@ -24,6 +24,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod schedule;
 pub mod socket;
+pub mod srtp;
 pub mod wav;
 pub mod worker;
 
@@ -31,13 +32,14 @@ pub mod worker;
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
     use crate::allocator::OpenError;
-    use crate::content::Parameters;
+    use crate::content::{Parameters, Protect};
     use crate::engine::{self, Link, Refused, Settings};
     use crate::g711::Codec;
     use crate::mailbox::Event;
     use crate::peer::{Latching, Named};
     use crate::prompt;
     use crate::socket::Options;
+    use crate::srtp::{self, MasterKey, Suite};
     use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
     use pyo3::prelude::*;
     use rustix::fd::{AsRawFd, RawFd};
@@ -55,6 +57,8 @@ mod _native {
     }
 
     type Address = (String, u16);
+    /// Suite, our key, the peer's key, octets of the identifier in the peer's packets.
+    type Keys = (String, Vec<u8>, Vec<u8>, usize);
     type EventTuple = (&'static str, u64, String, u32);
 
     /// The worker threads and the ports; see `_native.pyi`.
@@ -199,6 +203,7 @@ mod _native {
             receive: bool,
             rtcp_mux: bool,
             comfort_noise: bool,
+            protection: Option<Keys>,
         ) -> PyResult<()> {
             let types = [Some(payload_type), telephone_event, receive_telephone_event];
             if types.into_iter().flatten().any(|payload_type| payload_type > 127) {
@@ -219,6 +224,7 @@ mod _native {
                 comfort_noise,
                 send,
                 receive,
+                protection: protection.map(protect).transpose()?,
             };
             self.0.set_parameters(parameters).map_err(refused)
         }
@@ -275,6 +281,8 @@ mod _native {
                 longest_gap_ms: counters.longest_gap.get() / 1_000,
                 foreign: counters.foreign.get(),
                 malformed: counters.malformed.get(),
+                unauthenticated: counters.unauthenticated.get(),
+                replayed: counters.replayed.get(),
                 dropped: counters.dropped.get(),
                 rtcp_in: counters.rtcp_in.get(),
                 rtcp_out: counters.rtcp_out.get(),
@@ -303,6 +311,8 @@ mod _native {
         longest_gap_ms: u64,
         foreign: u64,
         malformed: u64,
+        unauthenticated: u64,
+        replayed: u64,
         dropped: u64,
         rtcp_in: u64,
         rtcp_out: u64,
@@ -331,6 +341,22 @@ mod _native {
 
     fn socket_address((host, port): Address) -> PyResult<SocketAddr> {
         Ok(SocketAddr::new(ip(&host)?, port))
+    }
+
+    fn protect((suite, ours, theirs, their_identifier): Keys) -> PyResult<Box<Protect>> {
+        let wrong = || PyValueError::new_err("a key does not fit its suite");
+        let suite = Suite::from_name(&suite)
+            .ok_or_else(|| PyValueError::new_err(format!("unknown crypto suite {suite}")))?;
+        let keys = srtp::Keys {
+            ours: MasterKey::new(suite, &ours).ok_or_else(wrong)?,
+            theirs: MasterKey::new(suite, &theirs).ok_or_else(wrong)?,
+            their_identifier,
+        };
+        let mut random = [0; 6];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(system)?;
+        let [a, b, c, d, e, f] = random;
+        let fresh = (u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]));
+        Ok(Box::new(Protect { keys, fresh }))
     }
 
     /// An address that means "hold" or is no use is none.

@@ -50,6 +50,8 @@ pub struct Sent {
     pub marker: bool,
     /// Sequence number.
     pub sequence: u16,
+    /// The same, extended by how often it went round: what SRTP calls the index.
+    pub index: u64,
     /// Timestamp.
     pub timestamp: u32,
 }
@@ -113,7 +115,15 @@ impl Outgoing {
         }
     }
 
-    /// The SSRC, the same for the leg's whole life.
+    /// Begins a new stream where the one before is in time: another SSRC, a sequence of its own. For a new SRTP key of ours,
+    /// whose packets must not look like those under the old one. The listener is told by the marker bit.
+    pub fn begin_anew(&mut self, ssrc: u32, sequence: u16) {
+        self.ssrc = ssrc;
+        self.next = i64::from(sequence & 0x7fff);
+        self.interrupt();
+    }
+
+    /// The SSRC, the same for the leg's whole life unless its key changes.
     pub fn ssrc(&self) -> u32 {
         self.ssrc
     }
@@ -155,7 +165,12 @@ impl Outgoing {
         let extended = extended?;
         self.next = self.next.max(extended + 1);
         self.advance(timestamp.wrapping_add(packet.ticks), now);
-        Some(Sent { marker: packet.marker || switched, sequence: extended as u16, timestamp })
+        Some(Sent {
+            marker: packet.marker || switched,
+            sequence: extended as u16,
+            index: extended as u64,
+            timestamp,
+        })
     }
 
     /// Closes the gap that a packet left out on purpose would leave. Only the newest packet can be closed up.

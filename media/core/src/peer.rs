@@ -92,14 +92,19 @@ impl Peer {
         moved
     }
 
-    /// True when a packet from there may be the peer's.
+    /// True when a packet from there may be the peer's. The former address of one that moved may not, for a while.
     #[inline]
-    pub fn admits(&self, from: &SocketAddr) -> bool {
+    pub fn admits(&self, from: &SocketAddr, now: u64) -> bool {
         match (&self.latched, &self.named.rtp) {
             (Some(latched), _) => same(latched, from),
             (None, Some(named)) if self.latching == Latching::Strict => same(named, from),
-            _ => self.latching != Latching::Strict,
+            _ => self.latching != Latching::Strict && !self.trails_in(from, now),
         }
+    }
+
+    fn trails_in(&self, from: &SocketAddr, now: u64) -> bool {
+        self.former.is_some_and(|(former, until)| same(&former, from) && now < until)
+            && self.named.rtp != Some(*from)
     }
 
     /// True once its first valid packet was heard.
@@ -108,15 +113,10 @@ impl Peer {
         self.latched.is_some()
     }
 
-    /// Takes the source of a valid packet as the peer's; false for the former address of one that moved.
-    pub fn latch(&mut self, from: &SocketAddr, now: u64) -> bool {
-        let trailing = self.former.is_some_and(|(former, until)| same(&former, from) && now < until);
-        if trailing && self.named.rtp != Some(*from) {
-            return false;
-        }
+    /// Takes the source of a valid packet as the peer's.
+    pub fn latch(&mut self, from: &SocketAddr) {
         self.latched = Some(*from);
         self.route();
-        true
     }
 
     /// True when RTCP from there may be the peer's. NATs change ports, so only `strict` looks at them.
@@ -218,9 +218,10 @@ mod tests {
     fn auto_follows_the_first_valid_packet_both_ways() {
         let mut peer = peer(Latching::Auto);
         assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"));
-        assert!(peer.admits(&address(NAT)) && peer.latch(&address(NAT), 0));
+        assert!(peer.admits(&address(NAT), 0));
+        peer.latch(&address(NAT));
         assert_eq!(goes(&peer), goes_to(NAT, "198.51.100.7:61001"));
-        assert!(!peer.admits(&address("192.0.2.1:4000")));
+        assert!(!peer.admits(&address("192.0.2.1:4000"), 0));
         assert!(
             peer.admits_rtcp(&address("198.51.100.7:9")) && !peer.admits_rtcp(&address("192.0.2.1:4001"))
         );
@@ -232,22 +233,24 @@ mod tests {
     #[test]
     fn strict_hears_and_answers_what_the_sdp_names_and_nothing_else() {
         let mut peer = peer(Latching::Strict);
-        assert!(!peer.admits(&address(NAT)) && !peer.admits(&address("192.0.2.1:4002")));
-        assert!(peer.admits(&address("192.0.2.1:4000")) && peer.latch(&address("192.0.2.1:4000"), 0));
+        assert!(!peer.admits(&address(NAT), 0) && !peer.admits(&address("192.0.2.1:4002"), 0));
+        assert!(peer.admits(&address("192.0.2.1:4000"), 0));
+        peer.latch(&address("192.0.2.1:4000"));
         assert!(
             !peer.admits_rtcp(&address("192.0.2.1:4003")) && peer.admits_rtcp(&address("192.0.2.1:4001"))
         );
         assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"));
-        assert!(!Peer::new(address("127.0.0.1:20000"), Latching::Strict).admits(&address(NAT)));
+        assert!(!Peer::new(address("127.0.0.1:20000"), Latching::Strict).admits(&address(NAT), 0));
     }
 
     #[test]
     fn disabled_sends_to_what_the_sdp_names_wherever_it_hears_from() {
         let mut peer = peer(Latching::Disabled);
-        assert!(peer.admits(&address(NAT)) && peer.latch(&address(NAT), 0));
+        assert!(peer.admits(&address(NAT), 0));
+        peer.latch(&address(NAT));
         peer.latch_rtcp(&address("198.51.100.7:9"));
         assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"));
-        assert!(!peer.admits(&address("198.51.100.7:61002")), "one source is heard");
+        assert!(!peer.admits(&address("198.51.100.7:61002"), 0), "one source is heard");
     }
 
     #[test]
@@ -265,19 +268,19 @@ mod tests {
     #[test]
     fn a_hold_without_address_sends_nothing_and_keeps_the_latch() {
         let mut peer = peer(Latching::Auto);
-        peer.latch(&address(NAT), 0);
+        peer.latch(&address(NAT));
         assert!(!peer.name(Named::default(), 0));
         assert_eq!(goes(&peer), [None, None]);
-        assert!(peer.admits(&address(NAT)) && !peer.name(named("192.0.2.1:4000"), 0));
+        assert!(peer.admits(&address(NAT), 0) && !peer.name(named("192.0.2.1:4000"), 0));
         assert_eq!(goes(&peer)[0].as_deref(), Some(NAT));
     }
 
     #[test]
     fn a_peer_that_moved_is_not_found_at_its_former_address_for_a_second() {
         let mut peer = peer(Latching::Auto);
-        peer.latch(&address("192.0.2.1:4000"), 0);
+        peer.latch(&address("192.0.2.1:4000"));
         assert!(peer.name(named("192.0.2.9:4000"), 0));
-        assert!(!peer.latch(&address("192.0.2.1:4000"), 999_999));
-        assert!(peer.latch(&address("192.0.2.1:4000"), 1_000_000), "it never came to the new one");
+        assert!(!peer.admits(&address("192.0.2.1:4000"), 999_999));
+        assert!(peer.admits(&address("192.0.2.1:4000"), 1_000_000), "it never came to the new one");
     }
 }

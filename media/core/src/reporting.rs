@@ -61,6 +61,8 @@ pub struct Reporter {
     reported: bool,
     /// Packets we had sent by each of the last two reports: a sender is who sent since the older (section 6.4).
     sent_by: [u64; 2],
+    /// Packets and octets that were sent before this stream began.
+    before: (u64, u64),
     heard: Option<Heard>,
     /// Sum in microseconds and number.
     round_trips: (u64, u64),
@@ -79,9 +81,17 @@ impl Reporter {
             begun: false,
             reported: false,
             sent_by: [0; 2],
+            before: (0, 0),
             heard: None,
             round_trips: (0, 0),
         }
+    }
+
+    /// The stream begins anew under another SSRC.
+    pub fn begin_anew(&mut self, ssrc: u32, counters: &Counters) {
+        self.ssrc = ssrc;
+        self.before = (counters.packets_out.get(), counters.octets_out.get());
+        self.sent_by = [self.before.0; 2];
     }
 
     /// When to report first; `None` when that was asked before. The first comes after half an interval (6.3.1).
@@ -117,8 +127,8 @@ impl Reporter {
         let sender = timestamp.filter(|_| sends).map(|timestamp| Sender {
             ntp: clock.at(now),
             timestamp,
-            packets: sent as u32,
-            octets: counters.octets_out.get() as u32,
+            packets: (sent - self.before.0) as u32,
+            octets: (counters.octets_out.get() - self.before.1) as u32,
         });
         let mut block = reception.report();
         if let Some(block) = &mut block

@@ -13,7 +13,7 @@ const CNAME: u8 = 1;
 /// Octets of a CNAME: 96 random bits in base64 (RFC 7022 section 4.2).
 pub const CNAME_LENGTH: usize = 16;
 /// The longest compound packet of ours: sender report with one block, CNAME, BYE.
-const LONGEST: usize = 28 + 24 + 28 + 8;
+pub const LONGEST: usize = 28 + 24 + 28 + 8;
 
 /// What a sender says of its stream (section 6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,9 @@ pub const COMFORT_NOISE: u8 = 13;
 /// The largest datagram we take: an Ethernet frame holds less, so more is not audio.
 pub const MAX_DATAGRAM: usize = 2048;
 
+/// A datagram with room for what SRTP adds behind it.
+pub type Buffer = [u8; MAX_DATAGRAM + crate::srtp::MAX_TRAILER];
+
 /// What a received header says, and where its payload lies in the datagram (padding excluded).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -28,10 +31,12 @@ pub struct Header {
     pub payload: Range<usize>,
 }
 
-/// Reads a header; `None` for anything that is not RTP version 2 with a payload.
-pub fn parse(data: &[u8]) -> Option<Header> {
+/// Where the payload begins: behind the fixed header, contributing sources and extension. `None` for what is not RTP
+/// version 2, or too short to say; it may lie beyond the end of what is cut off.
+#[inline]
+pub fn prefix(data: &[u8]) -> Option<usize> {
     let fixed: &[u8; HEADER] = data.first_chunk()?;
-    if fixed[0] >> 6 != 2 || data.len() > MAX_DATAGRAM {
+    if fixed[0] >> 6 != 2 {
         return None;
     }
     let mut start = HEADER + 4 * usize::from(fixed[0] & 0x0f);
@@ -39,6 +44,13 @@ pub fn parse(data: &[u8]) -> Option<Header> {
         let extension = data.get(start..start + 4)?;
         start += 4 + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
     }
+    Some(start)
+}
+
+/// Reads a header; `None` for anything that is not RTP version 2 with a payload.
+pub fn parse(data: &[u8]) -> Option<Header> {
+    let start = prefix(data).filter(|_| data.len() <= MAX_DATAGRAM)?;
+    let fixed: &[u8; HEADER] = data.first_chunk()?;
     let mut end = data.len();
     if fixed[0] & 0x20 != 0 {
         let padding = usize::from(*data.last()?);

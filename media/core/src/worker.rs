@@ -12,7 +12,7 @@ use crate::mailbox::Mailbox;
 use crate::pacer::Pacer;
 use crate::prompt::Prompt;
 use crate::reporting::NtpClock;
-use crate::rtp::MAX_DATAGRAM;
+use crate::rtp::{Buffer, MAX_DATAGRAM};
 use crate::schedule::Schedule;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -92,9 +92,9 @@ pub struct Worker {
     legs: Vec<Option<Box<Leg>>>,
     vacant: Vec<usize>,
     slots: HashMap<u64, usize>,
-    buffer: Box<[u8; MAX_DATAGRAM]>,
+    buffer: Box<Buffer>,
     /// For a packet that more than one leg hears: each rewrites its own.
-    copy: Box<[u8; MAX_DATAGRAM]>,
+    copy: Box<Buffer>,
     /// Microseconds a busy worker lets packets gather between two batches; 0 for never.
     gather: u64,
 }
@@ -125,8 +125,8 @@ impl Worker {
             legs: Vec::new(),
             vacant: Vec::new(),
             slots: HashMap::new(),
-            buffer: Box::new([0; MAX_DATAGRAM]),
-            copy: Box::new([0; MAX_DATAGRAM]),
+            buffer: Box::new([0; size_of::<Buffer>()]),
+            copy: Box::new([0; size_of::<Buffer>()]),
             gather,
         })
     }
@@ -181,9 +181,9 @@ impl Worker {
             return; // closed by a command of this very batch
         };
         if token & 1 == 1 {
-            return leg.receive_rtcp(&mut self.buffer[..], now, self.clock);
+            return leg.receive_rtcp(&mut self.buffer[..MAX_DATAGRAM], now, self.clock);
         }
-        let Some((length, from)) = leg.receive(&mut self.buffer[..]) else {
+        let Some((length, from)) = leg.receive(&mut self.buffer[..MAX_DATAGRAM]) else {
             return;
         };
         // Longer than the buffer: hand all of it on, it is too large to be taken for RTP.
@@ -210,10 +210,10 @@ impl Worker {
             if !listens {
                 listener.interrupt();
             } else if rest == 0 {
-                listener.send(&accepted, &mut self.buffer[..length], now);
+                listener.send(&accepted, &mut self.buffer[..], now);
             } else {
                 self.copy[..length].copy_from_slice(&self.buffer[..length]);
-                listener.send(&accepted, &mut self.copy[..length], now);
+                listener.send(&accepted, &mut self.copy[..], now);
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::outgoing::{Packet, Source};
 use crate::pacer::PERIOD;
 use crate::prompt::FRAME;
 use crate::rtp;
+use crate::srtp::MAX_TRAILER;
 
 /// How far the sound made here has come.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Leg {
             return false;
         }
         let codec = self.parameters.as_ref().map_or(Codec::Pcmu, |parameters| parameters.codec);
-        let mut packet = [0; rtp::HEADER + FRAME];
+        let mut packet = [0; rtp::HEADER + FRAME + MAX_TRAILER];
         let ended =
             packet[rtp::HEADER..].first_chunk_mut().is_some_and(|frame| self.hearing.fill(codec, frame));
         let begun = *self.playing.begun.get_or_insert(at);

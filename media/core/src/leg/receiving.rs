@@ -8,6 +8,7 @@ use crate::outgoing::Source;
 use crate::reception::Arrival;
 use crate::reporting::NtpClock;
 use crate::rtp::{self, Header};
+use crate::srtp::Rejected;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
@@ -38,10 +39,10 @@ impl Leg {
         self.sockets.rtp.receive(buffer)
     }
 
-    /// Judges a datagram: source, form, payload type, order. Returns it when it is of the peer's stream.
+    /// Judges a datagram: source, protection, form, payload type, order. Returns it when it is of the peer's stream.
     pub fn accept(
         &mut self,
-        data: &[u8],
+        data: &mut [u8],
         from: &SocketAddr,
         now: u64,
         clock: NtpClock,
@@ -51,7 +52,7 @@ impl Leg {
             self.counters.dropped.bump();
             return None;
         };
-        if !self.peer.admits(from) {
+        if !self.peer.admits(from, now) {
             self.counters.foreign.bump();
             return None;
         }
@@ -59,6 +60,14 @@ impl Leg {
             self.take_report(data, from, now, clock);
             return None;
         }
+        let data: &[u8] = match &mut self.protection {
+            None => data,
+            // Before it may latch or count as the peer's.
+            Some(protection) => match protection.rtp(data, now) {
+                Ok(length) => &data[..length],
+                Err(rejected) => return self.reject(rejected),
+            },
+        };
         let read = rtp::parse(data).and_then(|header| Some((parameters.content(&header, data)?, header)));
         let Some((content, header)) = read else {
             self.counters.malformed.bump();
@@ -69,13 +78,20 @@ impl Leg {
             return None;
         }
         if !self.peer.is_latched() {
-            if !self.peer.latch(from, now) {
-                self.counters.foreign.bump();
-                return None;
-            }
+            self.peer.latch(from);
             events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
         }
         self.count(header, content, data, now, events)
+    }
+
+    /// Counts what SRTP did not let through.
+    pub(super) fn reject<T>(&self, rejected: Rejected) -> Option<T> {
+        match rejected {
+            Rejected::Malformed => self.counters.malformed.bump(),
+            Rejected::Unauthentic => self.counters.unauthenticated.bump(),
+            Rejected::Replayed => self.counters.replayed.bump(),
+        }
+        None
     }
 
     fn count(

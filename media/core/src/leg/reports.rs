@@ -3,6 +3,7 @@
 use super::Leg;
 use crate::reporting::NtpClock;
 use crate::rtcp;
+use crate::srtp::MAX_TRAILER;
 use std::net::SocketAddr;
 
 impl Leg {
@@ -15,17 +16,30 @@ impl Leg {
             return self.counters.dropped.bump();
         }
         // Longer than the buffer: too large to be a report.
-        if self.take_report(buffer.get(..length).unwrap_or_default(), &from, now, clock) {
+        if self.take_report(buffer.get_mut(..length).unwrap_or_default(), &from, now, clock) {
             self.peer.latch_rtcp(&from);
         }
     }
 
     /// Learns from what should be RTCP of the peer; false when it is not.
-    pub(super) fn take_report(&mut self, data: &[u8], from: &SocketAddr, now: u64, clock: NtpClock) -> bool {
+    pub(super) fn take_report(
+        &mut self,
+        data: &mut [u8],
+        from: &SocketAddr,
+        now: u64,
+        clock: NtpClock,
+    ) -> bool {
         if !self.peer.admits_rtcp(from) {
             self.counters.foreign.bump();
             return false;
         }
+        let data: &[u8] = match &mut self.protection {
+            None => data,
+            Some(protection) => match protection.rtcp(data, now) {
+                Ok(length) => &data[..length],
+                Err(rejected) => return self.reject::<()>(rejected).is_some(),
+            },
+        };
         let Some(received) = rtcp::read(data, self.outgoing.ssrc()) else {
             self.counters.malformed.bump();
             return false;
@@ -61,7 +75,17 @@ impl Leg {
         let report = self.reporter.report(timestamp, &mut self.reception, &self.counters, now, clock);
         let report = if last { report.with_goodbye(self.outgoing.ssrc()) } else { report };
         let socket = if self.peer.multiplexes() { &self.sockets.rtp } else { &self.sockets.rtcp };
-        if socket.send(report.octets(), destination) {
+        let mut packet = [0; rtcp::LONGEST + MAX_TRAILER];
+        let plain = report.octets();
+        packet[..plain.len()].copy_from_slice(plain);
+        let length = match &mut self.protection {
+            None => Some(plain.len()),
+            Some(protection) => protection.sender().rtcp(&mut packet, plain.len()),
+        };
+        let Some(length) = length else {
+            return;
+        };
+        if socket.send(&packet[..length], destination) {
             self.counters.rtcp_out.bump();
         }
     }

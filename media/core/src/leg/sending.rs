@@ -14,7 +14,8 @@ impl Leg {
         self.parameters.as_ref().filter(|parameters| parameters.send && self.peer.destination().is_some())
     }
 
-    /// Sends a packet that a partner accepted, as part of our own stream. Rewrites `data` in place.
+    /// Sends a packet that a partner accepted, as part of our own stream. Rewrites `data` in place; it has room behind
+    /// the packet for what SRTP adds.
     pub fn send(&mut self, accepted: &Accepted, data: &mut [u8], now: u64) {
         let Some(parameters) = self.may_send() else {
             return self.outgoing.interrupt();
@@ -53,7 +54,8 @@ impl Leg {
         self.transmit(data, payload.clone(), payload_type, sent);
     }
 
-    /// Sends a payload of `data` under our header. The payload stays where it is: the header takes the octets before.
+    /// Sends a payload of `data` under our header. The payload stays where it is: the header takes the octets before, and
+    /// what protects it those behind.
     #[inline]
     pub(super) fn transmit(&mut self, data: &mut [u8], payload: Range<usize>, payload_type: u8, sent: Sent) {
         let start = payload.start - rtp::HEADER;
@@ -62,7 +64,18 @@ impl Leg {
             return;
         };
         rtp::write(header, sent.marker, payload_type, sent.sequence, sent.timestamp, self.outgoing.ssrc());
-        if self.sockets.rtp.send(&data[start..payload.end], destination) {
+        let end = match &mut self.protection {
+            None => payload.end,
+            Some(protection) => {
+                let length = payload.end - start;
+                let sender = protection.sender();
+                let Some(length) = sender.rtp(&mut data[start..], rtp::HEADER, length, sent.index) else {
+                    return; // a number that was used once: the listener has that packet
+                };
+                start + length
+            }
+        };
+        if self.sockets.rtp.send(&data[start..end], destination) {
             self.counters.packets_out.bump();
             self.counters.octets_out.add(payload.len() as u64);
         }
