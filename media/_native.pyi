@@ -11,6 +11,8 @@ from typing import Literal, final
 __all__ = ["Call", "Engine", "Exhausted", "Leg", "Prompt", "Statistics"]
 
 _Address = tuple[str, int]
+_Keys = tuple[str, bytes, bytes, int]
+"""Suite, our master key and salt, the peer's, octets of the identifier in its packets."""
 _EventName = Literal[
     "first_packet", "media_timeout", "digit", "switched", "quiet", "prompt_ended", "worker_lost"
 ]
@@ -87,7 +89,7 @@ class Leg:
     def id(self) -> int: ...
     @property
     def ssrc(self) -> int:
-        """The SSRC of everything this leg sends."""
+        """The SSRC of what this leg sends, until it is given a new key."""
 
     @property
     def local_address(self) -> _Address: ...
@@ -103,6 +105,7 @@ class Leg:
         receive: bool,
         rtcp_mux: bool,
         comfort_noise: bool,
+        protection: _Keys | None,
     ) -> None: ...
     def set_media_timeout(self, seconds: float | None) -> None: ...
     def bridge(self, other: Leg) -> None: ...
@@ -146,6 +149,10 @@ class Statistics:
     def foreign(self) -> int: ...
     @property
     def malformed(self) -> int: ...
+    @property
+    def unauthenticated(self) -> int: ...
+    @property
+    def replayed(self) -> int: ...
     @property
     def dropped(self) -> int: ...
     @property

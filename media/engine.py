@@ -1,7 +1,7 @@
 """What a media engine does for a call: the contract, and the values that cross it.
 
-An engine owns RTP (RFC 3550, profile RFC 3551, telephone-event RFC 4733) and nothing else: it speaks
-addresses, codecs and payload types, never SIP or SDP. `media.native` is the default engine; the tests have
+An engine owns RTP (RFC 3550, profile RFC 3551, telephone-event RFC 4733, SRTP RFC 3711) and nothing else: it speaks
+addresses, codecs, payload types and keys, never SIP or SDP. `media.native` is the default engine; the tests have
 one in memory.
 
 A leg is one RTP stream each way, on a port pair of ours that stays the same for the leg's whole life.
@@ -12,10 +12,12 @@ the same loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from media.srtp import SrtpKeys
 
 Address = tuple[str, int]
 """An IP address literal without brackets, and a UDP port 1..65535."""
@@ -74,6 +76,9 @@ class StreamParameters:
     comfort_noise: bool = False
     """Comfort noise (payload type 13, RFC 3389) was negotiated. It crosses between two legs that both have it; else
     it is left out, without a gap in the sequence."""
+    keys: SrtpKeys | None = None
+    """SRTP both ways; None for plain RTP. Keys that are repeated change nothing. A new key of the peer's takes over
+    from the old one, which is still heard for two seconds. A new key of ours begins a stream under a new SSRC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,10 @@ class LegStatistics:
     """Packets from other sources than the latched one; dropped."""
     malformed: int
     """Datagrams that are no RTP of a plausible size; dropped."""
+    unauthenticated: int = field(default=0, kw_only=True)
+    """SRTP and SRTCP that the peer's key did not authenticate; dropped, and counted nowhere else. So is plain RTP."""
+    replayed: int = field(default=0, kw_only=True)
+    """SRTP and SRTCP that was heard before, or is too old to tell; dropped."""
     dropped: int
     """Valid RTP that could not be used: payload type not negotiated, duplicate, too late, nothing agreed
     yet."""

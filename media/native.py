@@ -293,11 +293,12 @@ class NativeLeg:
 
     @property
     def ssrc(self) -> int:
-        """The SSRC of everything this leg sends."""
+        """The SSRC of what this leg sends, until it is given a new SRTP key."""
         return self.core.ssrc
 
     def set_remote(self, parameters: StreamParameters) -> None:
         """Takes what the peer agreed to."""
+        keys = parameters.keys
         _asked(
             lambda: self.core.set_remote(
                 parameters.remote,
@@ -310,6 +311,7 @@ class NativeLeg:
                 parameters.receive,
                 parameters.rtcp_mux,
                 parameters.comfort_noise,
+                (keys.suite, keys.local, keys.remote, keys.remote_mki_octets) if keys else None,
             )
         )
 
@@ -337,6 +339,8 @@ class NativeLeg:
             longest_gap_ms=counters.longest_gap_ms,
             foreign=counters.foreign,
             malformed=counters.malformed,
+            unauthenticated=counters.unauthenticated,
+            replayed=counters.replayed,
             dropped=counters.dropped,
             rtcp_in=counters.rtcp_in,
             rtcp_out=counters.rtcp_out,

@@ -52,6 +52,7 @@ class Bridged:
     """A call with one leg per peer; the first two hear each other."""
 
     def __init__(self, engine: Engine, people: list[RtpPeer]) -> None:
+        self.engine = engine
         self.events = Events()
         self.call: MediaCall = engine.open_call(self.events.put_nowait)
         self.legs: list[MediaLeg] = []

@@ -75,8 +75,12 @@ class RtcpPeer:
 
     async def hear(self) -> Report:
         """The next report that arrives."""
+        return Report.read(await self.hear_data())
+
+    async def hear_data(self) -> bytes:
+        """The next datagram that arrives, whatever it is."""
         async with asyncio.timeout(STALL):
-            return Report.read(await asyncio.get_running_loop().sock_recv(self._socket, 2048))
+            return await asyncio.get_running_loop().sock_recv(self._socket, 2048)
 
     def close(self) -> None:
         """Closes the socket."""
