@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
     from b2bua.config import Configuration, ReloadResult
+    from b2bua.feed import Feed
     from b2bua.handoff.handoff import Handoff, HandoffRequest
 
 
@@ -31,6 +32,11 @@ class Control(Protocol):
     @property
     def configuration(self) -> Configuration:
         """The snapshot that the next call starts with."""
+        ...
+
+    @property
+    def feed(self) -> Feed:
+        """What happens to calls and handoffs, as it happens."""
         ...
 
     @property

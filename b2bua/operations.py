@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from b2bua.call.registry import CallRegistry
     from b2bua.call.services import Records
     from b2bua.config import Configuration, ReloadResult
+    from b2bua.feed import Feed
     from b2bua.handoff.handoff import Handoff, HandoffRequest
 
 REMEMBERED = 1000
@@ -49,6 +50,11 @@ class Operations:
     def configuration(self) -> Configuration:
         """The snapshot that the next call starts with."""
         return self.registry.configuration
+
+    @property
+    def feed(self) -> Feed:
+        """What happens to calls and handoffs, as it happens."""
+        return self.registry.services.feed
 
     @property
     def draining(self) -> bool:

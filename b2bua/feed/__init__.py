@@ -5,6 +5,7 @@ once: what takes longer waits in a bounded queue of their own. Nothing a listene
 """
 
 from b2bua.feed.events import (
+    EVERY_KIND,
     CallAnswered,
     CallEnded,
     CallStarted,
@@ -17,9 +18,9 @@ from b2bua.feed.events import (
     LegRinging,
 )
 from b2bua.feed.feed import Entry, Feed, Listener
-from b2bua.feed.subscription import Subscription
 
 __all__ = [
+    "EVERY_KIND",
     "CallAnswered",
     "CallEnded",
     "CallStarted",
@@ -33,5 +34,4 @@ __all__ = [
     "LegFacts",
     "LegRinging",
     "Listener",
-    "Subscription",
 ]

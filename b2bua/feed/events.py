@@ -205,3 +205,15 @@ class HandoffChanged(FeedEvent):
             "outcome": self.outcome.as_record() if self.outcome else None,
             "confirmed": self.confirmed,
         }
+
+
+EVERY_KIND: tuple[type[FeedEvent], ...] = (
+    CallStarted,
+    CallAnswered,
+    CallEnded,
+    LegRinging,
+    LegAnswered,
+    LegEnded,
+    DigitPressed,
+    HandoffChanged,
+)

@@ -33,6 +33,11 @@ class Feed:
         self.defects = 0
         """Events that a listener failed to take."""
 
+    @property
+    def last_number(self) -> int:
+        """The number of the last event that anybody heard; 0 before the first."""
+        return self._number
+
     def listen(self, listener: Listener, kinds: Iterable[type[FeedEvent]]) -> None:
         """From now on `listener` hears events of these kinds."""
         for kind in kinds:

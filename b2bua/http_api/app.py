@@ -15,6 +15,8 @@ from b2bua.http_api.auth import Keys
 from b2bua.http_api.calls import call_routes
 from b2bua.http_api.destinations import destination_routes
 from b2bua.http_api.errors import register_error_answers
+from b2bua.http_api.event_log import EventLog
+from b2bua.http_api.events import event_routes
 from b2bua.http_api.gate import OPEN_PATHS, Gate
 from b2bua.http_api.handoffs import handoff_routes
 from b2bua.http_api.process import process_routes
@@ -30,8 +32,8 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 """Newer FastAPI hands requests, bodies with passwords included, to OpenTelemetry where that is set up."""
 
 
-def build_app(control: Control, keys: Keys) -> ASGIApp:
-    """The whole API for this program."""
+def build_app(control: Control, keys: Keys, log: EventLog | None = None) -> ASGIApp:
+    """The whole API for this program. `log` is what `/v1/events` tells; without one its answers end at once."""
     app = FastAPI(
         title="b2bua",
         version=__version__,
@@ -44,6 +46,7 @@ def build_app(control: Control, keys: Keys) -> ASGIApp:
     register_error_answers(app)
     for routes in (call_routes, handoff_routes, destination_routes, process_routes):
         app.include_router(routes(control))
+    app.include_router(event_routes(log or EventLog()))
     # Made once: it never changes, and making it takes as long as a call.
     document = json.dumps(describe(app), separators=(",", ":")).encode()
 

@@ -10,6 +10,7 @@ import asyncio
 from http import HTTPStatus
 
 import h11
+from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from b2bua.http_api.errors import error_answer
@@ -24,6 +25,9 @@ REQUEST_SECONDS = 10.0
 """From the connection, or the answer before, to the last octet of a request; and for the client to read an answer."""
 ANSWER_SECONDS = 30.0
 """From the connection, or the answer before, to the end of the next answer."""
+
+
+_STREAM = "b2bua.stream"
 
 
 class BoundedConnection(H11Protocol):
@@ -60,9 +64,24 @@ class BoundedConnection(H11Protocol):
 
     def end_if_overdue(self, now: float) -> None:
         """Drop the connection when its client has been too slow."""
+        if self._streams() and not self.flow.write_paused:
+            # An answer without end: all that its client has to do is read.
+            self.waiting_since = now
         answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
         if now - self.waiting_since > (ANSWER_SECONDS if answering else REQUEST_SECONDS):
             self.transport.abort()
+
+    def _streams(self) -> bool:
+        return (
+            self.cycle is not None
+            and not self.cycle.response_complete
+            and self.scope.get("state", {}).get(_STREAM, False)
+        )
+
+
+def note_stream(scope: Scope) -> None:
+    """The answer to this request has no end: its time is not limited while its client reads."""
+    scope.setdefault("state", {})[_STREAM] = True
 
 
 def _plain_answer(status: int, code: str, message: str) -> bytes:

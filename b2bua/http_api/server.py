@@ -21,6 +21,7 @@ from b2bua.control import Control
 from b2bua.http_api.app import build_app
 from b2bua.http_api.auth import Keys
 from b2bua.http_api.connection import IDLE_SECONDS, MAX_HEAD, BoundedConnection
+from b2bua.http_api.event_log import EventLog
 from b2bua.telemetry.logs import get_logger
 
 BACKLOG = 64
@@ -42,7 +43,9 @@ class ApiServer:
         """`listener`: `api.listen`. `keys`: `api.keys`; none on an address that others can reach lets nobody in."""
         self._listener = listener
         self._keys = Keys(keys, loopback=listener.is_loopback)
-        self._config = _uvicorn_config(control, self._keys)
+        self._control = control
+        self._events = EventLog()
+        self._config = _uvicorn_config(control, self._keys, self._events)
         self._state = ServerState()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -57,6 +60,7 @@ class ApiServer:
             why = os.strerror(error.errno) if error.errno else str(error)
             raise ApiStartError(f"api.listen {where}: {why}") from error
         self._look_after_connections()
+        self._events.keep(self._control.feed)
         host, port = self._server.sockets[0].getsockname()[:2]
         get_logger().info("api_listening", host=host, port=port)
         return host, port
@@ -71,6 +75,7 @@ class ApiServer:
             return
         server, self._server = self._server, None
         server.close()
+        self._events.close()
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in list(self._state.connections):
@@ -106,10 +111,10 @@ class ApiServer:
         self._sweep = loop.call_later(SWEEP_SECONDS, self._look_after_connections)
 
 
-def _uvicorn_config(control: Control, keys: Keys) -> uvicorn.Config:
+def _uvicorn_config(control: Control, keys: Keys, events: EventLog) -> uvicorn.Config:
     """uvicorn's settings, with everything off that reads the environment, logs, or trusts headers of proxies."""
     config = uvicorn.Config(
-        build_app(control, keys),
+        build_app(control, keys, events),
         interface="asgi3",
         http=BoundedConnection,
         ws="none",

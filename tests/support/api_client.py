@@ -93,7 +93,7 @@ class ApiClient:
         if answer.status_code == 204:
             assert answer.content == b""
             return
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] in ("application/json", "text/event-stream; charset=utf-8")
         if answer.status_code >= 400:
             error = answer.json()["error"]
             assert set(error) == {"code", "message", "field"}

@@ -10,6 +10,7 @@ from b2bua.call.clock import CallClock
 from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
 from b2bua.config import Configuration, ReloadResult
 from b2bua.control import Control, ControlError
+from b2bua.feed import Feed
 from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
 from b2bua.headers import HeaderRefused, Variables, render
 
@@ -20,6 +21,7 @@ class ControlDouble:
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.draining = False
+        self.feed = Feed()
         self.reload_result = ReloadResult(configuration)
         self.requests: list[HandoffRequest] = []
         self.live: dict[str, Handoff] = {}

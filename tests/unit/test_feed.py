@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-
-import pytest
 
 from b2bua.call import cause
 from b2bua.call.clock import CallClock
-from b2bua.call.inbox import CAPACITY
 from b2bua.feed import (
     CallAnswered,
     CallEnded,
@@ -18,7 +14,6 @@ from b2bua.feed import (
     Feed,
     FeedEvent,
     HandoffChanged,
-    Subscription,
 )
 from b2bua.handoff.handoff import HandoffRequest, HandoffState
 from sip_stack.auth import Credentials
@@ -80,34 +75,6 @@ def test_a_listener_with_a_defect_costs_neither_the_call_nor_another_listener() 
     feed.publish(started())
     assert len(other.entries) == 1
     assert feed.defects == 1
-
-
-def test_a_subscription_reads_at_its_own_pace_the_events_of_one_call() -> None:
-    async def story() -> list[str]:
-        feed, loop = Feed(), asyncio.get_running_loop()
-        with Subscription(feed, [CallStarted, CallAnswered], call_id="call-1") as subscription:
-            for event in (started(), started("call-2"), answered("call-2"), answered()):
-                feed.publish(event)
-            names = [(await subscription.next(loop.time() + 1)).event.name for _ in range(2)]
-            with pytest.raises(TimeoutError):
-                await subscription.next(loop.time())
-        feed.publish(started())
-        with pytest.raises(TimeoutError):
-            await subscription.next(loop.time())
-        return names
-
-    assert asyncio.run(story()) == ["call.started", "call.answered"]
-
-
-def test_a_reader_who_stops_reading_loses_events_and_holds_nobody_up() -> None:
-    async def story() -> int:
-        feed = Feed()
-        with Subscription(feed, [CallStarted]) as subscription:
-            for _ in range(CAPACITY + 7):
-                feed.publish(started())
-            return subscription.lost
-
-    assert asyncio.run(story()) == 7
 
 
 def test_events_show_facts_and_no_secrets() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
+from b2bua.call import cause
+from b2bua.call.clock import CallClock
+from b2bua.feed import EVERY_KIND, FeedEvent, LegFacts
+from b2bua.handoff.handoff import HandoffRequest, HandoffState
 from b2bua.http_api import answers
 from b2bua.http_api.documented import ERRORS
 from tests.support.api_client import KEY, ApiClient
@@ -42,6 +47,7 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("GET", "/v1/handoffs/{handoff_id}"),
         ("DELETE", "/v1/handoffs/{handoff_id}"),
         ("GET", "/v1/destinations"),
+        ("GET", "/v1/events"),
         ("POST", "/v1/reload"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
@@ -139,6 +145,36 @@ def test_the_page_lists_every_operation(api: ApiClient) -> None:
     assert sorted(listed) == sorted([*expected, ("GET", "/openapi.json")])
 
 
+def test_the_page_lists_every_event_with_what_it_tells(api: ApiClient) -> None:
+    listed = dict(re.findall(r"^\| `([a-z.]+)` \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE))
+
+    assert set(listed) == {kind.name for kind in EVERY_KIND} | {"gap"}
+    for kind in EVERY_KIND:
+        told = as_above(listed["leg.answered"], listed[kind.name])
+        assert told == set(example_of(kind).facts()), kind.name
+
+
+def as_above(above: str, text: str) -> set[str]:
+    names = set(re.findall(r"`(\w+)`", text))
+    return names | as_above("", above) if text.startswith("as above") else names
+
+
+def example_of(kind: type[FeedEvent]) -> FeedEvent:
+    """An event of this kind."""
+    leg = LegFacts("id", "agent", "billing", "sip:a@b", "alice", "")
+    given: dict[str, object] = {
+        "call_id": "call-1",
+        "clock": CallClock(0.0),
+        "at": 1.0,
+        "leg": leg,
+        "request": HandoffRequest(),
+        "outcome": cause.local("normal_hangup"),
+        "answered": None,
+        "state": HandoffState.CONNECTED,
+    }
+    return kind(**{each.name: given.get(each.name, "x") for each in fields(kind)})  # type: ignore[arg-type]
+
+
 def test_the_page_lists_every_error() -> None:
     listed = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
 
@@ -180,5 +216,5 @@ def play(api: ApiClient, command: str) -> int:
         elif word.startswith("http://127.0.0.1:8080/"):
             path = word.removeprefix("http://127.0.0.1:8080")
         else:
-            assert word in ("-s", "-f"), word
+            assert word in ("-s", "-f", "-sN"), word
     return api.request(method, path, key=None, content=content, headers=headers).status_code
