@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from b2bua import __version__
+from b2bua import __version__, cli_destinations
 from b2bua.certificates import describe
+from b2bua.cli_options import DEFAULT_CONFIG, ConfigOption, SetOption, errors, output
 from b2bua.config import (
     Configuration,
     ConfigurationError,
@@ -33,20 +33,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-output = Console(highlight=False, soft_wrap=True)
+app.add_typer(cli_destinations.app)
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration file.", metavar="FILE", show_default=True)
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="PATH=VALUE", help="Override one value, e.g. timers.ring_timeout=10s. Repeatable."
-    ),
-]
 LogLevelOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
-DEFAULT_CONFIG = Path("configs/b2bua.yaml")
 
 
 def load(path: Path, overrides: list[str] | None) -> Configuration:

@@ -10,11 +10,14 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from b2bua.call.cause import CAUSES, Cause  # noqa: E402
+from b2bua.http_api.app import api_document  # noqa: E402
+from b2bua.http_api.documented import ERRORS  # noqa: E402
 from sip_stack.transaction.tables import (  # noqa: E402
     INVITE_CLIENT,
     INVITE_SERVER,
@@ -98,7 +101,40 @@ def state_machines() -> str:
     return "\n".join(lines)
 
 
+def api() -> str:
+    """docs/api.md: written by hand, but for its tables of operations and errors."""
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    paths = cast(dict[str, dict[str, Any]], api_document()["paths"])
+    operations = [
+        (f"`{method.upper()} {path}{_query(operation)}`", operation["description"].replace("\n", " "))
+        for path, of_path in paths.items()
+        for method, operation in of_path.items()
+    ]
+    operations.append(
+        ("`GET /openapi.json`", "All of this for programs: every field, bound, answer and error.")
+    )
+    errors = [(str(error.status), f"`{error.code}`", error.when) for error in ERRORS]
+    page = _with_region(page, "operations", table(("call", "does"), operations))
+    return _with_region(page, "errors", table(("status", "code", "when"), errors))
+
+
+def _query(operation: dict[str, Any]) -> str:
+    names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+    return f"?{'&'.join(f'{name}=' for name in names)}" if names else ""
+
+
+def _with_region(page: str, name: str, lines: list[str]) -> str:
+    """The page with what stands between `<!-- begin NAME … -->` and `<!-- end NAME -->` replaced."""
+    begin = f"<!-- begin {name}: written by scripts/generate_docs.py -->\n"
+    before, _, rest = page.partition(begin)
+    _, end, after = rest.partition(f"<!-- end {name} -->")
+    if not end:
+        raise ValueError(f"no region {name} in the page")
+    return "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/api.md": api,
     "docs/outcomes.md": outcomes,
     "docs/state-machines.md": state_machines,
 }

@@ -28,6 +28,7 @@ class Login(Section):
     model_config = ConfigDict(json_schema_extra=_either_password)
 
     username: Word
+    """As the other side knows it."""
     password: Password
     """Best `${NAME}` from the environment. `password_file: PATH` in its place reads it from a file."""
 

@@ -29,14 +29,19 @@ from b2bua.config.yaml_tree import YamlError
 
 
 def load_configuration(
-    path: Path | str, environ: Mapping[str, str], overrides: Iterable[str] = ()
+    path: Path | str,
+    environ: Mapping[str, str],
+    overrides: Iterable[str] = (),
+    *,
+    instead: Mapping[Path, bytes] | None = None,
 ) -> Configuration:
     """Load a configuration file and what it names.
 
     `environ` is where `${NAME}` is looked up. `overrides` are `path=YAML value` texts (`--set`); relative
-    paths in them are relative to the working folder. Raises `ConfigurationError` with every problem.
+    paths in them are relative to the working folder. `instead` are contents that are taken to be in files.
+    Raises `ConfigurationError` with every problem.
     """
-    return _Load(Path(path), environ, tuple(overrides)).run()
+    return _Load(Path(path), environ, tuple(overrides), Sources(instead)).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,13 @@ class _Sections:
 class _Load:
     """One load."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str], overrides: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: Path, environ: Mapping[str, str], overrides: tuple[str, ...], sources: Sources
+    ) -> None:
         self._path = path
         self._environ = environ
         self._overrides = overrides
-        self._sources = Sources()
+        self._sources = sources
         self._problems: list[Problem] = []
         self._certificates: tuple[Certificate, ...] = ()
 

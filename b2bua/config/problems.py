@@ -43,6 +43,8 @@ class Problem:
     allowed: str | None = None
     suggestion: str | None = None
     """What the author may have meant."""
+    of_environment: bool = False
+    """Not the file is at fault but the environment: a variable is not set here, and may be where the server runs."""
 
     def __str__(self) -> str:
         parts = [self.message]

@@ -60,9 +60,8 @@ class SecretResolver:
                 return self._environ[name]
             else:
                 suggestion = closest(name, self._environ)
-                self._report(
-                    position, path, f"the environment variable {name} is not set", suggestion=suggestion
-                )
+                message = f"the environment variable {name} is not set"
+                self._report(position, path, message, suggestion=suggestion, of_environment=True)
             return match[0]
 
         return _REFERENCE.sub(reference, text)
@@ -102,9 +101,11 @@ class SecretResolver:
         found: str | None = None,
         allowed: str | None = None,
         suggestion: str | None = None,
+        of_environment: bool = False,
     ) -> None:
         self.unresolved.add(path)
-        self._problems.append(Problem(position, key_text(path), message, found, allowed, suggestion))
+        key = key_text(path)
+        self._problems.append(Problem(position, key, message, found, allowed, suggestion, of_environment))
 
 
 def is_secret(path: KeyPath) -> bool:

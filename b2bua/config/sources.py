@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from b2bua.config.problems import Position, Problem
@@ -15,12 +16,19 @@ MAX_FILE = 4 * 1024 * 1024
 class Sources:
     """Reads files for one load; `digests` tells afterwards what was read, for change detection."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: Mapping[Path, bytes] | None = None) -> None:
+        """`instead`: contents that stand for those of the files, to try an edit before it is made."""
         self.digests: dict[Path, str] = {}
+        self._instead = instead or {}
 
     def read_text(self, path: Path) -> str:
         """The text of a file. Raises `OSError`, also for what is no file, and `UnicodeDecodeError`."""
-        content, self.digests[path] = read_with_digest(path)
+        content: bytes | OSError
+        if path in self._instead:
+            content = self._instead[path]
+            self.digests[path] = hashlib.sha256(content).hexdigest()
+        else:
+            content, self.digests[path] = read_with_digest(path)
         if isinstance(content, OSError):
             raise content
         return content.decode("utf-8-sig")

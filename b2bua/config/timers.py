@@ -27,9 +27,13 @@ class DialTimers(Section):
     """The timers of what we dial, where it sets its own; None keeps the default."""
 
     connect_timeout: WaitDuration | None = None
+    """No response of any kind to an INVITE without credentials: the next address is tried."""
     ring_timeout: WaitDuration | None = None
+    """From an attempt's first INVITE to its final response, challenges included."""
     auth_timeout: WaitDuration | None = None
+    """From the INVITE with credentials to any response."""
     media_timeout: OptionalDuration | None = None
+    """No audio from one side of an answered call for this long ends it; 0 never does."""
 
     def over(self, defaults: Timers) -> Timers:
         """The defaults with what is set here in their place."""
@@ -45,4 +49,6 @@ class TimerOverrides(DialTimers):
     """The timers that a destination may set."""
 
     time_limit: LongDuration | None = None
+    """The longest an answered call may last."""
     refer_timeout: WaitDuration | None = None
+    """`refer`: from the REFER to the news of how it ended."""

@@ -34,11 +34,11 @@ class ErrorAnswer(Answer):
     error: Error
 
 
-class ReloadErrorAnswer(ErrorAnswer):
-    """A configuration that was not taken."""
+class ProblemsAnswer(ErrorAnswer):
+    """An error that may come from the configuration."""
 
-    problems: list[str]
-    """Every problem with file, line and column; secrets are never shown."""
+    problems: list[str] = []
+    """Every problem with file, line and column; secrets are never shown. Missing where there is none."""
 
 
 class Status(Answer):
@@ -167,6 +167,20 @@ class Destination(Answer):
     method: str = Field(examples=["invite"])
     encryption: str | None = Field(examples=["udp/rtp"])
     """null where the SBC decides: `refer` and `bye`."""
+
+
+class DestinationSettings(BaseModel):
+    """A destination as the file has it: the keys of `docs/configuration.md`, those that are written, as they are
+    written. Durations are text, `${NAME}` is not replaced, and secrets are not there.
+    """
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    name: str = Field(examples=["billing"])
+    default: bool
+    method: str = Field(default="", examples=["invite"])
+    secrets: dict[str, str] = Field(examples=[{"auth.password": "set"}])
+    """`set` or `unset` for each secret; `set` when it is in a file or in the environment, too."""
 
 
 class Destinations(Answer):

@@ -34,6 +34,23 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 
 def build_app(control: Control, keys: Keys, log: EventLog | None = None) -> ASGIApp:
     """The whole API for this program. `log` is what `/v1/events` tells; without one its answers end at once."""
+    app = _operations(control, log or EventLog())
+    # Made once: it never changes, and making it takes as long as a call.
+    document = json.dumps(describe(app), separators=(",", ":")).encode()
+
+    async def openapi_document() -> Response:
+        return Response(document, media_type="application/json")
+
+    app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
+    return Gate(app, keys)
+
+
+def api_document() -> dict[str, object]:
+    """The OpenAPI document, without a program behind it."""
+    return describe(_operations(cast(Control, None), EventLog()))
+
+
+def _operations(control: Control, log: EventLog) -> FastAPI:
     app = FastAPI(
         title="b2bua",
         version=__version__,
@@ -46,15 +63,8 @@ def build_app(control: Control, keys: Keys, log: EventLog | None = None) -> ASGI
     register_error_answers(app)
     for routes in (call_routes, handoff_routes, destination_routes, process_routes):
         app.include_router(routes(control))
-    app.include_router(event_routes(log or EventLog()))
-    # Made once: it never changes, and making it takes as long as a call.
-    document = json.dumps(describe(app), separators=(",", ":")).encode()
-
-    async def openapi_document() -> Response:
-        return Response(document, media_type="application/json")
-
-    app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
-    return Gate(app, keys)
+    app.include_router(event_routes(log))
+    return app
 
 
 def describe(app: FastAPI) -> dict[str, object]:

@@ -15,11 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from b2bua.config.problems import key_text
+from b2bua.config.editing import EditRefused
+from b2bua.config.problems import Problem, key_text
 from b2bua.control import ControlError
+from b2bua.http_api.documented import status_of
 
 MAX_FIELD = 200
 """Characters of `field`: names of unknown keys come from the client."""
+
+MAX_PROBLEMS = 100
+"""Problems of a configuration in one answer; the log of a reload has them all."""
 
 _HTTP_CODES = {404: "not_found", 405: "wrong_http_method"}
 
@@ -46,9 +51,15 @@ def error_answer(
     return Json(body, status_code=status, headers=headers)
 
 
+def shown_problems(problems: Sequence[Problem]) -> list[str]:
+    """Problems of the configuration as an answer has them; they never quote a secret."""
+    return [str(problem) for problem in problems[:MAX_PROBLEMS]]
+
+
 def register_error_answers(app: FastAPI) -> None:
     """Give every error that `app` can raise the API's shape."""
     app.add_exception_handler(ControlError, _control_error)
+    app.add_exception_handler(EditRefused, _edit_refused)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
@@ -57,6 +68,14 @@ def register_error_answers(app: FastAPI) -> None:
 async def _control_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ControlError), "registered for nothing else"
     return error_answer(error.status, error.code, error.message, error.field)
+
+
+async def _edit_refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, EditRefused), "registered for nothing else"
+    status, problems = status_of(error.code), shown_problems(error.problems)
+    if problems:
+        return error_answer(status, error.code, error.message, error.field, problems=problems)
+    return error_answer(status, error.code, error.message, error.field)
 
 
 async def _defect(_request: Request, _error: Exception) -> Response:

@@ -7,11 +7,8 @@ from starlette.responses import Response
 
 from b2bua.control import Control
 from b2bua.http_api import answers
-from b2bua.http_api.documented import documented, errors
-from b2bua.http_api.errors import Json, error_answer
-
-MAX_PROBLEMS = 100
-"""Problems of a configuration in one answer; the log has them all."""
+from b2bua.http_api.documented import documented
+from b2bua.http_api.errors import Json, error_answer, shown_problems
 
 
 def process_routes(control: Control) -> APIRouter:
@@ -36,26 +33,23 @@ def process_routes(control: Control) -> APIRouter:
             return error_answer(503, "draining", "running calls are finished, new ones are refused")
         return Json({"status": "ok"})
 
-    failed = errors(["configuration_error"], answers.ReloadErrorAnswer)
-
     @routes.post(
         "/v1/reload",
         tags=["process"],
-        responses={**documented(200, answers.Reloaded, "The edits are in force."), **failed},
+        responses=documented(200, answers.Reloaded, "The edits are in force.", "configuration_error"),
     )
     async def reload() -> Response:
         """Take the edited configuration for new calls. A bad one changes nothing."""
         result = await control.reload()
         if result.configuration is None:
-            problems = [str(problem) for problem in result.problems[:MAX_PROBLEMS]]
             message = f"{len(result.problems)} problems in the configuration; nothing changed"
-            return error_answer(409, "configuration_error", message, problems=problems)
+            return error_answer(409, "configuration_error", message, problems=shown_problems(result.problems))
         taken = result.configuration
         return Json(
             {
                 "destinations": len(taken.destinations),
                 "restart_needed": list(result.restart_needed),
-                "warnings": [str(warning) for warning in taken.warnings[:MAX_PROBLEMS]],
+                "warnings": shown_problems(taken.warnings),
             }
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from b2bua.config import load_configuration
 from b2bua.http_api.app import build_app
 from b2bua.http_api.auth import Keys
 from tests.support.config_files import DESTINATIONS, MAIN, ConfigFiles
@@ -35,7 +36,10 @@ class ApiClient:
     """Asks the API in memory; `control` tells what arrived behind it."""
 
     def __init__(self, folder: Path, *, keys: tuple[str, ...] = (KEY,), loopback: bool = True) -> None:
-        configuration = ConfigFiles(folder, MAIN + POLICY, DESTINATIONS + MORE_DESTINATIONS).load()
+        self.environ: dict[str, str] = {}
+        files = ConfigFiles(folder, MAIN + POLICY, DESTINATIONS + MORE_DESTINATIONS)
+        configuration = load_configuration(files.main, self.environ)
+        self.folder = folder
         self.control = ControlDouble(configuration)
         self.keys = Keys(map(SecretStr, keys), loopback=loopback)
         self.app = build_app(as_control(self.control), self.keys)
@@ -45,16 +49,23 @@ class ApiClient:
         """GET with the key."""
         return self.request("GET", path, headers=headers)
 
-    def delete(self, path: str) -> httpx.Response:
+    def delete(self, path: str, **headers: str) -> httpx.Response:
         """DELETE with the key."""
-        return self.request("DELETE", path)
+        return self._send("DELETE", path, None, headers)
 
     def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         """POST JSON with the key; `Idempotency_Key=` becomes a header."""
+        return self._send("POST", path, body, headers)
+
+    def put(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """PUT JSON with the key."""
+        return self._send("PUT", path, body, headers)
+
+    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = b"" if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
-        return self.request("POST", path, content=content, headers={**kind, **named})
+        return self.request(method, path, content=content, headers={**kind, **named})
 
     def hand_off(self, body: object, call_id: str = "call-1", **headers: str) -> httpx.Response:
         """Ask for a handoff."""
@@ -94,6 +105,8 @@ class ApiClient:
             assert answer.content == b""
             return
         assert answer.headers["content-type"] in ("application/json", "text/event-stream; charset=utf-8")
+        for name in described.get("headers", {}) if described else ():
+            assert name in answer.headers
         if answer.status_code >= 400:
             error = answer.json()["error"]
             assert set(error) == {"code", "message", "field"}

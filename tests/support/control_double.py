@@ -23,6 +23,7 @@ class ControlDouble:
         self.draining = False
         self.feed = Feed()
         self.reload_result = ReloadResult(configuration)
+        self.reloads = 0
         self.requests: list[HandoffRequest] = []
         self.live: dict[str, Handoff] = {}
         self.hung_up: list[str] = []
@@ -85,6 +86,7 @@ class ControlDouble:
         return handoff
 
     async def reload(self) -> ReloadResult:
+        self.reloads += 1
         return self.reload_result
 
     # -- behind it -----------------------------------------------------------------------------------------------
