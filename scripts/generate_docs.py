@@ -101,9 +101,12 @@ def state_machines() -> str:
     return "\n".join(lines)
 
 
+API_PAGE = ROOT / "docs/api.md"
+
+
 def api() -> str:
     """docs/api.md: written by hand, but for its tables of operations and errors."""
-    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    page = API_PAGE.read_text(encoding="utf-8")
     paths = cast(dict[str, dict[str, Any]], api_document()["paths"])
     operations = [
         (f"`{method.upper()} {path}{_query(operation)}`", operation["description"].replace("\n", " "))
