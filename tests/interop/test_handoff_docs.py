@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/handoff.md").read_text(encoding="utf-8")
 FILES = {
     "A": "scenarios/test_assistant_refers.py",
+    "H": "scenarios/test_acceptance.py",
     "I": "scenarios/test_handoff_by_invite.py",
     "M": "scenarios/test_handoff_matrix.py",
     "R": "scenarios/test_handoff_by_refer.py",
