@@ -116,8 +116,14 @@ class Leg:
     def hear_when_heard(self, other: Leg, within: float) -> None:
         """`within` is in seconds."""
 
+    def mix(self, one: Leg, other: Leg) -> None:
+        """This leg's peer hears both of theirs."""
+
     def watch_silence(self, quiet: float | None) -> None:
         """Seconds."""
+
+    def move_to(self, call: Call) -> None:
+        """Brings the leg to the call's worker; waits for its own at most 0.1 s."""
 
     def digit_delivered(self) -> None:
         """Makes room for a digit: at most 32 of a leg wait for the event loop."""

@@ -267,6 +267,20 @@ class MediaCall(Protocol):
         `bridge` or `unbridge` of the listener ends the wait. Errors as for `hear`."""
         ...
 
+    def mix(self, listener: MediaLeg, one: MediaLeg, other: MediaLeg) -> None:
+        """`listener` hears the sum of two other legs from now on: 20 ms of both every 20 ms of its own clock, up to
+        60 ms later than it would hear one alone, held at the limit where both are loud. Only audio: digits and comfort
+        noise are left out. Once one of the two is closed, unbridged or bridged, the other is heard alone. All of it is
+        the listener's one stream. Errors as for `hear`; with a closed leg among the three nothing happens."""
+        ...
+
+    def adopt(self, leg: MediaLeg, former: MediaCall) -> None:
+        """Takes `leg` over from another call of the engine: it may be joined with the legs of this call, its events
+        come here, and it ends with this call. It hears nobody at first and nobody hears it; its address, its outgoing
+        stream, its statistics and what it watches go on. Raises `MediaError` when it is closed or not of `former`, or
+        this call is closed."""
+        ...
+
     def close_leg(self, leg: MediaLeg) -> None:
         """Stops the leg and gives its ports back after the quarantine."""
         ...

@@ -24,6 +24,7 @@ from media.engine import (
     FirstPacket,
     Latching,
     LegStatistics,
+    MediaCall,
     MediaError,
     MediaEvent,
     MediaLeg,
@@ -225,6 +226,31 @@ class NativeCall:
         if leg.is_open and other.is_open:
             _asked(lambda: leg.core.hear_when_heard(other.core, within_ms / 1000))
 
+    def mix(self, listener: MediaLeg, one: MediaLeg, other: MediaLeg) -> None:
+        """`listener` hears both of the others."""
+        leg = self._own(listener)
+        first, second = self._other(leg, one), self._other(leg, other)
+        if first is second:
+            raise MediaError("a leg cannot be mixed with itself")
+        if leg.is_open and first.is_open and second.is_open:
+            _asked(lambda: leg.core.mix(first.core, second.core))
+
+    def adopt(self, leg: MediaLeg, former: MediaCall) -> None:
+        """Takes a leg over from another call; on another worker, this waits for that worker."""
+        if not isinstance(former, NativeCall):
+            raise MediaError("a call of another engine")
+        own = former._own(leg)
+        if not self._open or not own.is_open:
+            raise MediaError("the call or the leg is closed")
+        if former is self:
+            return
+        _asked(lambda: own.core.move_to(self._link))
+        if former.worker == self.worker:
+            _asked(own.core.unbridge)
+        former._legs.remove(own)
+        self._legs.append(own)
+        own.deliver_to(self._on_event)
+
     def _other(self, listener: NativeLeg, source: MediaLeg) -> NativeLeg:
         other = self._own(source)
         if other is listener:
@@ -348,6 +374,10 @@ class NativeLeg:
             remote_jitter_ms=counters.remote_jitter_ms,
             round_trip_ms=counters.round_trip_ms,
         )
+
+    def deliver_to(self, on_event: OnMediaEvent) -> None:
+        """Tell somebody else of its events from now on."""
+        self._on_event = on_event
 
     def close(self) -> None:
         """Stops the leg; its counters stay readable."""

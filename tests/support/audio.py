@@ -50,6 +50,32 @@ def mu_law(samples: Samples) -> bytes:
     return bytes((~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8))
 
 
+def a_law(samples: Samples) -> bytes:
+    """`samples` in G.711 A-law, one octet each (ITU-T G.711 table 1)."""
+    linear = samples.astype(np.int32)
+    magnitude = np.where(linear < 0, ~linear, linear)
+    exponent = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 7, 0)
+    mantissa = (magnitude >> np.maximum(exponent + 3, 4)) & 0x0F
+    return bytes(((np.where(linear < 0, 0, 0x80) | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8))
+
+
+def from_mu_law(octets: bytes) -> Samples:
+    """The samples of G.711 µ-law."""
+    code = ~np.frombuffer(octets, dtype=np.uint8)
+    magnitude = (((code & 15).astype(np.int32) << 3) + 132 << ((code >> 4) & 7)) - 132
+    return np.where(code & 128, -magnitude, magnitude).astype(np.int16)
+
+
+def from_a_law(octets: bytes) -> Samples:
+    """The samples of G.711 A-law."""
+    code = np.frombuffer(octets, dtype=np.uint8) ^ 0x55
+    segment, step = (code >> 4) & 7, (code & 15).astype(np.int32) << 4
+    magnitude = np.where(
+        segment == 0, step + 8, (step + 0x108) << np.maximum(segment.astype(np.int32) - 1, 0)
+    )
+    return np.where(code & 128, magnitude, -magnitude).astype(np.int16)
+
+
 def dominant_frequency(samples: Samples) -> float:
     """The strongest frequency in hertz, to a fraction of one for a second of sound. 0.0 for silence."""
     if samples.size == 0 or not samples.any():

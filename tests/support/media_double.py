@@ -19,6 +19,7 @@ from media.engine import (
     FirstPacket,
     Latching,
     LegStatistics,
+    MediaCall,
     MediaError,
     MediaEvent,
     MediaLeg,
@@ -65,6 +66,13 @@ class Nothing(Enum):
     """Silence in time: packets of silence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Several legs at once: `mix`."""
+
+    legs: tuple[LegDouble, ...]
+
+
 class LegDouble:
     """A leg: `agreed` has every `set_remote`, `source` is what it hears now, `peer` the leg among that, `awaits` whom
     `hear_when_heard` waits for, `timeout` and `quiet_ms` what is watched."""
@@ -77,7 +85,7 @@ class LegDouble:
         self._role = role
         self._local_address = local_address
         self.agreed: list[StreamParameters] = []
-        self.source: LegDouble | PromptDouble | Nothing = Nothing.NOBODY
+        self.source: LegDouble | PromptDouble | Nothing | Mixed = Nothing.NOBODY
         self.looped = True
         self.awaits: LegDouble | None = None
         self.within_ms: int | None = None
@@ -172,7 +180,7 @@ class LegDouble:
         self.source = Nothing.SILENCE
         self.call.fire(PromptEnded(self))
 
-    def take_source(self, source: LegDouble | PromptDouble | Nothing, *, loop: bool = True) -> None:
+    def take_source(self, source: LegDouble | PromptDouble | Nothing | Mixed, *, loop: bool = True) -> None:
         """It hears this from now on and waits for nobody."""
         self.source, self.looped = source, loop
         self.awaits = self.within_ms = None
@@ -228,6 +236,8 @@ class CallDouble:
         for other in self.legs:
             if other.source is own:
                 other.take_source(Nothing.NOBODY)
+            elif isinstance(other.source, Mixed):
+                other.source = Mixed(tuple(leg for leg in other.source.legs if leg is not own))
             if other.awaits is own:
                 other.awaits = other.within_ms = None
 
@@ -250,6 +260,27 @@ class CallDouble:
         other = self._other(own, source)
         if not own.closed and not other.closed:
             own.awaits, own.within_ms = other, within_ms
+
+    def mix(self, listener: MediaLeg, one: MediaLeg, other: MediaLeg) -> None:
+        """As in the contract."""
+        own = self._own(listener)
+        legs = (self._other(own, one), self._other(own, other))
+        if legs[0] is legs[1]:
+            raise MediaError("a leg cannot be mixed with itself")
+        if not any(leg.closed for leg in (own, *legs)):
+            own.take_source(Mixed(legs))
+
+    def adopt(self, leg: MediaLeg, former: MediaCall) -> None:
+        """As in the contract."""
+        if not isinstance(former, CallDouble):
+            raise MediaError("a call of another engine")
+        own = former._own(leg)
+        if self.closed or own.closed:
+            raise MediaError("closed")
+        former.unbridge(own)
+        former.legs.remove(own)
+        own.call = self
+        self.legs.append(own)
 
     def close_leg(self, leg: MediaLeg) -> None:
         """As in the contract; the port is free at once."""

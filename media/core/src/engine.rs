@@ -10,18 +10,23 @@ use crate::peer::{Latching, Peer};
 use crate::prompt::Prompt;
 use crate::reporting::Reporter;
 use crate::socket::Options;
-use crate::worker::{Command, Sound, Worker};
+use crate::worker::{Beginning, Command, Sound, Worker};
 use rustix::io::Errno;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Commands that may wait for a worker. Opening and closing always fit: the ports bound them.
 const MAX_COMMANDS: usize = 65_536;
 /// Events that fit before the queue allocates. Each leg can have only so many waiting, so none is ever refused.
 const EVENTS: usize = 4_096;
+
+/// The longest wait for a worker to give a leg away: far beyond any batch, and the event loop stands still meanwhile.
+const MOVED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Settings of the engine.
 #[derive(Debug, Clone)]
@@ -63,9 +68,14 @@ pub struct Link {
 }
 
 impl Link {
-    fn spawn(number: u64, gather: u64, events: &Arc<Events>) -> Result<Arc<Self>, Errno> {
+    fn spawn(
+        number: u64,
+        gather: u64,
+        beginning: Beginning,
+        events: &Arc<Events>,
+    ) -> Result<Arc<Self>, Errno> {
         let mailbox = Arc::new(Mailbox::new(1_024)?);
-        let mut worker = Worker::new(Arc::clone(&mailbox), Arc::clone(events), gather)?;
+        let mut worker = Worker::new(Arc::clone(&mailbox), Arc::clone(events), gather, beginning)?;
         let link = Arc::new(Link {
             number,
             mailbox,
@@ -112,6 +122,7 @@ pub struct Engine {
     events: Arc<Events>,
     links: Mutex<Vec<Arc<Link>>>,
     gather: u64,
+    beginning: Beginning,
     next_worker: AtomicU64,
     next_leg: AtomicU64,
 }
@@ -127,6 +138,7 @@ impl Engine {
             events: Arc::new(Mailbox::new(EVENTS)?),
             links: Mutex::new(Vec::new()),
             gather,
+            beginning: Beginning::now(),
             next_worker: AtomicU64::new(0),
             next_leg: AtomicU64::new(0),
         };
@@ -138,7 +150,8 @@ impl Engine {
     }
 
     fn spawn(&self) -> Result<Arc<Link>, Errno> {
-        Link::spawn(self.next_worker.fetch_add(1, Ordering::Relaxed), self.gather, &self.events)
+        let number = self.next_worker.fetch_add(1, Ordering::Relaxed);
+        Link::spawn(number, self.gather, self.beginning, &self.events)
     }
 
     /// The worker for a new call: the one with the fewest legs. A lost worker is replaced here.
@@ -171,7 +184,14 @@ impl Engine {
         link.post(Command::Open(Box::new(leg)), usize::MAX)
             .map_err(|_| OpenError::System(Errno::SHUTDOWN))?;
         link.legs.fetch_add(1, Ordering::Relaxed);
-        Ok(LegHandle { id, local, ssrc, counters, link: Arc::clone(link), closed: AtomicBool::new(false) })
+        Ok(LegHandle {
+            id,
+            local,
+            ssrc,
+            counters,
+            link: Mutex::new(Arc::clone(link)),
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Events for the event loop; its descriptor is readable while some wait.
@@ -217,13 +237,38 @@ pub struct LegHandle {
     pub ssrc: u32,
     /// Its counters.
     pub counters: Arc<Counters>,
-    link: Arc<Link>,
+    /// Of the worker that has it. Locked for a moment per command, and not by the workers.
+    link: Mutex<Arc<Link>>,
     closed: AtomicBool,
 }
 
 impl LegHandle {
     fn post(&self, command: Command) -> Result<(), Refused> {
-        if self.closed.load(Ordering::Relaxed) { Ok(()) } else { self.link.post(command, MAX_COMMANDS) }
+        if self.closed.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            lock(&self.link).post(command, MAX_COMMANDS)
+        }
+    }
+
+    /// Brings this leg to another worker, with all it has counted and sent; it hears nobody afterwards, and nobody hears
+    /// it. Nothing when it is there. Waits for the worker that has it, which takes a fraction of a millisecond.
+    pub fn move_to(&self, link: &Arc<Link>) -> Result<(), Refused> {
+        let mut current = lock(&self.link);
+        if self.closed.load(Ordering::Relaxed) || current.number == link.number {
+            return Ok(());
+        }
+        let (to, leg) = sync_channel(1);
+        current.post(Command::Release(self.id, to), MAX_COMMANDS)?;
+        let leg = leg.recv_timeout(MOVED_WITHIN).map_err(|error| match error {
+            RecvTimeoutError::Timeout => Refused::Overloaded,
+            RecvTimeoutError::Disconnected => Refused::Lost,
+        })?;
+        link.post(Command::Open(leg), usize::MAX)?;
+        current.legs.fetch_sub(1, Ordering::Relaxed);
+        link.legs.fetch_add(1, Ordering::Relaxed);
+        *current = Arc::clone(link);
+        Ok(())
     }
 
     /// Takes what the peer agreed to.
@@ -245,6 +290,11 @@ impl LegHandle {
     /// The peer of this leg hears that of another.
     pub fn hear(&self, other: &LegHandle) -> Result<(), Refused> {
         self.post(Command::Hear(self.id, Sound::Leg(other.id)))
+    }
+
+    /// The peer of this leg hears those of two others together.
+    pub fn mix(&self, one: &LegHandle, other: &LegHandle) -> Result<(), Refused> {
+        self.post(Command::Hear(self.id, Sound::Mix([one.id, other.id])))
     }
 
     /// The peer of this leg hears silence in time.
@@ -275,9 +325,10 @@ impl LegHandle {
     /// Ends the leg; harmless when repeated.
     pub fn close(&self) {
         if !self.closed.swap(true, Ordering::Relaxed) {
-            self.link.legs.fetch_sub(1, Ordering::Relaxed);
+            let link = lock(&self.link);
+            link.legs.fetch_sub(1, Ordering::Relaxed);
             // A lost worker has dropped the leg already.
-            let _ = self.link.post(Command::Close(self.id), usize::MAX);
+            let _ = link.post(Command::Close(self.id), usize::MAX);
         }
     }
 }
@@ -293,7 +344,7 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
     use std::net::Ipv4Addr;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     fn engine(workers: usize) -> Engine {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);

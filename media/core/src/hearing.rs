@@ -3,6 +3,7 @@
 //! Slots are places in the worker's table of legs. Times are microseconds of the worker's monotonic clock.
 
 use crate::g711::Codec;
+use crate::mix::Mix;
 use crate::prompt::{FRAME, Prompt, silence};
 use std::sync::Arc;
 
@@ -25,12 +26,26 @@ pub enum Hearing {
         /// Whether it begins again at its end.
         looped: bool,
     },
+    /// The peers of two other legs together.
+    Mix(Box<Mix>),
 }
 
 impl Hearing {
     /// True for what we make ourselves, every 20 ms.
     pub fn is_made_here(&self) -> bool {
-        matches!(self, Hearing::Silence | Hearing::Prompt { .. })
+        matches!(self, Hearing::Silence | Hearing::Prompt { .. } | Hearing::Mix(_))
+    }
+
+    /// Slots of the legs that are heard.
+    pub fn sources(&self) -> [Option<usize>; 2] {
+        match self {
+            Hearing::Leg(slot) => [Some(*slot), None],
+            Hearing::Mix(mix) => {
+                let mut slots = mix.slots();
+                [slots.next(), slots.next()]
+            }
+            _ => [None; 2],
+        }
     }
 
     /// True when it is the leg in this slot.
@@ -49,6 +64,10 @@ impl Hearing {
             Hearing::Prompt { prompt, position, looped } => {
                 *position = prompt.fill(codec, *position, *looped, frame);
                 *position >= prompt.samples() && !*looped
+            }
+            Hearing::Mix(mix) => {
+                mix.fill(codec, frame);
+                false
             }
             _ => {
                 frame.fill(silence(codec));

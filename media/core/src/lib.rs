@@ -12,6 +12,7 @@ pub mod g711;
 pub mod hearing;
 pub mod leg;
 pub mod mailbox;
+pub mod mix;
 pub mod outgoing;
 pub mod pacer;
 pub mod peer;
@@ -242,6 +243,10 @@ mod _native {
             self.0.hear(&other.0).map_err(refused)
         }
 
+        fn mix(&self, one: &Leg, other: &Leg) -> PyResult<()> {
+            self.0.mix(&one.0, &other.0).map_err(refused)
+        }
+
         fn hear_silence(&self) -> PyResult<()> {
             self.0.hear_silence().map_err(refused)
         }
@@ -261,6 +266,10 @@ mod _native {
 
         fn unbridge(&self) -> PyResult<()> {
             self.0.unbridge().map_err(refused)
+        }
+
+        fn move_to(&self, py: Python<'_>, call: &Call) -> PyResult<()> {
+            py.detach(|| self.0.move_to(&call.0)).map_err(refused)
         }
 
         fn digit_delivered(&self) {

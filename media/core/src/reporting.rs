@@ -105,6 +105,11 @@ impl Reporter {
         now + self.interval(INTERVAL)
     }
 
+    /// The latest time to report next, once that has begun; for who takes over without the schedule of before.
+    pub fn pending(&self, now: u64) -> Option<u64> {
+        self.begun.then_some(now + INTERVAL)
+    }
+
     /// True when there is somebody to say goodbye to (section 6.3.7).
     pub fn has_spoken(&self, counters: &Counters) -> bool {
         self.reported || counters.packets_out.get() > 0

@@ -3,6 +3,7 @@
 //! The path of a packet: epoll says a leg's RTP socket is readable -> one `recvfrom` into the worker's buffer ->
 //! `Leg::accept` on the leg it came to -> `Leg::send` on each leg that hears it -> one `sendto`. No lock, no allocation.
 
+mod moving;
 mod pacing;
 mod switching;
 
@@ -25,6 +26,7 @@ use rustix::time::{
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 /// What the event loop asks of a worker. Commands for legs that are gone are ignored.
@@ -32,6 +34,8 @@ use std::time::Instant;
 pub enum Command {
     /// Takes over a leg.
     Open(Box<Leg>),
+    /// Gives a leg away, to be opened on another worker.
+    Release(u64, SyncSender<Box<Leg>>),
     /// What the peer agreed to.
     SetParameters(u64, Parameters),
     /// Media timeout in microseconds, None for none.
@@ -62,6 +66,8 @@ pub enum Sound {
     Silence,
     /// The peer of the leg with this id.
     Leg(u64),
+    /// The peers of these two together.
+    Mix([u64; 2]),
     /// A prompt, again and again or once.
     Prompt(Arc<Prompt>, bool),
 }
@@ -75,6 +81,21 @@ const PACER: u64 = u64::MAX - 3;
 const BATCH: usize = 256;
 /// A batch that is large enough as it is.
 const ENOUGH: usize = 16;
+
+/// When the time of all workers of an engine began. It is one time, so that a leg may move from one to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning {
+    started: Instant,
+    /// What `started` was on the wall.
+    clock: NtpClock,
+}
+
+impl Beginning {
+    /// Begins now.
+    pub fn now() -> Self {
+        Beginning { started: Instant::now(), clock: NtpClock::starting_now() }
+    }
+}
 
 /// The state of a worker thread.
 pub struct Worker {
@@ -101,7 +122,13 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without legs.
-    pub fn new(mailbox: Arc<Mailbox<Command>>, events: Arc<Events>, gather: u64) -> rustix::io::Result<Self> {
+    pub fn new(
+        mailbox: Arc<Mailbox<Command>>,
+        events: Arc<Events>,
+        gather: u64,
+        beginning: Beginning,
+    ) -> rustix::io::Result<Self> {
+        let Beginning { started, clock } = beginning;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
@@ -109,7 +136,6 @@ impl Worker {
         epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
         let reports = Schedule::new()?;
         epoll::add(&epoll, reports.fd(), EventData::new_u64(REPORTS), EventFlags::IN)?;
-        let started = Instant::now();
         let pacer = Pacer::new(started)?;
         epoll::add(&epoll, pacer.fd(), EventData::new_u64(PACER), EventFlags::IN)?;
         Ok(Worker {
@@ -119,7 +145,7 @@ impl Worker {
             timer,
             next_check: u64::MAX,
             started,
-            clock: NtpClock::starting_now(),
+            clock,
             reports,
             pacer,
             legs: Vec::new(),
@@ -226,7 +252,8 @@ impl Worker {
 
     fn obey(&mut self, command: Command, now: u64) -> bool {
         match command {
-            Command::Open(leg) => self.open(leg),
+            Command::Open(leg) => self.open(leg, now),
+            Command::Release(id, to) => self.release(id, &to, now),
             Command::SetParameters(id, parameters) => {
                 self.with(id, now, |leg| leg.set_parameters(parameters, now));
                 self.begin_reports(id, now);
@@ -250,26 +277,6 @@ impl Worker {
             Command::Fail => panic!("asked to fail"),
         }
         true
-    }
-
-    fn open(&mut self, leg: Box<Leg>) {
-        let slot = self.vacant.pop().unwrap_or_else(|| {
-            self.legs.push(None);
-            self.legs.len() - 1
-        });
-        let token = (slot as u64) << 1;
-        let sockets = leg.sockets();
-        let added = epoll::add(&self.epoll, sockets.rtp.fd(), EventData::new_u64(token), EventFlags::IN)
-            .and_then(|()| {
-                epoll::add(&self.epoll, sockets.rtcp.fd(), EventData::new_u64(token | 1), EventFlags::IN)
-            });
-        if added.is_err() {
-            // The kernel's limit of watched descriptors: the leg stays silent and its media timeout tells.
-            self.vacant.push(slot);
-            return;
-        }
-        self.slots.insert(leg.id(), slot);
-        self.legs[slot] = Some(leg);
     }
 
     /// Acts on a leg and sets the timer when its media timeout became the next one.

@@ -36,6 +36,18 @@ impl Leg {
         self.outgoing.interrupt();
     }
 
+    /// Keeps a packet of one of several sources until its turn; false where there is only one.
+    pub fn mixes(&mut self, accepted: &Accepted, data: &[u8]) -> bool {
+        let Hearing::Mix(mix) = &mut self.hearing else {
+            return false;
+        };
+        if let Content::Audio(codec) = accepted.content {
+            let payload = &data[accepted.header.payload.clone()];
+            mix.take(accepted.source, accepted.header.timestamp, payload, codec);
+        }
+        true
+    }
+
     /// When the next packet is due if it continues in time after the last one.
     pub fn next_due(&self, now: u64) -> u64 {
         self.outgoing.last_sent().map_or(now, |sent| now.max(sent + PERIOD)).min(now + PERIOD)

@@ -54,6 +54,11 @@ impl Leg {
         self.reporter.begin(now)
     }
 
+    /// When this leg reports next, if it has begun to.
+    pub fn next_report(&self, now: u64) -> Option<u64> {
+        self.reporter.pending(now)
+    }
+
     /// Sends a report and returns when the next is due. Without an address there is nobody to report to.
     pub fn report(&mut self, now: u64, clock: NtpClock) -> u64 {
         self.send_report(now, clock, false);

@@ -17,6 +17,9 @@ impl Leg {
     /// Sends a packet that a partner accepted, as part of our own stream. Rewrites `data` in place; it has room behind
     /// the packet for what SRTP adds.
     pub fn send(&mut self, accepted: &Accepted, data: &mut [u8], now: u64) {
+        if self.mixes(accepted, data) {
+            return;
+        }
         let Some(parameters) = self.may_send() else {
             return self.outgoing.interrupt();
         };
@@ -81,8 +84,10 @@ impl Leg {
         }
     }
 
-    /// The next packet this leg sends follows a switch of the source.
+    /// The next packet this leg sends follows a switch of the source. Not where its packets are made here.
     pub fn interrupt(&mut self) {
-        self.outgoing.interrupt();
+        if !self.hearing.is_made_here() {
+            self.outgoing.interrupt();
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Sound, Worker};
 use crate::hearing::{Hearing, Waiting};
 use crate::mailbox::Event;
+use crate::mix::Mix;
 
 impl Worker {
     pub(super) fn bridge(&mut self, a: u64, b: u64, now: u64) {
@@ -32,7 +33,7 @@ impl Worker {
         };
         let (listeners, waiters) = (leg.listeners, std::mem::take(&mut leg.waiters));
         for &listener in listeners.slots() {
-            if Some(listener) != except {
+            if Some(listener) != except && !self.forget(slot, listener) {
                 self.set_hearing(listener, Hearing::Nobody, now);
             }
         }
@@ -41,6 +42,18 @@ impl Worker {
                 waiter.waiting = None;
             }
         }
+    }
+
+    /// Takes a source out of what a leg hears; false where it is all of it.
+    fn forget(&mut self, source: usize, listener: usize) -> bool {
+        let Some(Hearing::Mix(mix)) = self.legs[listener].as_mut().map(|leg| &mut leg.hearing) else {
+            return false;
+        };
+        mix.forget(source);
+        if let Some(source) = &mut self.legs[source] {
+            source.listeners.remove(listener);
+        }
+        true
     }
 
     /// A leg hears another; what it heard goes on being heard if that is the same.
@@ -65,6 +78,15 @@ impl Worker {
             Sound::Silence => self.set_hearing(slot, Hearing::Silence, now),
             Sound::Prompt(prompt, looped) => {
                 self.set_hearing(slot, Hearing::Prompt { prompt, position: 0, looped }, now);
+            }
+            Sound::Mix(sources) => {
+                let places = sources.map(|id| self.slots.get(&id).map(|&source| (source, id)));
+                match places {
+                    [Some(one), Some(other)] if one != other && one.0 != slot && other.0 != slot => {
+                        self.set_hearing(slot, Hearing::Mix(Box::new(Mix::new([one, other]))), now);
+                    }
+                    _ => {}
+                }
             }
             Sound::Leg(source) => {
                 if let Some(&source) = self.slots.get(&source).filter(|&&source| source != slot) {
@@ -128,15 +150,18 @@ impl Worker {
             return false;
         };
         let played = leg.hearing.is_made_here();
-        if let Hearing::Leg(before) = leg.hearing
-            && let Some(before) = &mut self.legs[before]
-        {
-            before.listeners.remove(slot);
+        for before in leg.hearing.sources().into_iter().flatten() {
+            if let Some(before) = &mut self.legs[before] {
+                before.listeners.remove(slot);
+            }
         }
-        if let Hearing::Leg(source) = hearing
-            && !self.legs[source].as_mut().is_some_and(|source| source.listeners.add(slot))
-        {
-            hearing = Hearing::Silence;
+        for source in hearing.sources().into_iter().flatten() {
+            if !self.legs[source].as_mut().is_some_and(|source| source.listeners.add(slot)) {
+                match &mut hearing {
+                    Hearing::Mix(mix) => mix.forget(source),
+                    _ => hearing = Hearing::Silence,
+                }
+            }
         }
         let begins = hearing.is_made_here() && !played;
         if let Some(leg) = &mut self.legs[slot] {

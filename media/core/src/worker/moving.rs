@@ -1,0 +1,59 @@
+//! Legs that come and go: opened here, or brought over from another worker with all they have counted and sent so far.
+
+use super::Worker;
+use crate::leg::Leg;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use std::sync::mpsc::SyncSender;
+
+impl Worker {
+    /// Takes over a leg, a new one or one that was on another worker.
+    pub(super) fn open(&mut self, leg: Box<Leg>, now: u64) {
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.legs.push(None);
+            self.legs.len() - 1
+        });
+        let token = (slot as u64) << 1;
+        let sockets = leg.sockets();
+        let added = epoll::add(&self.epoll, sockets.rtp.fd(), EventData::new_u64(token), EventFlags::IN)
+            .and_then(|()| {
+                epoll::add(&self.epoll, sockets.rtcp.fd(), EventData::new_u64(token | 1), EventFlags::IN)
+            });
+        if added.is_err() {
+            // The kernel's limit of watched descriptors: the leg stays silent and its media timeout tells.
+            self.vacant.push(slot);
+            return;
+        }
+        let (id, due) = (leg.id(), leg.next_report(now));
+        self.slots.insert(id, slot);
+        self.legs[slot] = Some(leg);
+        if let Some(due) = due {
+            self.reports.add(due, slot, id, now);
+        }
+        // What it watches is watched on.
+        self.with(id, now, |_| {});
+        self.pace(slot, false, now);
+    }
+
+    /// Hands a leg to whoever asked; it hears nobody and nobody hears it. Kept when they do not wait any more.
+    pub(super) fn release(&mut self, id: u64, to: &SyncSender<Box<Leg>>, now: u64) {
+        let Some(slot) = self.slots.remove(&id) else {
+            return;
+        };
+        self.unbridge(Some(slot), now);
+        let Some(mut leg) = self.legs[slot].take() else {
+            return;
+        };
+        self.vacant.push(slot);
+        if let Some(turn) = leg.turn.take() {
+            self.pacer.remove(turn, (slot, id));
+        }
+        // They fail only for descriptors that are not watched.
+        let _ = epoll::delete(&self.epoll, leg.sockets().rtp.fd());
+        let _ = epoll::delete(&self.epoll, leg.sockets().rtcp.fd());
+        if let Err(refused) = to.try_send(leg) {
+            use std::sync::mpsc::TrySendError::{Disconnected, Full};
+            let (Disconnected(leg) | Full(leg)) = refused;
+            self.open(leg, now);
+        }
+    }
+}
