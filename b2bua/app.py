@@ -17,6 +17,7 @@ from b2bua.call.registry import CallRegistry
 from b2bua.call.services import METHODS, Records, Services
 from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
 from b2bua.operations import Operations
+from b2bua.reachability import Pinger
 from b2bua.record_writer import RecordWriter
 from b2bua.telemetry.logs import get_logger
 from b2bua.tls import ExpiryWatch, contexts_of
@@ -96,6 +97,7 @@ class Application:
         self._services = build_services(lambda: self.configuration, self._operations)
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
         self.registry.on_handoff = self._operations.remember
+        self._pinger = Pinger(self._services)
         self._api: ApiServer | None = None
         self._reloading = asyncio.Lock()
         self._loop_load = LoopLoad(
@@ -146,6 +148,7 @@ class Application:
         self._services.stack.on_event = self.registry.deliver
         self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
         self._loop_load.start()
+        self._pinger.follow(self.configuration)
         # What lives for the whole run need not be looked at by every collection.
         gc.collect()
         gc.freeze()
@@ -223,6 +226,7 @@ class Application:
             self._log.warning("configuration_warning", problem=str(warning))
         self.configuration = self.registry.configuration = configuration
         self._services.stack.forget_flows()
+        self._pinger.follow(configuration)
         if self._api is not None and configuration.api is not None:
             self._api.replace_keys(configuration.api.keys)
         self._log.info("configuration_reloaded", destinations=len(configuration.destinations))
@@ -247,6 +251,7 @@ class Application:
 
     async def _close(self) -> None:
         self._loop_load.stop()
+        await self._pinger.close()
         if self._api is not None:
             await self._api.close()
         await self._services.stack.close()

@@ -116,14 +116,33 @@ class Dialing:
 
         `together` rings all routes at once, and the first answer wins; else each has its turn.
         """
+        route = self._reachable(place)
         if together:
-            return await self._contest(place, place.route)
+            return await self._contest(place, route)
         outcome = cause.local("network_error")
-        for uri in place.route:
+        for uri in route:
             try:
                 return await self._contest(place, (uri,))
             except DialFailed as failed:
                 outcome = failed.outcome
+        raise DialFailed(outcome)
+
+    def _reachable(self, place: Dialled) -> tuple[str, ...]:
+        """The URIs of `place` without those that pings find dead.
+
+        When none is left, a fallback is better than waiting for one of them; without a fallback they are dialled.
+        """
+        reachability, tls = self._services.reachability, needs_tls(place.encryption)
+        alive = tuple(uri for uri in place.route if not reachability.is_down(uri, tls=tls))
+        if alive == place.route:
+            return alive
+        self._call.log.info("skipped", destination=place.name, unreachable=len(place.route) - len(alive))
+        if alive or not (isinstance(place, Destination) and place.fallback):
+            return alive or place.route
+        now, outcome = self._services.now(), cause.local("network_error", detail="unreachable by OPTIONS")
+        record = AttemptRecord(place.name, place.method, place.route[0], place.encryption, now)
+        record.close(now, outcome)
+        self._errand.attempts.append(record)
         raise DialFailed(outcome)
 
     async def _contest(self, place: Dialled, uris: tuple[str, ...]) -> DialledLeg:

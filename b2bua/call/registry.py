@@ -16,11 +16,12 @@ from b2bua.call.leg import deliver_to_leg
 from b2bua.call.limits import Limits
 from b2bua.call.record import CallRecord
 from b2bua.handoff.referral import receive_refer
+from b2bua.inquiry import Inquiry
 from b2bua.telemetry.logs import get_logger
 from b2bua.trunks import Trunks
 from media.engine import PortsExhausted
 from sip_stack.errors import RemoteError
-from sip_stack.events import Event, InviteReceived
+from sip_stack.events import Event, InviteReceived, OutOfDialogCompleted
 from sip_stack.message import SipUri
 from sip_stack.refusals import Refusal
 
@@ -77,6 +78,9 @@ class CallRegistry:
         """Take one event of the SIP stack: a new call, or something a leg has to hear."""
         if isinstance(event, InviteReceived):
             self._admit(event)
+        elif isinstance(event, OutOfDialogCompleted):
+            if isinstance(event.request.owner, Inquiry):
+                event.request.owner.completed(event.response)
         else:
             deliver_to_leg(event)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from b2bua.feed import Feed
+from b2bua.reachability.reachability import Reachability
 from sip_stack.avoided import AvoidedTargets
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Services:
     """Where calls tell what happens to them."""
     avoided: AvoidedTargets = field(default_factory=AvoidedTargets)
     """Targets that failed a moment ago; every call tries them last."""
+    reachability: Reachability = field(default_factory=Reachability)
+    """What the pings say of the far ends."""
 
     def now(self) -> float:
         """Loop time in seconds, the clock of every deadline."""

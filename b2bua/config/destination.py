@@ -24,7 +24,7 @@ from b2bua.config.acceptance import AcceptanceKeys
 from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
-from b2bua.config.durations import SilenceDuration
+from b2bua.config.durations import PingInterval, SilenceDuration
 from b2bua.config.encryption import AVAILABLE, ENCRYPTION_SCHEMA, check_encryption
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
@@ -103,6 +103,8 @@ class Destination(NamedSection, AcceptanceKeys, TimerOverrides):
     """The user in From; the caller's when it is missing."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
+    ping: PingInterval = 0.0
+    """How often `route` is asked by OPTIONS whether it is there, so that no call waits in vain; 0 never asks."""
     fallback: Name | None = None
     """The destination tried when this one fails."""
     wait_for_silence: SilenceDuration | None = None

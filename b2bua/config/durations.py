@@ -61,6 +61,8 @@ WaitDuration = Annotated[float, duration(0.1, DAY), _SCHEMA]
 """How long something may take; seconds."""
 OptionalDuration = Annotated[float, duration(0.1, DAY, or_zero=True), _SCHEMA]
 """As `WaitDuration`; 0 means never."""
+PingInterval = Annotated[float, duration(1.0, DAY, or_zero=True), _SCHEMA]
+"""How often to ask whether somebody is there; seconds, 0 for never."""
 SilenceDuration = Annotated[float, duration(0.0, 10.0), _SCHEMA]
 """How long to wait for somebody to finish a sentence; seconds, 0 for not at all."""
 LongDuration = Annotated[float, duration(0.1, 7 * DAY), _SCHEMA]

@@ -21,6 +21,7 @@ INVITE_KEYS = frozenset(
         "hangup_on_star",
         "hold_music",
         "media_timeout",
+        "ping",
         "release_assistant",
         "ring",
         "ring_timeout",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StrictInt, model_validator
 from b2bua.config.addresses import IpNetwork
 from b2bua.config.auth import Auth, Login, Word
 from b2bua.config.dial_uri import FromUser, OutboundUri
+from b2bua.config.durations import PingInterval
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
 from b2bua.config.tls import TlsClient
 from media.engine import Latching
@@ -52,6 +53,8 @@ class Outbound(Section):
     """A SIP URI without a user: `sip:gw.acme.example`."""
     auth: Auth | None = None
     from_user: FromUser | None = None
+    ping: PingInterval = 0.0
+    """How often it is asked by OPTIONS whether it is there; 0 never asks."""
     tls: TlsClient | None = None
     """On what terms it is called over TLS, where a destination has no `tls` of its own."""
 
