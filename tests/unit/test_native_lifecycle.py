@@ -116,7 +116,7 @@ def test_calls_leave_nothing_behind_closed_or_forgotten() -> None:
     before = _descriptors()
     asyncio.run(run())
     gc.collect()
-    assert _descriptors() == before
+    assert _descriptors() <= before
 
 
 def test_an_engine_that_is_not_running_says_so() -> None:

@@ -168,8 +168,8 @@ def test_two_thousand_connections_leave_nothing_behind() -> None:
                 for _, writer in batch:
                     await asyncio.gather(writer.wait_closed(), return_exceptions=True)
             await come_true(lambda: counters.ended.total() + counters.rejected == 2001)
-            await settled()
-            assert descriptors() == before
+            # No more than before: what an earlier test left to the garbage collector may go meanwhile.
+            await come_true(lambda: descriptors() <= before)
             assert len(asyncio.all_tasks()) == tasks
             (transport,) = us.stack._transports.values()
             assert transport._connections == {}  # type: ignore[attr-defined]
@@ -187,8 +187,8 @@ def test_connections_that_fail_leave_nothing_behind() -> None:
             for number in range(200):
                 us.call("127.0.0.1", NOWHERE)
                 await us.until(Failed, number + 1)
-            await settled()
-            assert descriptors() == before
+            # No more than before: what an earlier test left to the garbage collector may go meanwhile.
+            await come_true(lambda: descriptors() <= before)
             assert len(asyncio.all_tasks()) == tasks
             assert us.stack.endpoint.session_count == us.stack.endpoint.transaction_count == 0
 
