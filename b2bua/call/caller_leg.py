@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
+from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import Leg, describe, leg_record
 from b2bua.identity import Caller
 from sip_stack import events as sip
@@ -30,7 +31,9 @@ class CallerLeg(Leg):
     def __init__(self, call: Call, session: ServerSession, request: Request) -> None:
         """Understand the offer, if there is one, and take a port. Raises `RemoteError` (488) or `PortsExhausted`."""
         media = call.media.open_leg("caller", call.configuration.latching_for(call.record.trunk))
-        super().__init__(call, "caller", media, describe(call, media, session.flow))
+        protection = call.configuration.srtp_for(call.record.trunk)
+        super().__init__(call, "caller", media, describe(call, media, session.flow, protection))
+        self.record = leg_record("caller", session, self.now())
         offer = request.body_of_type("application/sdp") or b""
         self._offers = bool(offer.strip())
         if self._offers:
@@ -48,7 +51,6 @@ class CallerLeg(Leg):
         """CSeqs of the REFERs that were accepted."""
         self._refers_open = 0
         self.identity = Caller.from_invite(request)
-        self.record = leg_record("caller", session, self.now())
         session.owner = self
 
     @property
@@ -107,7 +109,7 @@ class CallerLeg(Leg):
         try:
             self.description.receive_acknowledgement(offer, request.body_of_type("application/sdp"))
         except RemoteError as error:
-            outcome = cause.local("media_not_acceptable", source=self.role, detail=error.reason)
+            outcome = unusable(error, self.role)
             self.log("answer_unusable", why=error.reason)
             self.tell(events.Ended(self, outcome))
             self.hang_up(outcome)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
+from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import Leg, describe, leg_record
+from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegEnded, LegFacts, LegRinging
 from b2bua.headers import Header
 from b2bua.identity import Caller, asserted_identity, outgoing_from
@@ -41,7 +43,7 @@ class DialledLeg(Leg):
         """Send the INVITE to `target`, on behalf of `caller`. `headers` are the custom headers."""
         stack = call.services.stack
         flow = stack.flow_to(target)
-        super().__init__(call, role, media, describe(call, media, flow))
+        super().__init__(call, role, media, describe(call, media, flow, media_protection(place.encryption)))
         services = call.services
         configuration = call.configuration
         host = format_host_port(flow.sent_by[0], None)
@@ -143,23 +145,22 @@ class DialledLeg(Leg):
         self.record.answered = now
         self.record.remote_tag = self._session.remote_tag or ""
         self.learn_methods(response)
-        problem = self._take_answer(response)
-        if problem is None:
+        outcome = self._take_answer(response)
+        if outcome is None:
             call = self.call
             call.services.feed.publish(LegAnswered(call.id, call.record.clock, now, self.facts))
             self.tell(events.Answered(self))
             return
-        outcome = cause.local("media_not_acceptable", detail=problem)
         self.tell(events.Failed(self, outcome))
         self.hang_up(outcome)
 
-    def _take_answer(self, response: Response) -> str | None:
-        """Put the response's session description in force, if it has one; what is wrong with it, or None."""
+    def _take_answer(self, response: Response) -> cause.Outcome | None:
+        """Put the response's session description in force, if it has one; what comes of one that cannot be used."""
         try:
             body = response.body_of_type("application/sdp")
             self.description.receive_response(self._offer, response.status, body)
         except RemoteError as error:
-            return error.reason
+            return unusable(error)
         self.agree()
         return None
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
+from b2bua.call.audio_protection import media_terms
 from b2bua.call.dtmf import RELAY, KeyPress, read_key_press, write_key_press
 from b2bua.call.record import JsonObject, LegRecord
 from b2bua.call.reoffers import Reoffers
@@ -22,6 +23,7 @@ from sip_stack.message import format_host_port
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.encryption import MediaProtection
     from b2bua.headers import Header
     from media.engine import MediaLeg, StreamParameters
     from sip_stack.dialog.session import Session
@@ -110,6 +112,7 @@ class Leg:
         if parameters is not None and parameters != self._agreed:
             self._agreed = parameters
             self.media.set_remote(parameters)
+            self.record.has_srtp = parameters.keys is not None
         if self.description.wish != self._wish:
             self._wish = self.description.wish
             self._watch()
@@ -269,8 +272,9 @@ def deliver_to_leg(event: sip.Event) -> None:
         event.session.owner.deliver(event)
 
 
-def describe(call: Call, media: MediaLeg, flow: Flow) -> LegDescription:
-    """The descriptions of a new leg whose far end is reached over `flow`."""
+def describe(call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection) -> LegDescription:
+    """The descriptions of a new leg whose far end is reached over `flow`. Raises `SrtpRequired` where keys would have
+    to cross in clear."""
     configuration = call.configuration
     bound = configuration.media.address
     host = configuration.advertised_address(flow.remote[0])
@@ -281,6 +285,7 @@ def describe(call: Call, media: MediaLeg, flow: Flow) -> LegDescription:
         address=(host, media.local_address[1]),
         codecs=configuration.media.codecs,
         session_id=int(call.services.stack.token()[:15], 16),
+        terms=media_terms(call, flow, protection),
     )
 
 
@@ -294,6 +299,5 @@ def leg_record(role: str, session: Session, started: float) -> LegRecord:
         remote_tag=session.remote_tag or "",
         remote_address=format_host_port(*flow.remote),
         transport=flow.transport,
-        encryption="tls/rtp" if flow.transport == "tls" else "udp/rtp",
         started=started,
     )

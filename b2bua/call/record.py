@@ -62,11 +62,17 @@ class LegRecord:
     remote_tag: str
     remote_address: str
     transport: str
-    encryption: str
     started: float
+    has_srtp: bool = False
+    """As agreed last."""
     answered: float | None = None
     ended: float | None = None
     ended_by: str | None = None
+
+    @property
+    def encryption(self) -> str:
+        """What protects signalling and audio, in the words of the configuration; `udp` stands for all that is clear."""
+        return f"{'tls' if self.transport == 'tls' else 'udp'}/{'srtp' if self.has_srtp else 'rtp'}"
 
     def end(self, by: str, now: float) -> None:
         """Note who ended the leg; the first to say so stands."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, story
+from b2bua.call.audio_protection import unusable
 from b2bua.call.call import Call
 from b2bua.call.caller_leg import CallerLeg
 from b2bua.call.clock import CallClock
@@ -169,8 +170,9 @@ class CallRegistry:
             raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
         except RemoteError as error:
             call.media.close()
-            event = "bad_request" if error.status_hint == 400 else "media_not_acceptable"
-            raise Refused(cause.local(event, source="caller", detail=error.reason), error.headers) from None
+            malformed = cause.local("bad_request", source="caller", detail=error.reason)
+            outcome = malformed if error.status_hint == 400 else unusable(error, "caller")
+            raise Refused(outcome, error.headers) from None
         call.add_leg(caller)
         call.caller = caller
         call.on_refer, call.on_handoff = receive_refer, self.on_handoff

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -46,6 +48,8 @@ class Services:
     """Targets that failed a moment ago; every call tries them last."""
     reachability: Reachability = field(default_factory=Reachability)
     """What the pings say of the far ends."""
+    new_key: Callable[[int], bytes] = secrets.token_bytes
+    """Makes SRTP keys: octets from the system's generator, as many as asked for."""
 
     def now(self) -> float:
         """Loop time in seconds, the clock of every deadline."""

@@ -9,18 +9,17 @@ from pydantic import BeforeValidator, Field
 from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, RouteUri
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
-from b2bua.config.encryption import EncryptionChoice
 from b2bua.config.section import Name, one_or_list
 from b2bua.config.timers import DialTimers
 from b2bua.config.tls import TlsOfPlace
-from b2bua.encryption import UNENCRYPTED
+from b2bua.encryption import UNENCRYPTED, Encryption
 
 
 class Assistant(DialTimers):
     """An assistant; its timers stand beside the other keys and override those of `timers:`."""
 
     # Before `route`, which is judged by it.
-    encryption: EncryptionChoice = UNENCRYPTED
+    encryption: Encryption = UNENCRYPTED
     """What protects signalling and audio; `udp/rtp` is unencrypted."""
     route: Annotated[tuple[RouteUri, ...], Field(min_length=1, max_length=MAX_ROUTE), one_or_list()]
     """The URI, or the URIs in the order in which they are tried."""

@@ -20,6 +20,7 @@ from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Trunk
+from b2bua.encryption import MediaProtection
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
 from sip_stack.transport import TlsTerms
@@ -131,6 +132,11 @@ class Configuration:
         """Whom to believe about where the audio of a trunk's calls comes from; None for no trunk."""
         named = None if trunk is None else self.trunks.get(trunk)
         return (named and named.latching) or self.media.latching
+
+    def srtp_for(self, trunk: str) -> MediaProtection:
+        """Whether the audio of a trunk's calls is encrypted."""
+        named = self.trunks.get(trunk)
+        return "disabled" if named is None else named.srtp
 
     def tls_settings(self) -> TlsSettings | None:
         """Our side of TLS; None without a certificate."""

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -25,7 +24,6 @@ from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.durations import PingInterval, SilenceDuration
-from b2bua.config.encryption import AVAILABLE, ENCRYPTION_SCHEMA, check_encryption
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
 from b2bua.config.route import AfterAgent
@@ -33,7 +31,7 @@ from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trunk import Method
-from b2bua.encryption import DEFAULT, UNENCRYPTED
+from b2bua.encryption import DEFAULT, UNENCRYPTED, Encryption
 
 
 def _dials(info: ValidationInfo) -> bool:
@@ -41,12 +39,8 @@ def _dials(info: ValidationInfo) -> bool:
     return method == "invite" or (method == "refer" and info.data.get("refer_fallback") == "invite")
 
 
-def _encryption(value: object, info: ValidationInfo) -> str:
-    if not _dials(info):
-        return ""
-    if value == DEFAULT and DEFAULT not in AVAILABLE:
-        raise refusal(f"{DEFAULT} is the default and not available yet, set {UNENCRYPTED}")
-    return check_encryption(value)
+def _encryption(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    return handler(value) if _dials(info) else ""
 
 
 def _target(text: str, info: ValidationInfo) -> str:
@@ -82,7 +76,7 @@ class Destination(NamedSection, AcceptanceKeys, TimerOverrides):
     """How a handoff reaches it."""
     refer_fallback: Literal["invite"] | None = None
     """`refer`: when the SBC refuses the REFER, we dial `route` and bridge ourselves."""
-    encryption: Annotated[str, BeforeValidator(_encryption), ENCRYPTION_SCHEMA] = Field(
+    encryption: Annotated[Encryption, WrapValidator(_encryption)] = Field(
         default=DEFAULT, validate_default=True
     )
     """What protects signalling and audio; `udp/rtp` is unencrypted."""  # "" where we do not dial

@@ -10,6 +10,7 @@ from b2bua.config.addresses import IpAddress, PortRange, Ports
 from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.not_yet import later
 from b2bua.config.section import Section, refusal
+from b2bua.config.srtp import Srtp
 from media.engine import Codec, Latching
 
 
@@ -38,5 +39,7 @@ class Media(Section):
     latching: Latching = Latching.AUTO
     """Whom we believe about where audio comes from and goes to: `auto`, the first valid packet; `strict`, the SDP;
     `disabled`, the SDP for what we send, the first valid packet for what we hear."""
+    srtp: Srtp = Srtp()
+    """How audio is encrypted; whether it is, is up to each trunk's `srtp` and each place's `encryption`."""
     dscp: ClassOfService = 46
     """The class of service of RTP and RTCP, 0 to 63 or a name such as EF."""

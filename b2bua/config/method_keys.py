@@ -67,13 +67,12 @@ def schema_by_method() -> JsonDict:
     refused_by_bye = INVITE_KEYS | REFER_KEYS | NOT_OF_BYE
     if_dialled: JsonDict = {
         "if": {"required": ["refer_fallback"]},
-        "then": {"required": ["encryption"]},
         "else": _without(INVITE_KEYS),
     }
     return {
         "required": ["method"],
         "allOf": [
-            _if_method("invite", {"required": ["encryption", "route"], **_without(REFER_KEYS)}),
+            _if_method("invite", {"required": ["route"], **_without(REFER_KEYS)}),
             _if_method("refer", {"required": ["route"], **if_dialled}),
             _if_method("bye", _without(refused_by_bye)),
         ],

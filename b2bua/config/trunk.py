@@ -13,6 +13,7 @@ from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.durations import PingInterval
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
 from b2bua.config.tls import TlsClient
+from b2bua.encryption import MediaProtection
 from media.engine import Latching
 
 Method = Literal["refer", "invite", "bye"]
@@ -72,6 +73,9 @@ class Trunk(NamedSection):
     """Calls from it at once; more are answered 503."""
     max_calls_per_second: CallRate | None = None
     """New calls from it per second; more are answered 503. Instead of the one in `limits`."""
+    srtp: MediaProtection = "preferred"
+    """Whether the audio of its calls is encrypted: `required`, an offer without SRTP is refused (11010); `preferred`,
+    as it offers; `disabled`, never. Over signalling that is not TLS, `preferred` means `disabled`; see `media.srtp`."""
     latching: Latching | None = None
     """As in `media`, for the audio of its calls and of those dialled through it."""
 

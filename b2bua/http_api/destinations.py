@@ -182,7 +182,7 @@ def _in_short(destination: Destination) -> dict[str, object]:
         "description": destination.description,
         "default": destination.default,
         "method": destination.method,
-        "encryption": destination.encryption or None,
+        "encryption": str(destination.encryption) or None,
     }
 
 

@@ -7,9 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
 
-from b2bua.config.encryption import AVAILABLE
 from b2bua.control import Control, ControlError
-from b2bua.encryption import DEFAULT, UNENCRYPTED
 from b2bua.handoff.handoff import HandoffRequest
 from b2bua.http_api import answers
 from b2bua.http_api.calls import CallId
@@ -124,10 +122,6 @@ def _check_target(body: HandoffBody) -> None:
         raise _refusal("a destination or a route, not both", "route")
     if not body.route:
         raise _refusal("a route needs a URI", "route")
-    if (body.encryption or DEFAULT) not in AVAILABLE:
-        wanted = body.encryption or f"{DEFAULT}, the default,"
-        message = f"{wanted} is not available yet, set {UNENCRYPTED}"
-        raise ControlError(400, "not_available_yet", message, "encryption")
 
 
 def _credentials(auth: HandoffAuth) -> Credentials:

@@ -1,7 +1,7 @@
 """The one audio stream of a leg: finding it in a peer's description, and writing ours.
 
 RFC 3264 (which stream, which codec), RFC 3551 (static payload types), RFC 4733 (telephone-event), RFC 3389 (comfort
-noise), RFC 5761 (RTCP on the RTP port: answered, never offered).
+noise), RFC 5761 (RTCP on the RTP port: answered, never offered). Profiles and keys are `media_security`'s.
 """
 
 from __future__ import annotations
@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from b2bua.encryption import MediaProtection
+from b2bua.sdp_bridge.media_security import PLAIN, Admit, Agreement, SrtpRequired, srtp_keys
 from media.engine import Address, Codec, StreamParameters
+from sip_stack.errors import RemoteError
 from sip_stack.sdp import (
+    CRYPTO,
     WARN_FORMAT,
     WARN_MEDIA,
     WARN_TRANSPORT,
+    Attribute,
+    Crypto,
     Direction,
     Media,
     RtpMap,
@@ -36,10 +42,6 @@ RTCP_MUX = "rtcp-mux"
 _LIKE_RTCP = range(64, 96)
 """Payload types that cannot be told from RTCP on one port (RFC 5761 section 4)."""
 
-OFFERED_PROFILE = "RTP/AVP"
-ANSWERED_PROFILES = ("RTP/AVP", "RTP/AVPF")
-"""Profiles we answer, by echoing them. RTP/AVPF permits feedback but does not demand any (RFC 4585)."""
-
 Format = tuple[int, Codec]
 """A payload type and the codec it stands for."""
 
@@ -59,6 +61,8 @@ class AudioStream:
     codec: Codec
     payload_type: int
     telephone_event: int | None
+    agreement: Agreement = PLAIN
+    """How it is protected."""
 
     @property
     def off(self) -> bool:
@@ -85,18 +89,22 @@ class AudioStream:
 class StreamReader:
     """Reads peers' descriptions for a leg with these codecs and this address family."""
 
-    def __init__(self, codecs: Sequence[Codec], *, ipv6: bool) -> None:
+    def __init__(
+        self, codecs: Sequence[Codec], *, ipv6: bool, protection: MediaProtection = "disabled"
+    ) -> None:
         self._codecs = tuple(codecs)
+        self._protection = protection
         self._ipv6 = ipv6
 
-    def find(self, remote: Session, profiles: Iterable[str], slots: int | None = None) -> AudioStream:
+    def find(self, remote: Session, admit: Admit, slots: int | None = None) -> AudioStream:
         """The first audio section we can carry. Raises `RemoteError`, 400 or 488.
 
-        `slots` is how many sections an answer may have; what a broken peer adds belongs to no section of ours.
+        `admit` judges profile and keys. `slots` is how many sections an answer may have; what a broken peer adds
+        belongs to no section of ours.
         """
-        return self._choose(remote, list(enumerate(remote.media))[:slots], profiles, None)
+        return self._choose(remote, list(enumerate(remote.media))[:slots], admit, None)
 
-    def follow(self, remote: Session, before: AudioStream) -> AudioStream:
+    def follow(self, remote: Session, before: AudioStream, admit: Admit) -> AudioStream:
         """The section we carry already, as it stands now: in a re-offer, or in the answer to one of ours.
 
         The codec in use is kept while the peer has it. Raises `RemoteError`, 400 or 488.
@@ -108,24 +116,25 @@ class StreamReader:
             # What else a section says that is off means nothing; it comes back under the profile it had.
             off = replace(media, protocol=before.media.protocol)
             return replace(before, media=off, direction=Direction.INACTIVE, address=None)
-        return self._choose(remote, [(before.slot, media)], (before.media.protocol.upper(),), before)
+        return self._choose(remote, [(before.slot, media)], admit, before)
 
     def _choose(
         self,
         remote: Session,
         sections: list[tuple[int, Media]],
-        profiles: Iterable[str],
+        admit: Admit,
         before: AudioStream | None,
     ) -> AudioStream:
         audio = [(slot, media) for slot, media in sections if media.kind.lower() == "audio" and media.port]
         if not audio:
             raise not_acceptable(WARN_MEDIA, "No audio stream")
-        carried = [(slot, media) for slot, media in audio if media.protocol.upper() in profiles]
+        admitted = [(slot, media, admit(media)) for slot, media in audio]
+        carried = [(slot, media, agreement) for slot, media, agreement in admitted if agreement is not None]
         if not carried:
-            raise not_acceptable(WARN_TRANSPORT, "Only plain RTP/AVP audio is available")
-        for slot, media in carried:
+            raise _refusal(self._protection, before)
+        for slot, media, agreement in carried:
             if stream := self._read(remote, slot, media, before):
-                return stream
+                return replace(stream, agreement=agreement)
         raise not_acceptable(WARN_FORMAT, "No codec in common")
 
     def _read(
@@ -144,6 +153,15 @@ class StreamReader:
         said = remote.direction_of(media)
         direction = Direction.of(sends=said.sends, receives=said.receives and address is not None)
         return AudioStream(slot, media, direction, address, codec, payload_type, _telephone_event(maps))
+
+
+def _refusal(protection: MediaProtection, before: AudioStream | None) -> RemoteError:
+    """Why no section has a profile and keys for us."""
+    if protection == "required" or (before is not None and before.agreement.theirs is not None):
+        return SrtpRequired()
+    if protection == "preferred":
+        return not_acceptable(WARN_TRANSPORT, "Neither plain RTP nor SRTP with a key we can use")
+    return not_acceptable(WARN_TRANSPORT, "Only plain RTP/AVP audio is available")
 
 
 def _lists_noise(media: Media) -> bool:
@@ -183,6 +201,8 @@ class OurSections:
     """Of the audio, from our side."""
     telephone_event: int | None
     """Our number for it."""
+    cryptos: tuple[Crypto, ...] = ()
+    """The keys in it: one once something is agreed on, none for plain RTP."""
 
     @property
     def comfort_noise(self) -> bool:
@@ -199,6 +219,16 @@ class OurSections:
         audio = self.sections[self.slot]
         kept = [each for each in audio.attributes if each != (str(self.direction), None)]
         return self._with(replace(audio, attributes=(*kept, (str(direction), None))), direction)
+
+    def with_key(self, crypto: Crypto | None) -> OurSections:
+        """The same with this key alone, or with none: what is said again once the others were declined."""
+        cryptos = () if crypto is None else (crypto,)
+        if cryptos == self.cryptos:
+            return self
+        audio = self.sections[self.slot]
+        kept = [each for each in audio.attributes if each[0] != CRYPTO]
+        narrowed = replace(audio, attributes=(*_key_lines(cryptos), *kept))
+        return replace(self._with(narrowed, self.direction), cryptos=cryptos)
 
     def with_audio(self, audio: Media, direction: Direction, telephone_event: int | None) -> OurSections:
         """The same with another audio section."""
@@ -219,12 +249,12 @@ def audio_section(
     *,
     comfort_noise: bool = False,
     rtcp_mux: bool = False,
+    cryptos: Sequence[Crypto] = (),
 ) -> Media:
     """Our audio section. rtpmap lines are written for static payload types too: some phones want them."""
     numbers = [str(number) for number, _ in formats]
-    attributes: list[tuple[str, str | None]] = [
-        ("rtpmap", f"{number} {codec}/8000") for number, codec in formats
-    ]
+    attributes: list[Attribute] = [*_key_lines(cryptos)]
+    attributes += [("rtpmap", f"{number} {codec}/8000") for number, codec in formats]
     if comfort_noise:
         numbers.append(str(COMFORT_NOISE))
         attributes.append(("rtpmap", f"{COMFORT_NOISE} CN/8000"))
@@ -239,6 +269,10 @@ def audio_section(
     return Media("audio", port, profile, tuple(numbers), attributes=tuple(attributes))
 
 
+def _key_lines(cryptos: Iterable[Crypto]) -> list[Attribute]:
+    return [(CRYPTO, crypto.value()) for crypto in cryptos]
+
+
 def stream_parameters(
     stream: AudioStream,
     ours: Direction,
@@ -246,9 +280,11 @@ def stream_parameters(
     *,
     comfort_noise: bool = False,
     rtcp_mux: bool = False,
+    crypto: Crypto | None = None,
 ) -> StreamParameters:
     """What the engine must know. `ours` is our direction; `our_event` the number of telephone-event in our offer,
-    None when they made the offer and their number goes both ways; the others are what we said of them."""
+    None when they made the offer and their number goes both ways; `crypto` is our key; the others are what we said of
+    them."""
     address, event = stream.address, stream.telephone_event
     return StreamParameters(
         remote=address,
@@ -261,4 +297,5 @@ def stream_parameters(
         receive_telephone_event=our_event if event is not None and event != our_event else None,
         rtcp_mux=rtcp_mux and stream.rtcp_mux,
         comfort_noise=comfort_noise and stream.comfort_noise,
+        keys=srtp_keys(crypto, stream.agreement.theirs),
     )

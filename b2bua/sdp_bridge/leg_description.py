@@ -4,18 +4,16 @@ Media is anchored here, so every leg negotiates on its own (RFC 3264): our addre
 stream with the configured codecs, telephone-event beside it (RFC 4733). What the other side of the bridge wants enters
 as one `Wish`, and what this peer wants comes out as another: hold crosses, codecs and addresses do not.
 
-Not here: SRTP (RTP/SAVP is refused), ICE, video. Nothing here sends or opens anything.
+Not here: DTLS-SRTP, ICE, video. Nothing here sends or opens anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag, auto
 
 from b2bua.sdp_bridge.audio_stream import (
-    ANSWERED_PROFILES,
-    OFFERED_PROFILE,
     PAYLOAD_TYPES,
     TELEPHONE_EVENT,
     AudioStream,
@@ -24,12 +22,14 @@ from b2bua.sdp_bridge.audio_stream import (
     audio_section,
     stream_parameters,
 )
+from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offer
 from b2bua.sdp_bridge.wish import Wish
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.errors import LocalError
 from sip_stack.sdp import (
     WARN_OTHER,
     BodyRole,
+    Crypto,
     Direction,
     LocalDescription,
     Negotiation,
@@ -64,7 +64,8 @@ class LocalOffer:
     """An offer of ours, while it is open: what to send, and what an answer to it refers to."""
 
     token: OfferToken
-    body: bytes
+    body: bytes = field(repr=False)
+    """Not in a `repr`: there may be keys in it."""
     ours: OurSections
     first: bool
     """True when there was nothing agreed before: several previews may answer it, the last one holds."""
@@ -75,33 +76,44 @@ class Reoffer:
     """A re-offer of the peer that was followed: our answer, and what it changed."""
 
     change: Change
-    answer: bytes
+    answer: bytes = field(repr=False)
 
 
 class LegDescription:
     """What one leg says, hears and agreed to.
 
     `address` is what peers are told: the advertised host and the leg's RTP port. `codecs` is what we take, in
-    order of preference. `session_id` is a number below 2**63 that no other leg has. Bad SDP raises
-    `RemoteError` (400 malformed, 488 with a Warning when we cannot take part) and leaves everything as it
-    was; calls out of turn raise `LocalError`, `Glare` and `StaleOffer` among them.
+    order of preference, `terms` how the audio is protected. `session_id` is a number below 2**63 that no other leg
+    has. Bad SDP raises `RemoteError` (400 malformed, 488 with a Warning when we cannot take part, `SrtpRequired`
+    among those) and leaves everything as it was; calls out of turn raise `LocalError`, `Glare` and `StaleOffer` among
+    them.
     """
 
     def __init__(
-        self, *, address: Address, codecs: Sequence[Codec], session_id: int, ptime: int = DEFAULT_PTIME
+        self,
+        *,
+        address: Address,
+        codecs: Sequence[Codec],
+        session_id: int,
+        ptime: int = DEFAULT_PTIME,
+        terms: MediaTerms = MediaTerms(),  # noqa: B008 - frozen
     ) -> None:
         if not codecs:
             raise LocalError("a leg needs a codec")
         self._local = LocalDescription(address, session_id)
         self._codecs = tuple(codecs)
         self._ptime = ptime
-        self._reader = StreamReader(self._codecs, ipv6=":" in address[0])
+        self._terms = terms
+        self._reader = StreamReader(self._codecs, ipv6=":" in address[0], protection=terms.protection)
         self._negotiation = Negotiation()
         self._first_offer: tuple[OfferToken, Session] | None = None
         self._ours: OurSections | None = None
         self._stream: AudioStream | None = None
+        self._previewed: OfferToken | None = None
         self._intent = self._told = self._wish = Direction.SENDRECV
         self._refused: Direction | None = None
+        self._key: Crypto | None = None
+        """Our line in force, None for plain RTP."""
         self.parameters: StreamParameters | None = None
         """What is agreed, for `MediaLeg.set_remote`; None before there is anything."""
         self.body = b""
@@ -113,6 +125,11 @@ class LegDescription:
     def remote_ptime(self) -> int | None:
         """Milliseconds per packet the peer asked for."""
         return self._stream.media.ptime() if self._stream else None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """True when SRTP is agreed on."""
+        return self.parameters is not None and self.parameters.keys is not None
 
     @property
     def remote_comfort_noise(self) -> bool:
@@ -143,16 +160,18 @@ class LegDescription:
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
         formats = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs]
+        cryptos = self._terms.offered()
         audio = audio_section(
             self._local.port,
-            OFFERED_PROFILE,
+            self._terms.profile,
             formats,
             TELEPHONE_EVENT,
             self._ptime,
             self._intent,
             comfort_noise=self.comfort_noise,
+            cryptos=cryptos,
         )
-        return self._open(OurSections((audio,), 0, self._intent, TELEPHONE_EVENT))
+        return self._open(OurSections((audio,), 0, self._intent, TELEPHONE_EVENT, cryptos))
 
     def make_reoffer(self) -> LocalOffer:
         """What is in force with the direction that `permit` asks for: the least an offer can change."""
@@ -183,6 +202,7 @@ class LegDescription:
             self._intent,
             comfort_noise=self.comfort_noise,
             rtcp_mux=ours.rtcp_mux,
+            cryptos=ours.cryptos,
         )
         return self._open(ours.with_audio(audio, self._intent, event))
 
@@ -220,11 +240,12 @@ class LegDescription:
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
         remote = parse(body)
-        stream = self._reader.find(remote, ANSWERED_PROFILES)
+        stream = self._reader.find(remote, admit_offer(self._terms, None, None))
         self._first_offer = self._negotiation.offer_remotely(), remote
         self._stream = stream
         self._wish = stream.direction
-        self.parameters = stream_parameters(stream, self._permitted(stream), rtcp_mux=True)
+        self._key = self._answering_key(stream)
+        self.parameters = stream_parameters(stream, self._permitted(stream), rtcp_mux=True, crypto=self._key)
 
     def preview_answer(self) -> bytes:
         """The answer to `receive_offer` for a provisional response, which may get lost; it stays as it is."""
@@ -252,7 +273,9 @@ class LegDescription:
         ours, before = self._agreed()
         remote = parse(body)
         check_slots(ours.sections, remote, before.slot)
-        stream = self._reader.follow(remote, before)
+        stream = self._reader.follow(
+            remote, before, admit_offer(self._terms, before.media, before.agreement.theirs)
+        )
         token = self._negotiation.offer_remotely()
         self._wish = Direction.of(
             # No word about what we do not permit anyway is no wish: a phone on hold says recvonly of itself.
@@ -272,18 +295,23 @@ class LegDescription:
     def _answered(self, offer: LocalOffer, body: bytes | None) -> None:
         if body:
             self._read_answer(offer, body)
-        elif self._ours is not offer.ours:  # not even previewed
+        elif self._previewed != offer.token:
             raise not_acceptable(WARN_OTHER, "No session description in the answer")
         self._negotiation.settle(offer.token)
 
     def _read_answer(self, offer: LocalOffer, body: bytes) -> None:
         """Put an answer in force; nothing changes when it is unusable."""
         remote = parse(body)
+        said = offer.ours
+        may_decline = offer.first and self._terms.protection == "preferred"
+        admit = admit_answer(said.sections[said.slot], said.cryptos, may_decline=may_decline)
         if offer.first or self._stream is None:
-            stream = self._reader.find(remote, (OFFERED_PROFILE,), len(offer.ours.sections))
+            stream = self._reader.find(remote, admit, len(said.sections))
         else:
-            stream = self._reader.follow(remote, self._stream)
-        ours = offer.ours
+            stream = self._reader.follow(remote, self._stream, admit)
+        self._previewed = offer.token
+        self._key = stream.agreement.ours
+        ours = said.with_key(self._key)
         self._stream, self._ours, self.body = stream, ours, offer.body
         self._told = ours.direction
         if ours.direction is Direction.SENDRECV:  # Else the answer is what our hold made of their wish.
@@ -294,6 +322,7 @@ class LegDescription:
             ours.telephone_event,
             comfort_noise=ours.comfort_noise,
             rtcp_mux=ours.rtcp_mux,
+            crypto=self._key,
         )
 
     def _permitted(self, stream: AudioStream) -> Direction:
@@ -303,6 +332,9 @@ class LegDescription:
     def _answer(self, remote: Session, stream: AudioStream) -> OurSections:
         """Our media sections: one for each of theirs, in their order (RFC 3264 section 6)."""
         direction = self._permitted(stream)
+        if not stream.off:
+            self._key = self._answering_key(stream)
+        cryptos = () if self._key is None else (self._key,)
         sections = [refuse(media) for media in remote.media]
         if not stream.off:
             sections[stream.slot] = audio_section(
@@ -314,8 +346,14 @@ class LegDescription:
                 direction,
                 comfort_noise=self.comfort_noise and stream.comfort_noise,
                 rtcp_mux=stream.rtcp_mux,
+                cryptos=cryptos,
             )
-        return OurSections(tuple(sections), stream.slot, direction, stream.telephone_event)
+        return OurSections(tuple(sections), stream.slot, direction, stream.telephone_event, cryptos)
+
+    def _answering_key(self, stream: AudioStream) -> Crypto | None:
+        """Our line for the offer that `stream` stands in."""
+        theirs = stream.agreement.theirs
+        return None if theirs is None else self._terms.answered(theirs, self._key)
 
     def _take(self, ours: OurSections, stream: AudioStream) -> None:
         """Put an answer of ours in force, with the offer it is for."""
@@ -323,7 +361,11 @@ class LegDescription:
         self.body = self._local.say(ours.sections)
         self._told = self._intent
         self.parameters = stream_parameters(
-            stream, ours.direction, comfort_noise=ours.comfort_noise, rtcp_mux=ours.rtcp_mux
+            stream,
+            ours.direction,
+            comfort_noise=ours.comfort_noise,
+            rtcp_mux=ours.rtcp_mux,
+            crypto=self._key,
         )
 
     def _agreed(self) -> tuple[OurSections, AudioStream]:

@@ -1,12 +1,14 @@
 """Session descriptions (RFC 8866) and the codec-free part of offer/answer (RFC 3264)."""
 
 from sip_stack.sdp.addresses import Address, media_address, rtcp_address
+from sip_stack.sdp.crypto import CRYPTO, KEY_OCTETS, Crypto, cryptos_of, parse_crypto
 from sip_stack.sdp.local_description import LocalDescription
 from sip_stack.sdp.model import (
     STATIC_PAYLOADS,
     Attribute,
     Connection,
     Direction,
+    KeyText,
     Media,
     Origin,
     RtpMap,
@@ -26,6 +28,8 @@ from sip_stack.sdp.not_acceptable import (
 from sip_stack.sdp.sections import check_slots, common, refuse, turned
 
 __all__ = [
+    "CRYPTO",
+    "KEY_OCTETS",
     "STATIC_PAYLOADS",
     "WARN_ADDRESS",
     "WARN_FORMAT",
@@ -37,8 +41,10 @@ __all__ = [
     "Attribute",
     "BodyRole",
     "Connection",
+    "Crypto",
     "Direction",
     "Glare",
+    "KeyText",
     "LocalDescription",
     "Media",
     "Negotiation",
@@ -51,9 +57,11 @@ __all__ = [
     "body_role",
     "check_slots",
     "common",
+    "cryptos_of",
     "media_address",
     "not_acceptable",
     "parse",
+    "parse_crypto",
     "refuse",
     "rtcp_address",
     "turned",

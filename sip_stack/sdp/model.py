@@ -27,6 +27,15 @@ Attribute = tuple[str, str | None]
 _BEFORE_CONNECTION = "iuep"
 
 
+class KeyText(str):
+    """The text of a line that carries a key (RFC 4568 a=crypto, RFC 8866 k=): itself, but not in a `repr`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
 class Direction(StrEnum):
     """Which way a stream flows, seen from the side that wrote the description (RFC 3264 section 5.1)."""
 
@@ -277,7 +286,7 @@ def _build_session(lines: list[tuple[str, str]], media: tuple[Media, ...]) -> Se
         elif letter == "c":
             connection = connection or _parse_connection(text)
         else:
-            others.append((letter, text))
+            others.append((letter, KeyText(text) if letter == "k" else text))
     if origin is None:
         raise RemoteError(400, "SDP without o=")
     if not any(letter == "t" for letter, _ in others):
@@ -296,13 +305,15 @@ def _build_media(lines: list[tuple[str, str]]) -> Media:
             name, colon, value = text.partition(":")
             if not name:
                 raise RemoteError(400, "SDP attribute without a name")
+            if name == "crypto":
+                value = KeyText(value)
             attributes.append((name, value if colon else None))
         elif letter == "c" and connection is None:
             connection = _parse_connection(text)
         elif letter in "os":
             raise RemoteError(400, f"SDP {letter}= line after m=")
         else:
-            others.append((letter, text))
+            others.append((letter, KeyText(text) if letter == "k" else text))
     return Media(kind, port, protocol, formats, connection, tuple(attributes), tuple(others), port_count)
 
 

@@ -8,8 +8,9 @@ from typing import TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b2bua.sdp_bridge import LegDescription, LocalOffer, Wish
+from b2bua.sdp_bridge import LegDescription, LocalOffer, MediaTerms, Wish
 from media.engine import Codec
+from media.srtp import CryptoSuite
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import parse
 
@@ -23,7 +24,7 @@ OFFER = (
 
 WORDS = """\
 v=0|o=- 1 1 IN IP4 192.0.2.1|c=IN IP4 0.0.0.0|c=IN IP6 ::1|c=IN IP4 a.example|t=0 0|m=audio |4000|0|65536
- RTP/AVP| RTP/SAVP| 0 8 101|a=|rtpmap:|rtcp:|ptime:
+ RTP/AVP| RTP/SAVP| 0 8 101|a=|rtpmap:|rtcp:|ptime:|crypto:|AES_CM_128_HMAC_SHA1_80| inline:|^31|WSH=64|;
 sendonly|inactive|telephone-event/8000|PCMA/8000|/|:| |٤"""
 
 pieces = st.sampled_from([*WORDS.replace("\n", "|").split("|"), "\r\n", "\n", "\r", "\0", "\udcff"])
@@ -69,6 +70,30 @@ def test_a_description_is_read_or_refused_and_reads_the_same_when_printed(body: 
         media.ptime()
         media.rtcp()
         session.direction_of(media)
+
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd"
+SECURE = OFFER.replace("AVP", "SAVP") + (
+    f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^31|1:4 WSH=64\r\n"
+    f"a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:{KEY}\r\n"
+)
+
+
+@given(st.data())
+def test_any_damage_to_keys_leaves_a_leg_encrypted_or_as_it_was(data: st.DataObject) -> None:
+    terms = MediaTerms("required", tuple(CryptoSuite), bytes)
+    leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMU], session_id=1, terms=terms)
+    for _ in range(3):
+        start = data.draw(st.integers(SECURE.index("m="), len(SECURE)))
+        end = min(len(SECURE), start + data.draw(st.integers(0, 30)))
+        text = SECURE[:start] + data.draw(st.one_of(st.just(""), pieces)) + SECURE[end:]
+        before = leg.parameters
+        read = leg.receive_offer if before is None else leg.receive_reoffer
+        if isinstance(attempt(read, text.encode("utf-8", "surrogateescape")), RemoteError):
+            assert leg.parameters == before
+        elif before is None:
+            leg.make_answer()
+        assert leg.parameters is None or leg.is_encrypted
 
 
 @given(anything)

@@ -145,7 +145,7 @@ class ControlDouble:
             called="support",
             started=0.0,
             clock=self._clock,
-            legs=[LegRecord("caller", "id", "a", "b", "192.0.2.1:5060", "udp", "udp/rtp", started=0.0)],
+            legs=[LegRecord("caller", "id", "a", "b", "192.0.2.1:5060", "udp", started=0.0)],
         )
 
 

@@ -122,11 +122,12 @@ def test_a_destination_that_is_named_assistant_keeps_its_own_timers(tmp_path: Pa
         ("assistant: {route: sips:a@b}", "routes[0].assistant.route: sips: needs TLS"),
         (
             "assistant: {route: 'sip:a@b', encryption: tls/srtp}",
-            "routes[0].assistant.encryption: tls/srtp: not available yet; found 'tls/srtp'; allowed: tls/rtp, udp/rtp",
+            "routes[0].assistant.route: needs a listener for tls",
         ),
         (
             "assistant: {route: 'sip:a@b', encryption: udp}",
-            "routes[0].assistant.encryption: not a known value; found 'udp'; allowed: tls/rtp, udp/rtp",
+            "routes[0].assistant.encryption: not a known value; found 'udp'; "
+            "allowed: tls/srtp, tls/srtp-preferred, tls/rtp, udp/rtp",
         ),
         (
             "assistant: {route: 'sip:a@b', time_limit: 5s}",

@@ -118,10 +118,11 @@ def test_what_cannot_be_dialled(tmp_path: Path, route: str, problem: str) -> Non
     [
         ("encryption: tls/rtp", "x.route: needs a listener for tls"),
         ("tls: {verify: false}", "x.tls: means nothing with encryption udp/rtp; allowed: with tls/…"),
-        ("encryption: tls/srtp", "tls/srtp is the default and not available yet, set udp/rtp"),
+        ("encryption: tls/srtp", "x.route: needs a listener for tls"),
         (
             "encryption: udp/rpt",
-            "not a known value; found 'udp/rpt'; allowed: tls/rtp, udp/rtp; did you mean 'udp/rtp'?",
+            "not a known value; found 'udp/rpt'; "
+            "allowed: tls/srtp, tls/srtp-preferred, tls/rtp, udp/rtp; did you mean 'udp/rtp'?",
         ),
         (
             "method: invtie",

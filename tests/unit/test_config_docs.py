@@ -37,33 +37,8 @@ def full_example(folder: Path) -> ConfigFiles:
     return ConfigFiles(folder, example("b2bua.yaml"), example("destinations.yaml"))
 
 
-def test_the_full_example_is_refused_only_for_what_is_not_available_yet(tmp_path: Path) -> None:
-    problems = full_example(tmp_path).problems(ENVIRON)
-
-    assert [(problem.key, problem.message) for problem in problems] == [
-        ("billing.encryption", "tls/srtp is the default and not available yet, set udp/rtp"),
-    ]
-
-
-def test_the_lines_it_is_refused_for_are_marked(tmp_path: Path) -> None:
-    files = full_example(tmp_path)
-    marked = {
-        (str(file), number)
-        for file in (files.main, files.destinations)
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
-        if "# later" in line
-    }
-
-    refused = {(problem.position.file, problem.position.line) for problem in files.problems(ENVIRON)}
-
-    assert refused == marked
-
-
-def test_the_rest_of_the_full_example_loads(tmp_path: Path) -> None:
-    files = full_example(tmp_path)
-    main = files.main.read_text(encoding="utf-8")
-    people = files.destinations.read_text(encoding="utf-8").replace("tls/srtp", "tls/rtp")
-    loaded = ConfigFiles(tmp_path, main, people).load(ENVIRON)
+def test_the_full_example_loads(tmp_path: Path) -> None:
+    loaded = full_example(tmp_path).load(ENVIRON)
 
     assert loaded.advertised_address("10.1.1.1") == "10.0.0.5"
     assert loaded.policy.allows("tel:+1-555-000-1000")
@@ -72,7 +47,7 @@ def test_the_rest_of_the_full_example_loads(tmp_path: Path) -> None:
     assert loaded.hold_music_files() == (tmp_path / "prompts/hold.wav",)
     assert [warning.message for warning in loaded.warnings] == [
         "checked, but not used yet",
-        "front-desk is called in clear (udp/rtp), billing with tls/rtp",
+        "front-desk is called in clear (udp/rtp), billing with tls/srtp",
     ]
 
 

@@ -152,10 +152,7 @@ def test_keys_of_another_method(tmp_path: Path, place: str, lines: str, problem:
     [
         ("x:\n  method: refer\n", "destinations.yaml:7:3: x: the key 'route' is missing"),
         ("x:\n  method: invite\n  encryption: udp/rtp\n", "7:3: x: the key 'route' is missing"),
-        (
-            REFER + "  refer_fallback: invite\n",
-            "7:3: x.encryption: tls/srtp is the default and not available yet, set udp/rtp",
-        ),
+        (REFER + "  refer_fallback: invite\n", "x.route: needs a listener for tls"),
         (
             REFER + "  refer_fallback: dial\n",
             "x.refer_fallback: not a known value; found 'dial'; allowed: invite",

@@ -18,7 +18,7 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
         tmp_path,
         main="sip:\n  listen: [udp:127.0.0.1:99999]\n  lisen: 1\ndestinations: destinations.yaml\n"
         "routes:\n  - {trunk: nobody, destination: dsek}\ntimers: {ring_timeout: soon}\n",
-        destinations=DESTINATIONS + "billing: {method: invite, route: sip:x@y}\n",
+        destinations=DESTINATIONS + "billing: {method: invite, encryption: udp, route: sip:x@y}\n",
     )
 
     assert files.texts() == [
@@ -31,7 +31,8 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
         "did you mean 'desk'?",
         "b2bua.yaml:7:24: timers.ring_timeout: not a duration; found 'soon'; "
         "allowed: a duration such as 500ms, 30s, 1m or 4h",
-        "destinations.yaml:6:10: billing.encryption: tls/srtp is the default and not available yet, set udp/rtp",
+        "destinations.yaml:6:39: billing.encryption: not a known value; found 'udp'; "
+        "allowed: tls/srtp, tls/srtp-preferred, tls/rtp, udp/rtp; did you mean 'udp/rtp'?",
     ]
 
 

@@ -34,13 +34,13 @@ def test_durations_are_texts_with_a_pattern() -> None:
     assert not re.search(ring["pattern"], "soon")
 
 
-def test_a_destination_needs_its_encryption_and_one_source_for_its_password() -> None:
+def test_a_destination_needs_its_route_and_one_source_for_its_password() -> None:
     schema: Any = destinations_schema()
     definitions = schema["$defs"]
 
     by_invite = definitions["Destination"]["allOf"][0]
     assert by_invite["if"]["properties"]["method"]["const"] == "invite"
-    assert set(by_invite["then"]["required"]) == {"encryption", "route"}
+    assert by_invite["then"]["required"] == ["route"]
     assert {option["type"] for option in definitions["Destination"]["properties"]["route"]["anyOf"]} == {
         "string",
         "array",

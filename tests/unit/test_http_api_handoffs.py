@@ -254,8 +254,6 @@ def test_what_is_no_json_is_refused(api: ApiClient, content: bytes) -> None:
     [
         ({"callback_url": "https://example.com/hook"}, "callback_url"),
         ({"action_url": "https://example.com/done"}, "action_url"),
-        ({"route": "sip:queue-1@cc.example.com"}, "encryption"),
-        ({**ROUTE, "encryption": "tls/srtp-preferred"}, "encryption"),
     ],
 )
 def test_what_a_later_version_does_is_refused_and_not_ignored(

@@ -39,7 +39,7 @@ def a_record(call_id: str = "c1") -> CallRecord:
             outcome=cause.from_response(486, "Busy Here"),
         )
     )
-    record.legs.append(LegRecord("caller", "abc@x", "t1", "t2", "192.0.2.1:5060", "udp", "udp/rtp", 10.0))
+    record.legs.append(LegRecord("caller", "abc@x", "t1", "t2", "192.0.2.1:5060", "udp", 10.0))
     return record
 
 
