@@ -14,7 +14,15 @@ _Address = tuple[str, int]
 _Keys = tuple[str, bytes, bytes, int]
 """Suite, our master key and salt, the peer's, octets of the identifier in its packets."""
 _EventName = Literal[
-    "first_packet", "media_timeout", "digit", "switched", "quiet", "prompt_ended", "worker_lost"
+    "first_packet",
+    "media_timeout",
+    "digit",
+    "tone_digit",
+    "switched",
+    "quiet",
+    "prompt_ended",
+    "answer_judged",
+    "worker_lost",
 ]
 
 class Exhausted(Exception): ...
@@ -56,7 +64,7 @@ class Engine:
 
     def drain(self) -> list[tuple[_EventName, int, str, int]]:
         """Takes the waiting events: name, leg id (`worker_lost`: worker number), digit,
-        duration in ms (`switched`: 1 when the source was heard)."""
+        duration in ms (`switched`: 1 when the source was heard, `answer_judged`: 1 for a machine)."""
 
     def close(self) -> None:
         """Stops and joins the workers; all sockets are closed afterwards."""
@@ -77,7 +85,13 @@ class Prompt:
         """Reads and converts a WAV file; `ValueError` when it cannot. Blocks, without the GIL."""
 
     @staticmethod
-    def ringback() -> Prompt: ...
+    def ringback(country: str) -> Prompt:
+        """A ringing tone; `ValueError` for a country that is not known."""
+
+    @staticmethod
+    def digits(text: str) -> Prompt:
+        """Digits and waits, events to who takes those and tones to others; `ValueError` for anything else."""
+
     @property
     def duration_ms(self) -> int: ...
 
@@ -124,6 +138,10 @@ class Leg:
 
     def move_to(self, call: Call) -> None:
         """Brings the leg to the call's worker; waits for its own at most 0.1 s."""
+
+    def listen_for_keys(self, wanted: bool) -> None: ...
+    def judge_answer(self, sign: str | None) -> None:
+        """`beep` or `long_speech`."""
 
     def digit_delivered(self) -> None:
         """Makes room for a digit: at most 32 of a leg wait for the event loop."""

@@ -51,6 +51,31 @@ class Latching(StrEnum):
     on."""
 
 
+class Ringback(StrEnum):
+    """Whose ringing tone is made (ITU-T E.180, supplement 2)."""
+
+    US = "us"
+    """440 and 480 Hz together, 2 s on and 4 s off; Canada too."""
+    UK = "uk"
+    """400 and 450 Hz, two short rings in three seconds."""
+    EU = "eu"
+    """425 Hz, 1 s on and 4 s off: what most of Europe has."""
+    DE = "de"
+    ES = "es"
+    FR = "fr"
+    IT = "it"
+    SE = "se"
+
+
+class MachineSign(StrEnum):
+    """By what a machine that answered is known. Heuristics, both of them: docs/acceptance.md has their error rates."""
+
+    BEEP = "beep"
+    """A steady tone of one frequency."""
+    LONG_SPEECH = "long_speech"
+    """It talks for longer than people who pick up a phone do."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamParameters:
     """What one leg's peer agreed to, seen from our side."""
@@ -162,6 +187,17 @@ class MediaLeg(Protocol):
         False. Raises `MediaError` below 20 ms."""
         ...
 
+    def listen_for_keys(self, wanted: bool) -> None:
+        """From now on, or no more: reports keys that the peer sends as tones in its audio (DTMF, ITU-T Q.23) as
+        `DtmfDigit` with `in_band`. For peers without telephone-event, and only while somebody waits for a key: it
+        costs something per packet, and speech may pass for a key once in a long while."""
+        ...
+
+    def judge_answer(self, sign: MachineSign | None) -> None:
+        """From now on: judges who answered, and reports `AnswerJudged` once. None stops. Whoever says nothing for
+        4 s, or a little and then nothing for 1.2 s, is a person, also when no packet comes."""
+        ...
+
     def statistics(self) -> LegStatistics:
         """The counters, at any time, also after close."""
         ...
@@ -184,12 +220,14 @@ class MediaTimeout:
 
 @dataclass(frozen=True, slots=True)
 class DtmfDigit:
-    """One telephone-event digit, reported once at its end (RFC 4733)."""
+    """One digit: a telephone-event reported once at its end (RFC 4733), or tones as soon as they are certain."""
 
     leg: MediaLeg
     digit: str
     """One of 0-9, *, #, A-D."""
     duration_ms: int
+    in_band: bool = False
+    """It came as tones, which whoever hears the leg has heard; `duration_ms` is what was heard of them by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +248,14 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerJudged:
+    """What `judge_answer` found: a machine, or a person as far as that can be told."""
+
+    leg: MediaLeg
+    machine: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PromptEnded:
     """A prompt that was not looped has been played to its end; the leg hears silence in time now. Not reported when
     the leg was given another source before."""
@@ -225,7 +271,9 @@ class EngineLost:
     reason: str
 
 
-MediaEvent = FirstPacket | MediaTimeout | DtmfDigit | Switched | Quiet | PromptEnded | EngineLost
+MediaEvent = (
+    FirstPacket | MediaTimeout | DtmfDigit | Switched | Quiet | PromptEnded | AnswerJudged | EngineLost
+)
 OnMediaEvent = Callable[[MediaEvent], None]
 
 
@@ -319,8 +367,14 @@ class Engine(Protocol):
         blocks: about 0.05 s per minute of sound. Raises `MediaError` naming the file when it cannot be used."""
         ...
 
-    def ringback(self) -> Prompt:
-        """A generated ringing tone: 440 and 480 Hz together, 2 s on and 4 s off."""
+    def ringback(self, country: Ringback = Ringback.US) -> Prompt:
+        """The ringing tone of a country, made here."""
+        ...
+
+    def digits(self, text: str) -> Prompt:
+        """Digits (0-9, *, #, A-D) of 100 ms with 100 ms after each, and waits (`w` 500 ms, `W` 1 s); up to 64 in all.
+        Played once, not in a loop. A leg with telephone-event gets them as events, another as tones. Raises
+        `MediaError` for anything else."""
         ...
 
     async def close(self) -> None:

@@ -18,12 +18,14 @@ from weakref import WeakSet, WeakValueDictionary
 from media import _native
 from media.engine import (
     Address,
+    AnswerJudged,
     Codec,
     DtmfDigit,
     EngineLost,
     FirstPacket,
     Latching,
     LegStatistics,
+    MachineSign,
     MediaCall,
     MediaError,
     MediaEvent,
@@ -34,6 +36,7 @@ from media.engine import (
     Prompt,
     PromptEnded,
     Quiet,
+    Ringback,
     StreamParameters,
     Switched,
 )
@@ -43,7 +46,15 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 EventName = Literal[
-    "first_packet", "media_timeout", "digit", "switched", "quiet", "prompt_ended", "worker_lost"
+    "first_packet",
+    "media_timeout",
+    "digit",
+    "tone_digit",
+    "switched",
+    "quiet",
+    "prompt_ended",
+    "answer_judged",
+    "worker_lost",
 ]
 """What the core calls its events."""
 
@@ -76,7 +87,7 @@ class NativeEngine:
         self._settings = settings
         self._core: _native.Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ringback: NativePrompt | None = None
+        self._ringbacks: dict[Ringback, NativePrompt] = {}
         self._legs: WeakValueDictionary[int, NativeLeg] = WeakValueDictionary()
         self._calls: WeakSet[NativeCall] = WeakSet()
 
@@ -122,11 +133,15 @@ class NativeEngine:
         """Reads a WAV file. Blocks for as long as that takes, without the GIL: call it in a thread."""
         return NativePrompt(_asked(lambda: _native.Prompt.load(path)))
 
-    def ringback(self) -> NativePrompt:
-        """The ringback tone, made once."""
-        if self._ringback is None:
-            self._ringback = NativePrompt(_native.Prompt.ringback())
-        return self._ringback
+    def ringback(self, country: Ringback = Ringback.US) -> NativePrompt:
+        """The ringing tone of a country, each made once."""
+        if country not in self._ringbacks:
+            self._ringbacks[country] = NativePrompt(_native.Prompt.ringback(country))
+        return self._ringbacks[country]
+
+    def digits(self, text: str) -> NativePrompt:
+        """Digits to be sent, as events or as tones."""
+        return NativePrompt(_asked(lambda: _native.Prompt.digits(text)))
 
     async def close(self) -> None:
         """Closes every call, ends the threads and frees every port."""
@@ -351,6 +366,14 @@ class NativeLeg:
             raise MediaError("shorter than a packet")
         _asked(lambda: self.core.watch_silence(None if quiet_ms is None else quiet_ms / 1000))
 
+    def listen_for_keys(self, wanted: bool) -> None:
+        """Reports keys that come as tones, or no more."""
+        _asked(lambda: self.core.listen_for_keys(wanted))
+
+    def judge_answer(self, sign: MachineSign | None) -> None:
+        """Reports once who answered."""
+        _asked(lambda: self.core.judge_answer(sign))
+
     def statistics(self) -> LegStatistics:
         """The counters as they are now."""
         counters = self.core.statistics()
@@ -387,12 +410,13 @@ class NativeLeg:
 
     def deliver(self, name: EventName, digit: str, duration_ms: int) -> None:
         """Hands an event of the core to the call; a closed leg has none."""
-        if name == "digit":
+        is_digit = name in ("digit", "tone_digit")
+        if is_digit:
             self.core.digit_delivered()
         if not self.is_open:
             return
-        if name == "digit":
-            self._on_event(DtmfDigit(self, digit, duration_ms))
+        if is_digit:
+            self._on_event(DtmfDigit(self, digit, duration_ms, in_band=name == "tone_digit"))
         elif name == "first_packet":
             self._on_event(FirstPacket(self))
         elif name == "media_timeout":
@@ -401,6 +425,8 @@ class NativeLeg:
             self._on_event(Switched(self, heard=bool(duration_ms)))
         elif name == "quiet":
             self._on_event(Quiet(self))
+        elif name == "answer_judged":
+            self._on_event(AnswerJudged(self, machine=bool(duration_ms)))
         elif name == "prompt_ended":
             self._on_event(PromptEnded(self))
 

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from b2bua.acceptance.asking import Asking
+from b2bua.acceptance.post_dial import PostDial
+from b2bua.acceptance.screening import Screening
 from b2bua.acceptance.step import Step, Verdict
 from b2bua.call import cause
 from b2bua.call.events import Ended
+from media.engine import MachineSign
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -75,5 +78,11 @@ class Acceptance:
 
 def _steps(call: Call, leg: DialledLeg, place: Destination) -> Iterator[Step]:
     """The steps that a destination asks for, each made when the one before it is over."""
-    if place.must_accept:
-        yield Asking(call, leg, place)
+    sign = MachineSign(place.detect_voicemail) if place.detect_voicemail != "disabled" else None
+    if place.post_dial_digits is not None:
+        yield PostDial(call, leg, place.post_dial_digits)
+    # A key is better proof than silence: with one to be pressed nobody waits for a judgement.
+    if sign is not None and place.accept_key is None:
+        yield Screening(leg, sign)
+    if place.accept_key is not None or place.whisper is not None:
+        yield Asking(call, leg, place, sign)

@@ -34,7 +34,7 @@ class Bridge:
         match event:
             case Reoffered(leg, wish) if leg in self._legs:
                 self._other(leg).follow(wish)
-            case Digit(leg, digit, duration_ms, in_audio) if leg in self._legs:
+            case Digit(leg, digit, duration_ms, in_audio, in_band=False) if leg in self._legs:
                 self._press(leg, KeyPress(digit, duration_ms), in_audio)
 
     def _other(self, leg: Leg) -> Leg:

@@ -14,6 +14,7 @@ from b2bua.call import cause
 from b2bua.call.bridge import Bridge
 from b2bua.call.dialing import DialFailed
 from b2bua.call.events import (
+    AnswerJudged,
     AudioLost,
     AudioStarted,
     CallEvent,
@@ -30,6 +31,7 @@ from b2bua.call.events import (
 )
 from b2bua.call.inbox import Inbox
 from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
+from media.engine import AnswerJudged as MediaAnswerJudged
 from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded
 from media.engine import Quiet as MediaQuiet
 from media.engine import Switched as MediaSwitched
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
     from b2bua.telemetry.logs import Logger
-    from media.engine import MediaCall, MediaEvent, MediaLeg
+    from media.engine import MediaCall, MediaEvent, MediaLeg, Prompt
     from sip_stack.message import Request
     from sip_stack.transaction import ServerTransaction
 
@@ -155,10 +157,12 @@ class Call:
                 self._tell(media, Quiet)
             case PromptEnded(media):
                 self._tell(media, PromptOver)
+            case MediaAnswerJudged(media, machine):
+                self._tell(media, lambda leg: AnswerJudged(leg, machine))
             case MediaSwitched(media, heard):
                 self._tell(media, lambda leg: Switched(leg, heard))
-            case DtmfDigit(media, digit, duration_ms):
-                self._tell(media, lambda leg: Digit(leg, digit, duration_ms, in_audio=True))
+            case DtmfDigit(media, digit, duration_ms, in_band):
+                self._tell(media, lambda leg: Digit(leg, digit, duration_ms, True, in_band))
 
     def _tell(self, media: MediaLeg, event: Callable[[Leg], CallEvent]) -> None:
         for leg in self.legs:
@@ -204,6 +208,10 @@ class Call:
             DigitPressed(self.id, self.record.clock, now, leg.role, leg_id, digit, duration_ms, handoff_id)
         )
 
+    def ringback(self) -> Prompt:
+        """The ringing tone for a caller who waits, as configured when the call began."""
+        return self.services.engine.ringback(self.configuration.media.ringback)
+
     # -- who hears whom ------------------------------------------------------------------------------------------------
 
     def join(self, one: Leg, other: Leg, *, heard_already: bool = False) -> None:
@@ -218,6 +226,8 @@ class Call:
         self.peer = peer
         now = self.services.now()
         self.watch(peer)
+        if self.caller is not None:
+            self.caller.wait_for_keys(peer.hangs_up_on_star)
         if not self.answered:
             self.answered = True
             self.record.answered = now
@@ -261,6 +271,7 @@ class Call:
         if self.caller is not None:
             # Nobody watches the audio of a caller who waits: there is nobody they would talk to.
             self.caller.watch_audio(0)
+            self.caller.wait_for_keys(False)
             if self.on_alone is None:
                 self.media.hear(self.caller.media, None)
             else:

@@ -91,6 +91,8 @@ _ROWS = (
     Cause("media_timeout", "no RTP for `media_timeout`", "media_timeout", 6020, _DONE, _BYE, 102, "b2bua"),
     Cause("time_limit", "`time_limit` reached", "scheduled_hangup", 6000, _DONE, _BYE, 16, "b2bua"),
     Cause("lost_race", "another target answered first", "lost_race", 9000, _FAILED, _GONE, None, "b2bua"),
+    Cause("machine_detected", "`detect_voicemail` found a machine",
+          "machine_detected", 9100, _FAILED, 480, 19, "agent"),
     # A handoff leaves the caller where they were; a new call of somebody whose phone was answered by nobody.
     Cause("confirm_failed", "agent did not accept", "confirm_failed", 9110, _FAILED, 480, 19, "agent"),
     # "Internal error" is published under 5010 with just this meaning.

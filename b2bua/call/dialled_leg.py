@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import Leg, describe, leg_record
+from b2bua.config import Destination
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegEnded, LegFacts, LegRinging
 from b2bua.headers import Header
@@ -84,6 +85,11 @@ class DialledLeg(Leg):
         self._alerted = False
         self._answered = False
         stack.flush()
+
+    @property
+    def hangs_up_on_star(self) -> bool:
+        """True when the caller's `*` ends the talk with this far end."""
+        return isinstance(self.place, Destination) and self.place.hangup_on_star
 
     @property
     def session(self) -> ClientSession:

@@ -91,12 +91,21 @@ class Digit(LegEvent):
     digit: str
     duration_ms: int
     in_audio: bool
-    """True when it came as telephone-event, False when it came by SIP INFO."""
+    """True when it came as telephone-event or as tones, False when it came by SIP INFO."""
+    in_band: bool = False
+    """It came as tones: whoever hears the far end has heard it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet(LegEvent):
     """The far end has said nothing for as long as was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerJudged(LegEvent):
+    """A machine answered, or a person as far as that can be told."""
+
+    machine: bool
 
 
 @dataclass(frozen=True, slots=True)

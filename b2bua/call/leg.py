@@ -48,7 +48,11 @@ class Leg:
         self._watched: float | None = None
         self._agreed: StreamParameters | None = None
         self._wish = self._permitted = Wish()
-        self._takes_info = True
+        self.takes_info = True
+        """False once the far end is known not to take INFO."""
+        self.names_info = False
+        """Its Allow says that it takes INFO."""
+        self._waits_for_keys = self._hears_tones = False
         self.notifys_open = 0
         """NOTIFYs of ours that are not answered yet."""
         self.over = False
@@ -113,6 +117,7 @@ class Leg:
             self._agreed = parameters
             self.media.set_remote(parameters)
             self.record.has_srtp = parameters.keys is not None
+            self.wait_for_keys(self._waits_for_keys)
         if self.description.wish != self._wish:
             self._wish = self.description.wish
             self._watch()
@@ -125,11 +130,19 @@ class Leg:
         """True when the far end takes keys as telephone-event, where the media engine puts them."""
         return self._agreed is not None and self._agreed.telephone_event is not None
 
+    def wait_for_keys(self, wanted: bool) -> None:
+        """Somebody waits for a key of the far end, or no more: without telephone-event it may come as tones."""
+        self._waits_for_keys = wanted
+        tones = wanted and not self.takes_events
+        if tones != self._hears_tones:
+            self._hears_tones = tones
+            self.media.listen_for_keys(tones)
+
     def press(self, key: KeyPress) -> None:
         """Send a key to the far end by INFO, unless it is known not to take any."""
         if self.over:
             return
-        if not self._takes_info:
+        if not self.takes_info:
             self.log("key_not_passed_on")
             return
         self.session.request(self.now(), "INFO", body=write_key_press(key), content_type=RELAY)
@@ -141,7 +154,8 @@ class Leg:
             methods = message.allow
         except RemoteError:
             return
-        self._takes_info = not methods or "INFO" in methods
+        self.names_info = "INFO" in methods
+        self.takes_info = self.names_info or not methods
 
     def _answer_info(self, transaction: ServerTransaction, request: Request) -> None:
         """200 whatever it says: a phone that is told 4xx beeps at its user, or gives up on keys."""
@@ -218,7 +232,7 @@ class Leg:
             case sip.RequestReceived(_, transaction, request):
                 self._receive(transaction, request)
             case sip.RequestCompleted(_, "INFO", response) if response and response.status in (405, 415, 501):
-                self._takes_info = False
+                self.takes_info = False
             case sip.RequestCompleted(_, "NOTIFY", _):
                 self.notifys_open -= 1
                 self.tell(events.NotifyAnswered(self))

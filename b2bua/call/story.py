@@ -76,12 +76,7 @@ async def _talk(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
 def _press(call: Call, digit: str) -> None:
     """A key of the caller's that means something to us."""
     peer = call.peer
-    if (
-        digit == "*"
-        and peer is not None
-        and isinstance(peer.place, Destination)
-        and peer.place.hangup_on_star
-    ):
+    if digit == "*" and peer is not None and peer.hangs_up_on_star:
         call.release_peer(cause.local("normal_hangup", source="caller"))
 
 
@@ -95,7 +90,7 @@ async def _find_somebody(call: Call, caller: CallerLeg, route: Route) -> None:
     left, outcome = call.last_peer, call.peer_outcome
     assert left is not None
     handed_over_in_vain = bool(call.handoffs) and call.handoffs[-1].outcome is not None
-    call.media.hear(caller.media, call.services.engine.ringback())
+    call.media.hear(caller.media, call.ringback())
     call.media.close_leg(left.media)
     if isinstance(left.place, Destination):
         back = left.place.after_agent or route.after_agent
@@ -171,6 +166,6 @@ def _alert(call: Call, caller: CallerLeg, leg: DialledLeg, progress: Progress) -
 def _hold_back(call: Call, caller: CallerLeg) -> None:
     """Whoever answered must accept first: the caller goes on hearing that it rings."""
     if call.answered or caller.hears_early_media:
-        call.media.hear(caller.media, call.services.engine.ringback())
+        call.media.hear(caller.media, call.ringback())
     else:
         caller.ring()

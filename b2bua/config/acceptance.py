@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -12,6 +13,7 @@ from b2bua.config.section import Section, refusal
 
 KEYS = "0123456789*#"
 """What `accept_key` may be."""
+DIGITS = "[0-9*#A-DwW]{1,64}"
 WHISPER_ALLOWED = "the name of a WAV file"
 
 ACCEPT_TIMEOUT = 20.0
@@ -33,6 +35,15 @@ def parse_whisper(value: object) -> Path:
     return Path(value)
 
 
+def parse_digits(value: object) -> str:
+    """Digits and waits. YAML reads `0123` as a number, without its zero. Raises a refusal for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise refusal("digits without quotes, which YAML takes for a number", allowed=f'"{value}", in quotes')
+    if not isinstance(value, str) or re.fullmatch(DIGITS, value) is None:
+        raise refusal("not digits", allowed="up to 64 of 0-9 * # A-D, and the waits w (0.5 s) and W (1 s)")
+    return value
+
+
 AcceptKey = Annotated[
     str, BeforeValidator(parse_key), WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-9*#]$"})
 ]
@@ -40,6 +51,11 @@ Whisper = Annotated[
     Path,
     BeforeValidator(parse_whisper),
     WithJsonSchema({"type": "string", "minLength": 1, "examples": ["prompts/whisper.wav"]}),
+]
+
+
+PostDialDigits = Annotated[
+    str, BeforeValidator(parse_digits), WithJsonSchema({"type": "string", "pattern": f"^{DIGITS}$"})
 ]
 
 
@@ -53,7 +69,15 @@ class AcceptanceKeys(Section):
     accept_timeout: WaitDuration = ACCEPT_TIMEOUT
     """How long the human has for `accept_key`, from their answer on."""
 
+    post_dial_digits: PostDialDigits | None = None
+    """Digits sent after the answer and before anything else: an extension, a way through a menu. `w` waits half a
+    second, `W` a second."""
+    detect_voicemail: Literal["beep", "long_speech", "disabled"] = "disabled"
+    """How a machine is known that answered (9100, and the next attempt follows): by its beep, or by its talking on. A
+    heuristic; see docs/acceptance.md."""
+
     @property
     def must_accept(self) -> bool:
         """True when an answer alone does not get the caller."""
-        return self.accept_key is not None or self.whisper is not None
+        asked = self.accept_key or self.whisper or self.post_dial_digits
+        return asked is not None or self.detect_voicemail != "disabled"

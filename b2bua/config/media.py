@@ -11,7 +11,7 @@ from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.not_yet import later
 from b2bua.config.section import Section, refusal
 from b2bua.config.srtp import Srtp
-from media.engine import Codec, Latching
+from media.engine import Codec, Latching, Ringback
 
 
 def _engine(value: object) -> object:
@@ -41,5 +41,8 @@ class Media(Section):
     `disabled`, the SDP for what we send, the first valid packet for what we hear."""
     srtp: Srtp = Srtp()
     """How audio is encrypted; whether it is, is up to each trunk's `srtp` and each place's `encryption`."""
+    ringback: Ringback = Ringback.US
+    """Whose ringing tone a caller hears where we make it: `us`, `uk`, `eu` (425 Hz, most of Europe), `de`, `es`, `fr`,
+    `it`, `se`."""
     dscp: ClassOfService = 46
     """The class of service of RTP and RTCP, 0 to 63 or a name such as EF."""

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from b2bua.handoff.handoff import HandoffRequest
 
 
+_OVERRIDES = (
+    *("ring_timeout", "release_assistant", "accept_key", "accept_timeout"),
+    *("post_dial_digits", "detect_voicemail"),
+)
+"""What a request and a destination call alike, and the request decides."""
+
 MAX_HANDOFFS = 100
 """Of one call: each is kept until it ends, and somebody who asks for ever gets nobody."""
 
@@ -96,9 +102,7 @@ def _described(configuration: Configuration, request: HandoffRequest) -> Destina
 
 def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[str, object]:
     overrides: dict[str, object] = {
-        key: value
-        for key in ("ring_timeout", "release_assistant", "accept_key", "accept_timeout")
-        if (value := getattr(request, key)) is not None
+        key: value for key in _OVERRIDES if (value := getattr(request, key)) is not None
     }
     if request.whisper is not None:
         whispers = {path.name: path for path in configuration.whisper_files()}

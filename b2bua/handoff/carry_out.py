@@ -35,7 +35,7 @@ async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
         "handoff", handoff_id=handoff.id, destination=handoff.destination, asked_by=handoff.request.asked_by
     )
     referrer = handoff.notifies
-    call.on_alone = lambda: call.media.hear(caller.media, call.services.engine.ringback())
+    call.on_alone = lambda: call.media.hear(caller.media, call.ringback())
     try:
         await _through_destinations(call, caller, handoff)
     except CallOver:

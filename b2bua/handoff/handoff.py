@@ -46,6 +46,7 @@ Confirmed = Literal["notify", "bye", "assumed", "none"]
 """How a handoff by REFER is known to have worked."""
 
 ReleaseAssistant = Literal["on_answer", "on_start", "before_dial"]
+DetectVoicemail = Literal["beep", "long_speech", "disabled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class HandoffRequest:
     whisper: str | None = None
     accept_key: str | None = None
     accept_timeout: float | None = None
+    post_dial_digits: str | None = None
+    detect_voicemail: DetectVoicemail | None = None
     release_assistant: ReleaseAssistant | None = None
     wait_for_silence: float | None = None
     callback_url: str | None = None

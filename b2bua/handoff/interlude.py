@@ -70,4 +70,4 @@ class Interlude:
         elif music is not None and music.kind == "silence":
             self._call.media.hear(self._caller.media, None)
         else:
-            self._call.media.hear(self._caller.media, services.engine.ringback())
+            self._call.media.hear(self._caller.media, self._call.ringback())

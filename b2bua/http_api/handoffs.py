@@ -105,6 +105,8 @@ def _request(control: Control, body: HandoffBody, idempotency_key: str) -> Hando
         whisper=body.whisper,
         accept_key=body.accept_key,
         accept_timeout=body.accept_timeout,
+        post_dial_digits=body.post_dial_digits,
+        detect_voicemail=body.detect_voicemail,
         release_assistant=body.release_assistant,
         wait_for_silence=body.wait_for_silence,
         asked_by="api",

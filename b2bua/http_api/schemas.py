@@ -12,13 +12,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from b2bua.config.acceptance import AcceptKey
+from b2bua.config.acceptance import AcceptKey, PostDialDigits
 from b2bua.config.auth import Password, Word
 from b2bua.config.dial_uri import RouteUri
 from b2bua.config.dialled import MAX_ROUTE
 from b2bua.config.durations import DAY, EXAMPLES, format_duration, parse_duration
 from b2bua.config.section import Section, refusal
-from b2bua.handoff.handoff import ReleaseAssistant
+from b2bua.handoff.handoff import DetectVoicemail, ReleaseAssistant
 from b2bua.headers import HeaderRefused, Scalar, Variables, render
 
 MAX_DATA = 64
@@ -194,6 +194,10 @@ class HandoffBody(Section):
     """The key that the human must press to get the caller, instead of the destination's."""
     accept_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("20s")] = None
     """How long the human has for it, instead of the destination's."""
+    post_dial_digits: PostDialDigits | None = None
+    """Digits sent after the answer, instead of the destination's; `w` waits 0.5 s, `W` 1 s."""
+    detect_voicemail: DetectVoicemail | None = None
+    """How a machine is known that answered, instead of the destination's."""
     release_assistant: ReleaseAssistant | None = None
     """When the assistant is hung up, instead of the destination's."""
     wait_for_silence: Annotated[

@@ -130,3 +130,16 @@ def test_a_voicemail_box_does_not_get_the_caller(cast: Callable[..., Cast]) -> N
     only(sound(stage.alice.quit()), ASSISTANT)
     assert sound(stage.human.quit()).size == 0, "nobody was put through to it"
     assert stage.b2bua.record()["outcome"]["code"] == 4000
+
+
+def test_digits_reach_the_phone_as_telephone_events_before_the_caller_does(cast: Callable[..., Cast]) -> None:
+    stage = cast()
+    handoff = stage.api.hand_off(stage.api.the_call(), destination="desk", post_dial_digits="12w#")
+    answer(stage)
+    stage.human.wait_for("dtmf", digit="#")
+    assert [event["digit"] for event in stage.human.events("dtmf")] == ["1", "2", "#"]
+    stage.api.reaches(handoff, "connected")
+    stage.more(stage.alice, stage.human)
+    stage.alice.tell("hangup")
+    stage.human.wait_for_state("DISCONNECTED")
+    only(sound(stage.human.quit())[-4800:], CALLER)

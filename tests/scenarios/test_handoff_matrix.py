@@ -21,7 +21,7 @@ from sip_stack.message import Request
 from tests.scenarios.test_handoff_by_refer import REFER, accept, notify
 from tests.support.b2bua_world import B2BUA, DESK, DESTINATIONS, Phone, World, offer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, summary, talking
-from tests.support.media_double import Nothing
+from tests.support.media_double import Nothing, PromptDouble
 
 DESTINATIONS_OF_ALL = REFER.replace("method: bye", "method: bye\n  wait_for_silence: 0")
 
@@ -74,12 +74,21 @@ class Scene:
         await self.world.until(lambda: self.desk.sessions)
         if self.desk.sessions[-1].state is SessionState.EARLY:
             self.desk.answer()
-        if self.cast.agent().source is Nothing.SILENCE:
-            self.cast.agent().press("1")
+        self.accept()
         if self.handoff.state is not HandoffState.CONNECTED:
             await self.cast.until_awaited()
             self.cast.agent().hear()
         await self.cast.until_over(self.handoff)
+
+    def accept(self) -> None:
+        """The human does what is asked of them, if anything is."""
+        agent = self.cast.agent()
+        if isinstance(agent.source, PromptDouble):
+            agent.finish_prompt()
+        elif agent.sign is not None:
+            agent.turn_out(machine=False)
+        elif agent.source is Nothing.SILENCE:
+            agent.press("1")
 
     def stop(self) -> None:
         """Whoever asked gives up."""
@@ -91,12 +100,20 @@ PHASES = (
     "dialing",
     "ringing",
     "early media",
+    "digits",
+    "screened",
     "asked",
     "answered",
     "announcing yet",
     "connected",
 )
 """Of a handoff by INVITE."""
+ACCEPTING: dict[str, dict[str, object]] = {
+    "digits": {"post_dial_digits": "12W3"},
+    "screened": {"detect_voicemail": "long_speech"},
+    "asked": {"accept_key": "1"},
+}
+"""The phases between the human's answer and the bridge, and what of a request leads to them."""
 
 
 async def by_invite(world: World, phase: str) -> Scene:
@@ -108,8 +125,8 @@ async def by_invite(world: World, phase: str) -> Scene:
         request |= {"hold_music": "silence", "wait_for_silence": 5.0}
     elif phase == "early media":
         request |= {"hold_music": "early_media"}
-    elif phase == "asked":
-        request |= {"hold_music": "early_media", "accept_key": "1"}
+    elif phase in ACCEPTING:
+        request |= {"hold_music": "early_media", **ACCEPTING[phase]}
     elif phase == "announcing yet":
         request |= {"utterance": "I am putting you through."}
     scene = Scene(world, cast, desk, world.hand_off(**request))
@@ -119,11 +136,11 @@ async def by_invite(world: World, phase: str) -> Scene:
         return scene
     await world.until(lambda: desk.sessions)
     if phase != "dialing":
-        desk.ring(183 if phase in ("early media", "asked") else 180)
+        desk.ring(183 if phase in ("early media", *ACCEPTING) else 180)
         await world.until(lambda: scene.handoff.state is HandoffState.RINGING)
-    if phase == "asked":
+    if phase in ACCEPTING:
         desk.answer()
-        await world.until(lambda: cast.agent().source is Nothing.SILENCE)
+        await world.until(lambda: cast.agent().source is not Nothing.NOBODY)
     if phase == "announcing yet":
         desk.answer()
         await world.until(lambda: cast.assistant.quiet_ms is not None)
@@ -151,7 +168,7 @@ def test_by_invite_the_caller_leaves(tmp_path: Path, phase: str) -> None:
         assert all(each.outcome and each.outcome.code == expected[2] for each in scene.handoff.attempts)
         await scene.cast.bot.until(Ended)
         if scene.desk.sessions:
-            answered = phase in ("asked", "answered", "announcing yet", "connected")
+            answered = phase in (*ACCEPTING, "answered", "announcing yet", "connected")
             await scene.desk.phone.until(Ended if answered else Cancelled)
 
     play(story, tmp_path, main=MAIN)
@@ -186,7 +203,7 @@ def test_by_invite_the_human_leaves(tmp_path: Path, phase: str) -> None:
             assert summary(scene.handoff) == ("completed", "normal_hangup", 4000)
             assert (await scene.cast.sbc.until(Ended)).by == "remote"
             return
-        answered = phase in ("asked", "answered", "announcing yet")
+        answered = phase in (*ACCEPTING, "answered", "announcing yet")
         assert summary(scene.handoff) == (
             ("failed", "confirm_failed", 9110) if answered else ("failed", "busy", 3010)
         )

@@ -20,6 +20,16 @@ def tone(frequency: float, seconds: float, amplitude: int = 8000) -> Samples:
     return np.round(amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16)
 
 
+def key_tones(keys: str, seconds: float = 0.1, pause: float = 0.06) -> Samples:
+    """The keys of a phone as tones (ITU-T Q.23), each with a pause after it."""
+    parts = []
+    for key in keys:
+        row, column = divmod("123A456B789C*0#D".index(key), 4)
+        low, high = (697, 770, 852, 941)[row], (1209, 1336, 1477, 1633)[column]
+        parts += [tone(low, seconds, 6000) + tone(high, seconds, 6000), tone(0, pause)]
+    return np.concatenate(parts)
+
+
 def write_wav(path: Path, samples: Samples) -> Path:
     """Write `samples` as a WAV file. Returns `path`."""
     with wave.open(str(path), "wb") as file:

@@ -2,7 +2,8 @@
 
 It behaves as `media.engine` promises (ports run out, bridges are exclusive, closed legs are silent) and
 carries no audio. Nothing happens by itself: a test calls `leg.hear()`, `leg.fall_silent()`, `leg.press("5")`,
-`leg.wait_in_vain()`, `leg.stop_talking()`, `leg.finish_prompt()`, `call.lose()`. Its ports are never bound.
+`leg.sound_keys("5")`, `leg.turn_out(machine=True)`, `leg.wait_in_vain()`, `leg.stop_talking()`,
+`leg.finish_prompt()`, `call.lose()`. Its ports are never bound.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 
 from media.engine import (
     Address,
+    AnswerJudged,
     Codec,
     DtmfDigit,
     EngineLost,
     FirstPacket,
     Latching,
     LegStatistics,
+    MachineSign,
     MediaCall,
     MediaError,
     MediaEvent,
@@ -29,6 +32,7 @@ from media.engine import (
     Prompt,
     PromptEnded,
     Quiet,
+    Ringback,
     StreamParameters,
     Switched,
 )
@@ -90,6 +94,8 @@ class LegDouble:
         self.awaits: LegDouble | None = None
         self.within_ms: int | None = None
         self.quiet_ms: int | None = None
+        self.listens_for_keys = False
+        self.sign: MachineSign | None = None
         self.timeout: float | None = None
         self.closed = False
         self.counters = SILENT
@@ -136,6 +142,14 @@ class LegDouble:
         if quiet_ms is not None and quiet_ms < 20:
             raise MediaError("shorter than a packet")
         self.quiet_ms = quiet_ms
+
+    def listen_for_keys(self, wanted: bool) -> None:
+        """As in the contract."""
+        self.listens_for_keys = wanted
+
+    def judge_answer(self, sign: MachineSign | None) -> None:
+        """As in the contract."""
+        self.sign = sign
 
     def statistics(self) -> LegStatistics:
         """As in the contract; a test may set `counters`."""
@@ -194,6 +208,18 @@ class LegDouble:
         """The peer presses keys."""
         for digit in digits:
             self.call.fire(DtmfDigit(self, digit, duration_ms))
+
+    def sound_keys(self, digits: str) -> None:
+        """The peer presses keys and sends tones, which are nothing but audio while nobody listens for keys."""
+        for digit in digits:
+            if self.listens_for_keys:
+                self.call.fire(DtmfDigit(self, digit, 38, in_band=True))
+
+    def turn_out(self, *, machine: bool) -> None:
+        """It becomes clear who answered. An error of the test when nobody asked."""
+        assert self.sign is not None, f"nobody asked who answered on {self}"
+        self.sign = None
+        self.call.fire(AnswerJudged(self, machine=machine))
 
 
 class CallDouble:
@@ -362,9 +388,13 @@ class MediaDouble:
             raise MediaError(f"{path}: not a WAV file")
         return PromptDouble(str(path))
 
-    def ringback(self) -> PromptDouble:
-        """As in the contract; named `ringback`."""
-        return PromptDouble("ringback")
+    def ringback(self, country: Ringback = Ringback.US) -> PromptDouble:
+        """As in the contract; named `ringback`, those of other countries `ringback uk` and so on."""
+        return PromptDouble("ringback" if country is Ringback.US else f"ringback {country}")
+
+    def digits(self, text: str) -> PromptDouble:
+        """As in the contract; named `digits` and which."""
+        return PromptDouble(f"digits {text}", 200 * len(text))
 
     async def close(self) -> None:
         """As in the contract."""

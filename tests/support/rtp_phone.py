@@ -8,13 +8,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from tests.support.audio import RATE, mu_law, tone
+from tests.support.audio import RATE, Samples, mu_law, tone
 from tests.support.peer_sip import SipText, new_branch, response, sdp, write
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -48,6 +49,7 @@ class ToneStream:
         self.late = 0.0
         """Seconds that the latest of them came after its time: how much this process was held up."""
         self._frames = _frames(frequency)
+        self._once: deque[bytes] = deque()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((LOOPBACK, 0))
         self._target: Address | None = None
@@ -77,6 +79,11 @@ class ToneStream:
         self._begin = time.monotonic() + after
         self._target = target
 
+    def say_once(self, sound: Samples) -> None:
+        """Say this next, and the tone again afterwards."""
+        data = mu_law(sound)
+        self._once.extend(data[start : start + FRAME] for start in range(0, len(data) - FRAME + 1, FRAME))
+
     def stop(self) -> None:
         """Say nothing more."""
         self._target = None
@@ -105,7 +112,7 @@ class ToneStream:
         self.heard.append(Heard(time.monotonic(), Packet.decode(data)))
 
     def _say(self, target: Address) -> None:
-        payload = self._frames[self.said % len(self._frames)]
+        payload = self._once.popleft() if self._once else self._frames[self.said % len(self._frames)]
         packet = Packet(
             self.said & 0xFFFF, FRAME * self.said, int(self.frequency), payload, marker=self.said == 0
         )

@@ -64,6 +64,7 @@ EVENTS = [
     ("media_timeout", "media_timeout", 6020, "completed", BYE, 102, "b2bua"),
     ("time_limit", "scheduled_hangup", 6000, "completed", BYE, 16, "b2bua"),
     ("lost_race", "lost_race", 9000, "failed", NOTHING, None, "b2bua"),
+    ("machine_detected", "machine_detected", 9100, "failed", 480, 19, "agent"),
     ("confirm_failed", "confirm_failed", 9110, "failed", 480, 19, "agent"),
     ("media_not_acceptable", "media_not_acceptable", 11030, "failed", 488, 88, "agent"),
     # Ours.

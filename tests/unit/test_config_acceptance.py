@@ -52,12 +52,46 @@ def test_a_whisper_that_cannot_be_played_is_an_error_at_load(
     assert "allowed: the name of a WAV file" in text
 
 
+def test_digits_and_signs_of_a_machine(tmp_path: Path) -> None:
+    written = "  post_dial_digits: 12w34WW#\n  detect_voicemail: long_speech\n"
+    place = handoff_files(tmp_path, INVITE + written).load().destinations["x"]
+
+    assert (place.post_dial_digits, place.detect_voicemail) == ("12w34WW#", "long_speech")
+    assert place.must_accept
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("0123", "digits without quotes, which YAML takes for a number; found"),
+        ("'12 34'", "not digits; found '12 34'; allowed: up to 64 of 0-9 * # A-D, and the waits w"),
+        (f"'{'1' * 65}'", "not digits"),
+        ("''", "not digits"),
+    ],
+)
+def test_what_are_no_digits(tmp_path: Path, written: str, problem: str) -> None:
+    (text,) = handoff_files(tmp_path, f"{INVITE}  post_dial_digits: {written}\n").texts()
+
+    assert text.startswith(f"destinations.yaml:10:21: x.post_dial_digits: {problem}")
+
+
+def test_a_sign_that_nobody_knows(tmp_path: Path) -> None:
+    (text,) = handoff_files(tmp_path, f"{INVITE}  detect_voicemail: beeps\n").texts()
+
+    assert (
+        "x.detect_voicemail: not a known value; found 'beeps'; allowed: beep, long_speech, disabled" in text
+    )
+    assert "did you mean 'beep'?" in text
+
+
 def test_an_answer_alone_is_enough_where_nothing_is_said(tmp_path: Path) -> None:
     assert not handoff_files(tmp_path, INVITE).load().destinations["x"].must_accept
 
 
 @pytest.mark.parametrize("method", [REFER, BYE])
-@pytest.mark.parametrize("key", ["accept_key: 1", "accept_timeout: 5s", "whisper: hold.wav"])
+@pytest.mark.parametrize(
+    "key", ["accept_key: 1", "accept_timeout: 5s", "whisper: hold.wav", "detect_voicemail: beep"]
+)
 def test_only_who_is_dialled_by_us_can_be_asked(tmp_path: Path, method: str, key: str) -> None:
     (text,) = handoff_files(tmp_path, f"{method}  {key}\n").texts()
 

@@ -38,6 +38,8 @@ def test_a_handoff_begins_and_can_be_followed(api: ApiClient) -> None:
             "whisper": "whisper.wav",
             "accept_key": "1",
             "accept_timeout": "10s",
+            "post_dial_digits": "12w3",
+            "detect_voicemail": "beep",
         }
     )
 
@@ -59,6 +61,7 @@ def test_a_handoff_begins_and_can_be_followed(api: ApiClient) -> None:
         "api",
     )
     assert (request.whisper, request.accept_key, request.accept_timeout) == ("whisper.wav", "1", 10.0)
+    assert (request.post_dial_digits, request.detect_voicemail) == ("12w3", "beep")
 
 
 def test_what_is_left_out_keeps_the_destinations_settings(api: ApiClient) -> None:

@@ -4,6 +4,7 @@ use crate::allocator::{Allocator, OpenError};
 use crate::content::Parameters;
 use crate::counters::Counters;
 use crate::leg::{Events, Leg};
+use crate::listening::answering::Sign;
 use crate::mailbox::{Event, Mailbox, lock};
 use crate::outgoing::Outgoing;
 use crate::peer::{Latching, Peer};
@@ -315,6 +316,16 @@ impl LegHandle {
     /// Reports a silence of so many microseconds of this leg's peer, once.
     pub fn watch_silence(&self, limit: Option<u64>) -> Result<(), Refused> {
         self.post(Command::WatchSilence(self.id, limit))
+    }
+
+    /// Reports keys that this leg's peer sends as tones.
+    pub fn listen_for_keys(&self, wanted: bool) -> Result<(), Refused> {
+        self.post(Command::ListenForKeys(self.id, wanted))
+    }
+
+    /// Reports once who answered on this leg, as far as the sign tells.
+    pub fn judge_answer(&self, sign: Option<Sign>) -> Result<(), Refused> {
+        self.post(Command::JudgeAnswer(self.id, sign))
     }
 
     /// This leg hears nobody and nobody hears it.

@@ -2,6 +2,7 @@
 //!
 //! Slots are places in the worker's table of legs. Times are microseconds of the worker's monotonic clock.
 
+use crate::dialling::EventFrame;
 use crate::g711::Codec;
 use crate::mix::Mix;
 use crate::prompt::{FRAME, Prompt, silence};
@@ -56,6 +57,14 @@ impl Hearing {
     /// True for silence in time.
     pub fn is_silence(&self) -> bool {
         matches!(self, Hearing::Silence)
+    }
+
+    /// The digit that the next frame is part of.
+    pub fn event(&self) -> Option<EventFrame> {
+        match self {
+            Hearing::Prompt { prompt, position, .. } => prompt.event(*position),
+            _ => None,
+        }
     }
 
     /// Fills the next frame; true when a prompt ended with it.

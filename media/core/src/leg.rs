@@ -2,6 +2,7 @@
 //!
 //! Times are microseconds of the worker's monotonic clock.
 
+mod listening;
 mod playing;
 mod protecting;
 mod receiving;
@@ -13,6 +14,7 @@ use crate::content::Parameters;
 use crate::counters::Counters;
 use crate::dtmf::Detector;
 use crate::hearing::{Hearing, Listeners, QuietWatch, Waiting};
+use crate::listening::Ears;
 use crate::mailbox::{Event, Mailbox};
 use crate::outgoing::Outgoing;
 use crate::peer::Peer;
@@ -65,6 +67,7 @@ pub struct Leg {
     /// Slots of the legs that wait for this one.
     pub waiters: Listeners,
     quiet: Option<QuietWatch>,
+    ears: Ears,
     /// The turn of the pacer in which the worker looks at this leg, every 20 ms.
     pub turn: Option<usize>,
     playing: Playing,
@@ -99,6 +102,7 @@ impl Leg {
             waiting: None,
             waiters: Listeners::default(),
             quiet: None,
+            ears: Ears::default(),
             turn: None,
             playing: Playing::default(),
         }

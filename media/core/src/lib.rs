@@ -6,11 +6,13 @@
 pub mod allocator;
 pub mod content;
 pub mod counters;
+pub mod dialling;
 pub mod dtmf;
 pub mod engine;
 pub mod g711;
 pub mod hearing;
 pub mod leg;
+pub mod listening;
 pub mod mailbox;
 pub mod mix;
 pub mod outgoing;
@@ -21,6 +23,7 @@ pub mod prompt;
 pub mod reception;
 pub mod reporting;
 pub mod resample;
+pub mod ringback;
 pub mod rtcp;
 pub mod rtp;
 pub mod schedule;
@@ -36,9 +39,11 @@ mod _native {
     use crate::content::{Parameters, Protect};
     use crate::engine::{self, Link, Refused, Settings};
     use crate::g711::Codec;
+    use crate::listening::answering::Sign;
     use crate::mailbox::Event;
     use crate::peer::{Latching, Named};
     use crate::prompt;
+    use crate::ringback::Cadence;
     use crate::socket::Options;
     use crate::srtp::{self, MasterKey, Suite};
     use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -160,8 +165,17 @@ mod _native {
         }
 
         #[staticmethod]
-        fn ringback() -> Self {
-            Prompt(Arc::new(prompt::Prompt::ringback()))
+        fn ringback(country: &str) -> PyResult<Self> {
+            let cadence = Cadence::named(country)
+                .ok_or_else(|| PyValueError::new_err(format!("no ringing tone of {country} is known")))?;
+            Ok(Prompt(Arc::new(prompt::Prompt::from_samples(&cadence.samples()))))
+        }
+
+        #[staticmethod]
+        fn digits(text: &str) -> PyResult<Self> {
+            let digits = prompt::Prompt::digits(text)
+                .ok_or_else(|| PyValueError::new_err("digits are 0-9, *, #, A-D, and the waits w and W"))?;
+            Ok(Prompt(Arc::new(digits)))
         }
 
         #[getter]
@@ -264,6 +278,16 @@ mod _native {
             self.0.watch_silence(limit).map_err(refused)
         }
 
+        fn listen_for_keys(&self, wanted: bool) -> PyResult<()> {
+            self.0.listen_for_keys(wanted).map_err(refused)
+        }
+
+        fn judge_answer(&self, sign: Option<&str>) -> PyResult<()> {
+            let unknown = |name| PyValueError::new_err(format!("unknown sign {name}"));
+            let sign = sign.map(|name| Sign::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
+            self.0.judge_answer(sign).map_err(refused)
+        }
+
         fn unbridge(&self) -> PyResult<()> {
             self.0.unbridge().map_err(refused)
         }
@@ -334,9 +358,11 @@ mod _native {
         match event {
             Event::FirstPacket { leg } => ("first_packet", leg, String::new(), 0),
             Event::MediaTimeout { leg } => ("media_timeout", leg, String::new(), 0),
-            Event::Digit { leg, character, duration } => {
-                ("digit", leg, char::from(character).to_string(), duration)
+            Event::Digit { leg, character, duration, in_band } => {
+                let name = if in_band { "tone_digit" } else { "digit" };
+                (name, leg, char::from(character).to_string(), duration)
             }
+            Event::AnswerJudged { leg, machine } => ("answer_judged", leg, String::new(), u32::from(machine)),
             Event::Switched { leg, heard } => ("switched", leg, String::new(), u32::from(heard)),
             Event::Quiet { leg } => ("quiet", leg, String::new(), 0),
             Event::PromptEnded { leg } => ("prompt_ended", leg, String::new(), 0),

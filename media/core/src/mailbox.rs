@@ -91,6 +91,15 @@ pub enum Event {
         character: u8,
         /// In milliseconds.
         duration: u32,
+        /// It came as tones in the audio and not as telephone-event.
+        in_band: bool,
+    },
+    /// Who answered on this leg, as far as that can be told.
+    AnswerJudged {
+        /// Id of the leg.
+        leg: u64,
+        /// A machine, not a person.
+        machine: bool,
     },
     /// The peer of this leg hears its new source, or silence until that speaks.
     Switched {

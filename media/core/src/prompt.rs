@@ -1,9 +1,9 @@
 //! Prompts: sound from a file or made here, in both G.711 laws at 8 kHz, converted once and shared by every call.
 
+use crate::dialling::{Digit, EventFrame, sequence};
 use crate::g711::{Codec, linear_to_a, linear_to_mu};
-use crate::resample::{RATE, to_8khz};
+use crate::resample::to_8khz;
 use crate::wav::{self, Unreadable};
-use std::f64::consts::PI;
 use std::path::Path;
 
 /// Samples of one packet: 20 ms.
@@ -18,6 +18,8 @@ const LARGEST: u64 = 256 << 20;
 pub struct Prompt {
     mu: Law,
     a: Law,
+    /// What of it goes as telephone-event to who takes that.
+    digits: Vec<Digit>,
 }
 
 /// A prompt in one law.
@@ -52,7 +54,19 @@ impl Prompt {
     /// A prompt of samples at 8 kHz; at least one.
     pub fn from_samples(samples: &[i16]) -> Self {
         let seam = seam(samples);
-        Prompt { mu: Law::of(samples, &seam, linear_to_mu), a: Law::of(samples, &seam, linear_to_a) }
+        let (mu, a) = (Law::of(samples, &seam, linear_to_mu), Law::of(samples, &seam, linear_to_a));
+        Prompt { mu, a, digits: Vec::new() }
+    }
+
+    /// Digits and waits, see `dialling::sequence`.
+    pub fn digits(text: &str) -> Option<Self> {
+        let (samples, digits) = sequence(text)?;
+        Some(Prompt { digits, ..Prompt::from_samples(&samples) })
+    }
+
+    /// The digit that the frame at `position` is part of.
+    pub fn event(&self, position: usize) -> Option<EventFrame> {
+        self.digits.iter().find_map(|digit| digit.frame(position / FRAME))
     }
 
     /// Reads a WAV file.
@@ -63,20 +77,6 @@ impl Prompt {
         let sound = wav::read(&std::fs::read(path).map_err(Unreadable::File)?, LONGEST)?;
         let samples: Vec<i16> = to_8khz(&sound.samples, sound.rate).into_iter().map(to_pcm).collect();
         Ok(Prompt::from_samples(&samples))
-    }
-
-    /// The North American ringback tone: 440 and 480 Hz, two seconds in six (ITU-T E.180).
-    pub fn ringback() -> Self {
-        let samples: Vec<i16> = (0..RATE * 6)
-            .map(|at| {
-                let time = f64::from(at) / f64::from(RATE);
-                let tone = (2.0 * PI * 440.0 * time).sin() + (2.0 * PI * 480.0 * time).sin();
-                // Swells and fades within 5 ms: no click at either end of the two seconds.
-                let edge = (time.min(2.0 - time).max(0.0) / 0.005).min(1.0);
-                to_pcm((0.1 * tone * (0.5 - 0.5 * (PI * edge).cos())) as f32)
-            })
-            .collect();
-        Prompt::from_samples(&samples)
     }
 
     /// Samples in it.
@@ -159,6 +159,8 @@ fn meets(sound: &[i16]) -> bool {
 mod tests {
     use super::*;
     use crate::g711::mu_to_linear;
+    use crate::resample::RATE;
+    use std::f64::consts::PI;
 
     fn tone(hertz: f64, samples: usize) -> Vec<i16> {
         let angle = 2.0 * PI * hertz / f64::from(RATE);
@@ -232,11 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn ringback_rings_two_seconds_in_six() {
-        let prompt = Prompt::ringback();
-        assert_eq!(prompt.samples(), 48_000);
-        assert!(prompt.mu.seam.is_empty());
-        assert!(prompt.mu.sound[16_001..].iter().all(|&octet| mu_to_linear(octet).abs() < 8));
-        assert!(prompt.mu.sound[..16_000].iter().any(|&octet| mu_to_linear(octet) > 3_000));
+    fn ringing_tones_go_round_as_they_are() {
+        for cadence in crate::ringback::CADENCES {
+            let samples = cadence.samples();
+            let prompt = Prompt::from_samples(&samples);
+            assert_eq!(prompt.samples(), samples.len());
+            assert!(prompt.mu.seam.is_empty(), "{}", cadence.name);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod switching;
 
 use crate::content::Parameters;
 use crate::leg::{Events, Leg};
+use crate::listening::answering::Sign;
 use crate::mailbox::Mailbox;
 use crate::pacer::Pacer;
 use crate::prompt::Prompt;
@@ -50,6 +51,10 @@ pub enum Command {
     HearWhenHeard(u64, u64, u64),
     /// Report a silence of so many microseconds of the leg's peer; None for no more.
     WatchSilence(u64, Option<u64>),
+    /// Report keys that the leg's peer sends as tones, or no more.
+    ListenForKeys(u64, bool),
+    /// Report who answered on the leg, by this sign; None for no more.
+    JudgeAnswer(u64, Option<Sign>),
     /// Drops the leg.
     Close(u64),
     /// Ends the worker.
@@ -218,7 +223,7 @@ impl Worker {
         let Some(accepted) = leg.accept(data, &from, now, self.clock, &self.events) else {
             return;
         };
-        leg.note_sound(&accepted, data, now);
+        leg.note_sound(&accepted, data, now, &self.events);
         let listens = leg.listens();
         if listens && accepted.is_new_audio() && !leg.waiters.slots().is_empty() {
             self.end_waits(slot, now);
@@ -267,9 +272,12 @@ impl Worker {
             }
             Command::WatchSilence(id, limit) => {
                 self.with(id, now, |leg| leg.watch_silence(limit, now));
-                if let Some(&slot) = self.slots.get(&id) {
-                    self.pace(slot, false, now);
-                }
+                self.pace_if_open(id, now);
+            }
+            Command::ListenForKeys(id, wanted) => self.with(id, now, |leg| leg.listen_for_keys(wanted)),
+            Command::JudgeAnswer(id, sign) => {
+                self.with(id, now, |leg| leg.judge_answer(sign, now));
+                self.pace_if_open(id, now);
             }
             Command::Close(id) => self.close(id, now),
             Command::Stop => return false,

@@ -1,10 +1,10 @@
-//! What a leg sends without a packet from anyone, and how it listens for silence: prompts, silence in time, `Quiet`.
+//! What a leg sends without a packet from anyone: prompts, digits, silence in time.
 
-use super::{Accepted, Events, Leg};
+use super::{Accepted, Leg};
 use crate::content::Content;
+use crate::dialling::EventFrame;
 use crate::g711::Codec;
-use crate::hearing::{Hearing, QuietWatch};
-use crate::mailbox::Event;
+use crate::hearing::Hearing;
 use crate::outgoing::{Packet, Source};
 use crate::pacer::PERIOD;
 use crate::prompt::FRAME;
@@ -21,6 +21,8 @@ pub struct Playing {
     /// When the first frame was due.
     begun: Option<u64>,
     frames: i64,
+    /// Timestamp at which the digit that is being sent began.
+    digit_began: u32,
 }
 
 impl Leg {
@@ -30,7 +32,7 @@ impl Leg {
             let epoch = self.playing.epoch.wrapping_add(1);
             // What replaces sound made here keeps its turn.
             let earliest = if self.hearing.is_made_here() { 0 } else { self.next_due(now) };
-            self.playing = Playing { epoch, earliest, begun: None, frames: 0 };
+            self.playing = Playing { epoch, earliest, begun: None, frames: 0, digit_began: 0 };
         }
         self.hearing = hearing;
         self.outgoing.interrupt();
@@ -55,7 +57,8 @@ impl Leg {
 
     /// True while something is to happen on this leg without a packet from its peer.
     pub fn needs_pace(&self) -> bool {
-        self.hearing.is_made_here() || self.quiet.is_some() || self.waiting.is_some_and(|wait| !wait.expired)
+        let waits = self.waiting.is_some_and(|wait| !wait.expired);
+        self.hearing.is_made_here() || waits || self.quiet.is_some() || self.ears.answer.is_some()
     }
 
     /// Sends the next 20 ms of what is made here, due `at`; true when a prompt ended with it.
@@ -64,20 +67,14 @@ impl Leg {
             return false;
         }
         let codec = self.parameters.as_ref().map_or(Codec::Pcmu, |parameters| parameters.codec);
+        let send_event = self.parameters.as_ref().and_then(|parameters| parameters.send_event);
+        let event = send_event.and_then(|payload_type| Some((payload_type, self.hearing.event()?)));
         let mut packet = [0; rtp::HEADER + FRAME + MAX_TRAILER];
         let ended =
             packet[rtp::HEADER..].first_chunk_mut().is_some_and(|frame| self.hearing.fill(codec, frame));
         let begun = *self.playing.begun.get_or_insert(at);
-        let place = Packet {
-            extended: self.playing.frames,
-            // By the clock and not by the frames: what a long stall left out is missing in time.
-            timestamp: ((at - begun) / 125) as u32,
-            ticks: FRAME as u32,
-            audio: true,
-            ends: false,
-            newest: true,
-            marker: false,
-        };
+        // By the clock and not by the frames: what a long stall left out is missing in time.
+        let place = self.place(((at - begun) / 125) as u32, event.map(|(_, event)| event));
         self.playing.frames += 1;
         let Some(parameters) = self.may_send() else {
             self.outgoing.interrupt();
@@ -85,36 +82,32 @@ impl Leg {
         };
         // No leg has this id: what is made here is a source of its own.
         let source = Source { id: u64::MAX, epoch: self.playing.epoch };
-        let payload_type = parameters.payload_type;
+        let (payload_type, length) = match event {
+            Some((payload_type, event)) => {
+                packet[rtp::HEADER..][..4].copy_from_slice(&event.payload);
+                (payload_type, 4)
+            }
+            None => (parameters.payload_type, FRAME),
+        };
         if let Some(sent) = self.outgoing.place(source, place, at) {
-            self.transmit(&mut packet, rtp::HEADER..rtp::HEADER + FRAME, payload_type, sent);
+            self.transmit(&mut packet, rtp::HEADER..rtp::HEADER + length, payload_type, sent);
         }
         ended
     }
 
-    /// Reports once that the peer has been silent for `limit`; None stops watching.
-    pub fn watch_silence(&mut self, limit: Option<u64>, now: u64) {
-        self.quiet = limit.map(|limit| QuietWatch::new(limit, now));
-    }
-
-    /// Listens to what the peer says, while somebody wants to know when it is silent.
-    pub fn note_sound(&mut self, accepted: &Accepted, data: &[u8], now: u64) {
-        if let (Some(watch), Content::Audio(codec)) = (&mut self.quiet, accepted.content) {
-            watch.hear(&data[accepted.header.payload.clone()], codec, now);
+    /// Where a frame made here goes: audio at its time, all packets of a digit at the time it began.
+    fn place(&mut self, timestamp: u32, event: Option<EventFrame>) -> Packet {
+        if event.is_some_and(|event| event.age == 0) {
+            self.playing.digit_began = timestamp;
         }
-    }
-
-    /// Reports a silence that has lasted long enough. While the peer is asked not to send, silence means nothing.
-    pub fn check_quiet(&mut self, now: u64, events: &Events) {
-        let listens = self.listens();
-        let Some(watch) = &mut self.quiet else {
-            return;
-        };
-        if !listens {
-            watch.begin(now);
-        } else if watch.is_over(now) {
-            self.quiet = None;
-            events.post(Event::Quiet { leg: self.id }, usize::MAX);
+        Packet {
+            extended: self.playing.frames,
+            timestamp: if event.is_some() { self.playing.digit_began } else { timestamp },
+            ticks: event.map_or(FRAME as u32, |event| event.ticks),
+            audio: event.is_none(),
+            ends: event.is_some_and(|event| event.ends),
+            newest: true,
+            marker: event.is_some_and(|event| event.age == 0),
         }
     }
 }

@@ -118,7 +118,7 @@ impl Leg {
             Content::Audio(_) | Content::Noise => {
                 self.reception.timing(header.timestamp, now);
                 if let Some(digit) = self.detector.audio(header.timestamp) {
-                    self.tell(digit, events);
+                    self.tell(digit, false, events);
                 }
             }
             Content::Event { begins, .. } => *begins = self.event(&header, data, events),
@@ -152,17 +152,18 @@ impl Leg {
         };
         let begins = self.detector.begins(event, header.timestamp);
         for digit in self.detector.event(event, header.timestamp).into_iter().flatten() {
-            self.tell(digit, events);
+            self.tell(digit, false, events);
         }
         begins
     }
 
-    fn tell(&self, digit: Digit, events: &Events) {
+    pub(super) fn tell(&self, digit: Digit, in_band: bool, events: &Events) {
         if self.counters.pending_digits.fetch_add(1, Ordering::Relaxed) >= MAX_PENDING_DIGITS {
             self.counters.pending_digits.fetch_sub(1, Ordering::Relaxed);
             return self.counters.dropped.bump();
         }
-        let event = Event::Digit { leg: self.id, character: digit.character, duration: digit.duration / 8 };
+        let Digit { character, duration } = digit;
+        let event = Event::Digit { leg: self.id, character, duration: duration / 8, in_band };
         events.post(event, usize::MAX);
     }
 

@@ -23,6 +23,13 @@ impl Worker {
         leg.turn = Some(self.pacer.add(place, due, now));
     }
 
+    /// The same for a leg that may be gone, and does not begin to play.
+    pub(super) fn pace_if_open(&mut self, id: u64, now: u64) {
+        if let Some(&slot) = self.slots.get(&id) {
+            self.pace(slot, false, now);
+        }
+    }
+
     /// Serves all turns that have come.
     pub(super) fn keep_pace(&mut self, now: u64) {
         while let Some((at, turn)) = self.pacer.next(now) {
