@@ -104,7 +104,10 @@ impl Link {
         if !self.alive.load(Ordering::Acquire) {
             return Err(Refused::Lost);
         }
-        if self.mailbox.post(command, limit) { Ok(()) } else { Err(Refused::Overloaded) }
+        let urgent = command.is_urgent();
+        let taken =
+            if urgent { self.mailbox.post(command, limit) } else { self.mailbox.leave(command, limit) };
+        if taken { Ok(()) } else { Err(Refused::Overloaded) }
     }
 
     fn stop(&self) {
@@ -171,10 +174,9 @@ impl Engine {
     pub fn open_leg(&self, link: &Arc<Link>, latching: Latching) -> Result<LegHandle, OpenError> {
         let (sockets, lease) = self.allocator.open()?;
         let local = sockets.rtp.local_address()?;
-        let (mut random, mut more) = ([0; 10], [0; 20]);
+        let mut random = [0; 30];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-        rustix::rand::getrandom(&mut more, rustix::rand::GetRandomFlags::empty())?;
-        let [a, b, c, d, e, f, g, h, i, j] = random;
+        let [a, b, c, d, e, f, g, h, i, j, more @ ..] = random;
         let ssrc = u32::from_ne_bytes([a, b, c, d]);
         let outgoing = Outgoing::new(ssrc, u16::from_ne_bytes([i, j]), u32::from_ne_bytes([e, f, g, h]));
         let id = self.next_leg.fetch_add(1, Ordering::Relaxed);

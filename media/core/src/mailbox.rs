@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Mailbox<T> {
     queue: Mutex<VecDeque<T>>,
     waiting: AtomicBool,
+    /// The reader looks by itself before long, and need not be woken for what can wait that long.
+    watched: AtomicBool,
     wake: OwnedFd,
 }
 
@@ -22,31 +24,47 @@ impl<T> Mailbox<T> {
         Ok(Mailbox {
             queue: Mutex::new(VecDeque::with_capacity(capacity)),
             waiting: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             wake,
         })
     }
 
-    /// Adds an item unless `limit` or more are waiting; returns whether it was added.
+    /// Adds an item unless `limit` or more are waiting; returns whether it was added. Wakes the reader.
     pub fn post(&self, item: T, limit: usize) -> bool {
+        self.add(item, limit, true)
+    }
+
+    /// The same for what can wait until a reader looks that has said `watch`.
+    pub fn leave(&self, item: T, limit: usize) -> bool {
+        self.add(item, limit, false)
+    }
+
+    fn add(&self, item: T, limit: usize, urgent: bool) -> bool {
         let mut queue = lock(&self.queue);
         if queue.len() >= limit {
             return false;
         }
         queue.push_back(item);
-        let first = !self.waiting.swap(true, Ordering::Release);
+        let first = !self.waiting.swap(true, Ordering::SeqCst);
         // Not while the reader is locked out: woken on the same core it runs at once, and would only wait for us.
         drop(queue);
-        if first {
+        let wake = if self.watched.load(Ordering::SeqCst) { urgent } else { first };
+        if wake {
             // Cannot block or fail in a way that matters: the counter is far from full.
             let _ = write(&self.wake, &1_u64.to_ne_bytes());
         }
         true
     }
 
+    /// Says whether the reader looks by itself before long. After `false` it has to look once more.
+    pub fn watch(&self, watched: bool) {
+        self.watched.store(watched, Ordering::SeqCst);
+    }
+
     /// True when there is something to take; costs one load.
     #[inline]
     pub fn waiting(&self) -> bool {
-        self.waiting.load(Ordering::Acquire)
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// Exchanges all waiting items for an empty queue.
@@ -146,6 +164,22 @@ mod tests {
         mailbox.take(&mut items);
         assert_eq!(items, [1, 2]);
         assert!(!readable(&mailbox) && !mailbox.waiting());
+    }
+
+    #[test]
+    fn a_reader_that_watches_is_woken_for_what_is_urgent_only() {
+        let mailbox = Mailbox::new(4).unwrap();
+        mailbox.watch(true);
+        mailbox.leave(1, usize::MAX);
+        assert!(!readable(&mailbox) && mailbox.waiting());
+        mailbox.post(2, usize::MAX);
+        assert!(readable(&mailbox));
+        let mut items = VecDeque::new();
+        mailbox.take(&mut items);
+        assert_eq!(items, [1, 2]);
+        mailbox.watch(false);
+        mailbox.leave(3, usize::MAX);
+        assert!(readable(&mailbox));
     }
 
     #[test]

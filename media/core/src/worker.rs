@@ -64,6 +64,21 @@ pub enum Command {
     Fail,
 }
 
+impl Command {
+    /// False for what can wait until a worker looks that had commands a moment ago: it changes nothing that is heard,
+    /// or matters only when the next packet comes, and with that the worker looks.
+    pub fn is_urgent(&self) -> bool {
+        !matches!(
+            self,
+            Command::Open(_)
+                | Command::SetParameters(..)
+                | Command::SetTimeout(..)
+                | Command::WatchSilence(..)
+                | Command::Close(_)
+        )
+    }
+}
+
 /// What a leg is told to hear.
 #[derive(Debug)]
 pub enum Sound {
@@ -86,6 +101,9 @@ const PACER: u64 = u64::MAX - 3;
 const BATCH: usize = 256;
 /// A batch that is large enough as it is.
 const ENOUGH: usize = 16;
+/// Microseconds after commands within which the worker looks for more without being woken. Calls give theirs in bursts,
+/// and waking a thread for each costs more than all that the thread does.
+const LOOK: u64 = 5_000;
 
 /// When the time of all workers of an engine began. It is one time, so that a leg may move from one to another.
 #[derive(Debug, Clone, Copy)]
@@ -167,18 +185,27 @@ impl Worker {
         // Naps end when they are due, not up to 50 us later; refused, they only end later.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         let mut ready = Vec::with_capacity(BATCH);
-        let mut before = 0;
+        let (mut before, mut looked) = (0, None);
+        let soon = Timespec { tv_sec: 0, tv_nsec: (LOOK * 1_000) as _ };
         loop {
             ready.clear();
-            match epoll::wait(&self.epoll, spare_capacity(&mut ready), None) {
+            match epoll::wait(&self.epoll, spare_capacity(&mut ready), looked.map(|_| &soon)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error),
             }
             // One look at the clock for the batch: it is over within a millisecond.
             let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            if looked.is_some_and(|at| now - at >= LOOK) {
+                looked = None;
+                self.mailbox.watch(false);
+            }
             // Commands first: what was sent after a command was given is handled after it.
-            if self.mailbox.waiting() && !self.take_commands(now) {
-                return Ok(());
+            if self.mailbox.waiting() {
+                if !self.take_commands(now) {
+                    return Ok(());
+                }
+                looked = Some(now);
+                self.mailbox.watch(true);
             }
             for event in &ready {
                 match event.data.u64() {
