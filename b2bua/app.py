@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 RELOAD_INTERVAL = 2.0
 """Seconds between looks at the configuration files. By content, so that renames and mounts are seen too."""
 
-GC_THRESHOLDS = (20_000, 5, 20)
+GC_THRESHOLDS = (10_000, 5, 1_000)
 """Containers made and not freed before the collector looks at the youngest, how many such looks before one at the
 middle-aged, and as many of those before one at all. A call leaves no circles behind (`Call.let_go`), so what the
 collector finds in the end is rare; the defaults (700, 10, 10) make it look forty times in a hundred calls."""

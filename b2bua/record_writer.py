@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from b2bua.background import Background
 from b2bua.call.record import CallRecord
+from b2bua.telemetry.json_text import json_text
 from b2bua.telemetry.logs import get_logger
 
 CAPACITY = 10_000
 """Records that may wait for the disk, about 30 MB. Beyond that they are counted as lost, and said so."""
 
-GATHER = 0.05
-"""Seconds that records gather before they are written together: a thread that wakes up for each of them costs as much
-as writing it."""
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
 
 class RecordWriter:
-    """Appends one line per record to a file: flushed within `GATHER`, reopened when it was renamed or on `reopen`."""
+    """Appends one line per record to a file: flushed soon, reopened when it was renamed or on `reopen`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[CallRecord | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
+        self._file: TextIO | None = None
+        self._background = Background("records", self._append, CAPACITY)
         self._reopen = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="records", daemon=True)
         self._log = get_logger()
         self.lost = 0
         self.written = 0
@@ -42,13 +33,11 @@ class RecordWriter:
         """Create the folder and the file, start the thread. Raises `OSError` if the file cannot be opened."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._open().close()
-        self._thread.start()
+        self._background.start()
 
     def write(self, record: CallRecord) -> None:
         """Hand over a finished record; never blocks."""
-        if self._queue.qsize() < CAPACITY:
-            self._queue.put(record)
-        else:
+        if not self._background.put(record):
             self._lose([record], "queue full")
 
     def reopen(self) -> None:
@@ -57,40 +46,21 @@ class RecordWriter:
 
     def close(self, deadline: float) -> None:
         """Write what waits and stop; gives up after `deadline` seconds."""
-        if not self._thread.is_alive():
-            return
-        self._closing.set()
-        self._queue.put(None)
-        self._thread.join(deadline)
+        self._background.close(deadline)
+        if self._file is not None:
+            self._file.close()
 
     def _open(self) -> TextIO:
         return self._path.open("a", encoding="utf-8")
 
-    def _run(self) -> None:
-        file: TextIO | None = None
-        while batch := self._next_batch():
-            try:
-                file = self._current(file)
-                file.write("".join([_encode(record.as_json()) + "\n" for record in batch]))
-                file.flush()
-                self.written += len(batch)
-            except OSError as error:
-                self._lose(batch, str(error))
-        if file is not None:
-            file.close()
-
-    def _next_batch(self) -> list[CallRecord]:
-        """What waits, at least one record; nothing once the writer is to stop."""
-        first = self._queue.get()
-        if first is None:
-            return []
-        self._closing.wait(GATHER)
-        batch = [first]
-        with suppress(queue.Empty):
-            while (record := self._queue.get_nowait()) is not None:
-                batch.append(record)
-            self._queue.put(None)  # To be found again when this batch is written.
-        return batch
+    def _append(self, records: list[CallRecord]) -> None:
+        try:
+            file = self._file = self._current(self._file)
+            file.write("".join([json_text(record.as_json()) + "\n" for record in records]))
+            file.flush()
+            self.written += len(records)
+        except OSError as error:
+            self._lose(records, str(error))
 
     def _current(self, file: TextIO | None) -> TextIO:
         """The file to write to: a new one after `reopen` or when the path no longer names the open one."""

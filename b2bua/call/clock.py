@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
 
 
 class CallClock:
@@ -12,15 +14,20 @@ class CallClock:
     precede its ringing or a duration negative.
     """
 
-    __slots__ = ("_started_at", "_started_wall")
+    __slots__ = ("_offset",)
 
     def __init__(self, now: float) -> None:
-        self._started_at = now
-        self._started_wall = datetime.now(UTC).replace(tzinfo=None)
+        self._offset = time.time() - now
 
     def stamp(self, moment: float | None) -> str | None:
         """Loop time (seconds) as `2026-01-01T00:00:00.000Z`; None stays None."""
         if moment is None:
             return None
-        wall = self._started_wall + timedelta(seconds=moment - self._started_at)
-        return wall.isoformat(timespec="milliseconds") + "Z"
+        second, millisecond = divmod(int((moment + self._offset) * 1000), 1000)
+        return f"{_text_of(second)}.{millisecond:03d}Z"
+
+
+# A call has a dozen stamps in a few seconds.
+@lru_cache(maxsize=64)
+def _text_of(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

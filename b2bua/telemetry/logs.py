@@ -6,26 +6,35 @@ Nothing here ever sees a secret: callers pass names and numbers, not messages or
 
 from __future__ import annotations
 
-import json
+import atexit
+import io
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from b2bua.background import Background
+from b2bua.telemetry.json_text import json_text
+
 Logger = FilteringBoundLogger
 
 _LEVELS = {"exception": "error", "warn": "warning"}
-_encode = json.JSONEncoder(default=repr).encode
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Set the process's logging up once. `level` is debug, info, warning or error."""
+    """Set the process's logging up once. `level` is debug, info, warning or error.
+
+    On a terminal a line is there when the call returns. Elsewhere stderr is a pipe or a file: a thread writes to it.
+    """
     out = stream or sys.stderr
     for_people = out.isatty()
+    if stream is None and not for_people:
+        out = cast("TextIO", BackgroundStream(sys.stderr))
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
     )
@@ -52,7 +61,42 @@ def _json_line(logger: object, name: str, event: EventDict) -> str:
         event = structlog.processors.format_exc_info(logger, name, event)
     event["level"] = _LEVELS.get(name, name)
     event["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
-    return _encode(event)
+    return json_text(event)
+
+
+class BackgroundStream(io.TextIOBase):
+    """Lines to a stream whose reader may be slow or asleep, written by a thread: no call waits for a log line."""
+
+    def __init__(self, stream: TextIO, capacity: int = 10_000) -> None:
+        """Beyond `capacity` lines waiting they are dropped, and how many is said once there is room again."""
+        super().__init__()
+        self._stream = stream
+        self._dropped = 0
+        self._background = Background("log", self._write_all, capacity)
+        self._background.start()
+        atexit.register(self.close)
+
+    def write(self, text: str, /) -> int:
+        """Take a line with its end; never blocks."""
+        if not self._background.put(text):
+            self._dropped += 1
+        return len(text)
+
+    def close(self) -> None:
+        """Write what waits, for two seconds at most."""
+        self._background.close(2.0)
+        atexit.unregister(self.close)
+
+    def _write_all(self, lines: list[str]) -> None:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            lines.append(
+                json_text({"event": "log_lines_dropped", "lines": dropped, "level": "warning"}) + "\n"
+            )
+        # Nobody reads our log any more, and there is nowhere left to say so.
+        with suppress(OSError, ValueError):
+            self._stream.write("".join(lines))
+            self._stream.flush()
 
 
 def get_logger() -> Logger:

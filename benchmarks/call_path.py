@@ -1,0 +1,290 @@
+"""What one call costs in CPU, without sockets and without SIPp: seconds for an answer, steady beside noisy neighbours.
+
+The B2BUA from its SIP stack to its record, in this process, in virtual time: INVITE 100 180 200 ACK, 200 ms, BYE 200,
+its log and records written, its media ports opened. Caller and callee are text with holes in it,
+and the time they take is left out. What the kernel takes for SIP is not in it; `signalling.py` has that.
+
+    call_path.py                      µs per call, median of the rounds
+    call_path.py --against FOLDER     the same beside another checkout, round by round, and the ratio
+    call_path.py --profile            where the time goes
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import json
+import os
+import pstats
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(os.environ.get("CALL_PATH_ROOT", Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(ROOT))
+from b2bua.app import GC_THRESHOLDS  # noqa: E402
+from b2bua.call.registry import CallRegistry  # noqa: E402
+from b2bua.call.services import METHODS, Services  # noqa: E402
+from b2bua.config import load_configuration  # noqa: E402
+from b2bua.record_writer import RecordWriter  # noqa: E402
+from b2bua.telemetry import logs  # noqa: E402
+from media.native import NativeEngine, NativeSettings  # noqa: E402
+from sip_stack.aio.network import Listen, Receiver  # noqa: E402
+from sip_stack.aio.resolver import Resolver  # noqa: E402
+from sip_stack.aio.stack import SipStack  # noqa: E402
+from sip_stack.settings import EndpointSettings  # noqa: E402
+from sip_stack.transport import Address, Flow, Target  # noqa: E402
+from tests.support.virtual_loop import run_virtual  # noqa: E402
+
+LOCAL: Address = ("127.0.0.1", 5060)
+CALLER: Address = ("127.0.0.1", 6001)
+CALLEE: Address = ("127.0.0.1", 6002)
+RATE = 300
+"""Calls begun per second of virtual time: how many transactions linger follows from it."""
+HOLD = 0.2
+CONFIGURATION = """\
+sip: {listen: ["udp:127.0.0.1:5060"]}
+media: {address: 127.0.0.1, ports: 10000-31999}
+trunks: {sbc: {accept: {addresses: ["127.0.0.1/32"]}}}
+routes: [{trunk: sbc, to: desk, destination: desk}]
+destinations: destinations.yaml
+records: {cdr: cdr.jsonl}
+"""
+DESTINATIONS = """\
+desk: {default: true, method: invite, encryption: udp/rtp, route: "sip:desk@127.0.0.1:6002"}
+"""
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    "m=audio 9 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+)
+REQUEST = (
+    "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:6001;branch=z9hG4bK-{number}-{cseq}-{method}\r\n"
+    'From: "SIPp" <sip:caller@127.0.0.1:6001>;tag=caller{number}\r\nTo: <sip:desk@127.0.0.1:5060>{to_tag}\r\n'
+    "Call-ID: {number}@127.0.0.1\r\nCSeq: {cseq} {method}\r\nContact: <sip:caller@127.0.0.1:6001>\r\n"
+    "Max-Forwards: 70\r\n"
+)
+WITH_SDP = f"Content-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n\r\n{SDP}"
+WITHOUT = "Content-Length: 0\r\n\r\n"
+_COPIED = re.compile(rb"^(?:Via|From|Call-ID|CSeq): .*\r\n", re.MULTILINE)
+_TO = re.compile(rb"^To: [^\r]*", re.MULTILINE)
+_TO_TAG = re.compile(rb"^To: [^\r]*(;tag=[^\r;]*)", re.MULTILINE)
+_CONTACT = re.compile(rb"^Contact: <([^>]*)>", re.MULTILINE)
+_CALL_ID = re.compile(rb"^Call-ID: ([0-9]+)", re.MULTILINE)
+
+
+class Peers:
+    """The caller and the callee of every call, and the wire to them: a `Network` and its one `Transport`."""
+
+    transport = "udp"
+    local = LOCAL
+
+    def __init__(self, calls: int) -> None:
+        self.done = asyncio.Event()
+        self.spent = 0
+        """Nanoseconds of this class."""
+        self._calls = calls
+        self._completed = 0
+        self._loop = asyncio.get_running_loop()
+        self._flows: dict[Address, Flow] = {}
+        self._waiting: list[tuple[bytes, Address]] = []
+        self._receiver: Receiver
+
+    async def listen(self, where: Listen, receiver: Receiver) -> Peers:
+        self._receiver = receiver
+        return self
+
+    def flow_to(self, target: Target) -> Flow:
+        return self._flow((target.host, target.port))
+
+    def is_connected(self, flow: Flow) -> bool:
+        return True
+
+    def forget_flows(self) -> None:
+        self._flows.clear()
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._answer)
+        self._waiting.append((data, flow.remote))
+
+    def begin(self, first: int) -> None:
+        """Start all calls, each at its time."""
+        for number in range(self._calls):
+            self._loop.call_later(number / RATE, self._invite, first + number)
+
+    def _flow(self, remote: Address) -> Flow:
+        return self._flows.setdefault(remote, Flow("udp", LOCAL, remote, LOCAL))
+
+    def _invite(self, number: int) -> None:
+        self._request("INVITE", "sip:desk@127.0.0.1:5060", number, 1, "", WITH_SDP)
+
+    def _request(self, method: str, uri: str, number: int, cseq: int, to_tag: str, rest: str) -> None:
+        begun = time.perf_counter_ns()
+        text = REQUEST.format(method=method, uri=uri, number=number, cseq=cseq, to_tag=to_tag) + rest
+        data = text.encode()
+        self.spent += time.perf_counter_ns() - begun
+        self._deliver(data, CALLER)
+
+    def _deliver(self, data: bytes, source: Address) -> None:
+        self._receiver.received(data, self._flow(source))
+        self._receiver.flush()
+
+    def _answer(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for data, remote in waiting:
+            if remote == CALLER:
+                self._as_caller(data)
+            elif data.startswith(b"INVITE "):
+                self._as_callee(data, b"180 Ringing", WITHOUT.encode())
+                self._as_callee(data, b"200 OK", WITH_SDP.encode())
+            elif data.startswith(b"BYE "):
+                self._as_callee(data, b"200 OK", WITHOUT.encode())
+
+    def _as_callee(self, request: bytes, status: bytes, rest: bytes) -> None:
+        begun = time.perf_counter_ns()
+        head = b"".join(_COPIED.findall(request))
+        to = _TO.search(request)
+        assert to is not None
+        tag = b"" if b";tag=" in to[0] else b";tag=callee"
+        lines = [
+            b"SIP/2.0 ",
+            status,
+            b"\r\n",
+            head,
+            to[0],
+            tag,
+            b"\r\nContact: <sip:callee@127.0.0.1:6002>\r\n",
+            rest,
+        ]
+        data = b"".join(lines)
+        self.spent += time.perf_counter_ns() - begun
+        self._deliver(data, CALLEE)
+
+    def _as_caller(self, response: bytes) -> None:
+        begun = time.perf_counter_ns()
+        if not response.startswith(b"SIP/2.0 200"):
+            assert response.startswith(b"SIP/2.0 1"), response
+        elif b" BYE\r\n" in response:
+            self._completed += 1
+            if self._completed == self._calls:
+                self.done.set()
+        else:
+            number, tag, uri = _CALL_ID.search(response), _TO_TAG.search(response), _CONTACT.search(response)
+            assert number is not None
+            assert tag is not None
+            assert uri is not None
+            rest = uri[1].decode(), int(number[1])
+            to_tag = tag[1].decode()
+            self._loop.call_later(HOLD, self._request, "BYE", *rest, 2, to_tag, WITHOUT)
+            self.spent += time.perf_counter_ns() - begun
+            self._request("ACK", *rest, 1, to_tag, WITHOUT)
+            return
+        self.spent += time.perf_counter_ns() - begun
+
+
+async def run(calls: int, rounds: int, folder: Path, profile: cProfile.Profile | None) -> list[float]:
+    """CPU microseconds per call, of each round."""
+    (folder / "b2bua.yaml").write_text(CONFIGURATION)
+    (folder / "destinations.yaml").write_text(DESTINATIONS)
+    configuration = load_configuration(folder / "b2bua.yaml", {}, [])
+    records = RecordWriter(configuration.records.cdr)
+    records.start()
+    engine = NativeEngine(NativeSettings(ports=(10000, 31999), quarantine=0.0))
+    await engine.start()
+    peers = Peers(calls)
+    stack = SipStack(EndpointSettings(user_agent="b2bua/0", allow=METHODS), network=peers)
+    services = Services(stack, engine, Resolver(families=[4]), records, "node")
+    registry = CallRegistry(services, configuration)
+    stack.on_event = registry.deliver
+    stack.endpoint.gate = registry.trunks.doorkeeper
+    await stack.start([Listen("udp", *LOCAL)])
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    costs = []
+    for number in range(rounds + 1):
+        peers.done.clear()
+        peers._completed = peers.spent = 0
+        if profile is not None and number:
+            profile.enable()
+        begun = time.process_time_ns()
+        peers.begin(number * calls)
+        await peers.done.wait()
+        spent = time.process_time_ns() - begun
+        if profile is not None:
+            profile.disable()
+        if number:  # The first fills caches.
+            costs.append((spent - peers.spent) / calls / 1000)
+    await asyncio.sleep(1)
+    await stack.close()
+    await engine.close()
+    await services.resolver.close()
+    records.close(5.0)
+    assert records.written == calls * (rounds + 1)
+    return costs
+
+
+def measured(root: Path, arguments: argparse.Namespace) -> list[float]:
+    """The same by a process of its own, with the code of `root`."""
+    command = [sys.executable, __file__, "--json", "--calls", str(arguments.calls), "--rounds", "1"]
+    environment = {**os.environ, "CALL_PATH_ROOT": str(root)}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    costs: list[float] = json.loads(done.stdout)
+    return costs
+
+
+def compare(arguments: argparse.Namespace) -> str:
+    """Both checkouts in turns."""
+    ours: list[float] = []
+    others: list[float] = []
+    for _ in range(arguments.rounds):
+        others += measured(arguments.against.resolve(), arguments)
+        ours += measured(ROOT, arguments)
+    ratios = [mine / other for mine, other in zip(ours, others, strict=True)]
+    return (
+        f"{arguments.against}: {statistics.median(others):.0f} µs, least {min(others):.0f}\n"
+        f"here: {statistics.median(ours):.0f} µs, least {min(ours):.0f}\n"
+        f"ratio: {statistics.median(ratios):.3f}, of the least {min(ours) / min(others):.3f}\n"
+    )
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, default=1_500, help="of each round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout, built")
+    parser.add_argument(
+        "--profile", metavar="ORDER", nargs="?", const="tottime", help="tottime (default), cumtime"
+    )
+    parser.add_argument("--json", action="store_true", help="only the figures")
+    arguments = parser.parse_args()
+    if arguments.against is not None:
+        sys.stdout.write(compare(arguments))
+        return
+    profile = cProfile.Profile() if arguments.profile else None
+    with tempfile.TemporaryDirectory() as name, Path(name, "log").open("w") as sys.stderr:
+        logs.configure("info")
+        work = run(arguments.calls, arguments.rounds, Path(name), profile)
+        costs = run_virtual(work)
+    if arguments.json:
+        sys.stdout.write(json.dumps(costs))
+    else:
+        sys.stdout.write(
+            f"{statistics.median(costs):.0f} µs per call, least {min(costs):.0f}, {len(costs)} rounds\n"
+        )
+    if profile is not None:
+        pstats.Stats(profile).sort_stats(arguments.profile).print_stats(60)
+
+
+if __name__ == "__main__":
+    main()
