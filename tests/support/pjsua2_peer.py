@@ -1,4 +1,4 @@
-"""A PJSUA2 soft phone in a process of its own: says a WAV file, records what it hears. UDP, no sound card.
+"""A PJSUA2 soft phone in a process of its own: says a WAV file, records what it hears. No sound card.
 
 Commands: `call` and `call_without_offer` (uri), `answer` (status), `hangup`, `dtmf` (digits), `hold`, `resume`,
 `update`, `ask` (a re-INVITE without an offer), `refer` (uri), `on_refer` (status to answer one with), `quit`.
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.support.audio import Samples, read_wav, tone, write_wav
+from tests.support.certificates import Pair
 from tests.support.json_peer import Event, JsonPeer
 from tests.support.ports import LOOPBACK, free_port, free_port_range
 
@@ -34,6 +35,11 @@ class PhoneSettings:
     """The answer to any challenge; none when `username` is empty."""
     tcp: bool = False
     """It has TCP and no UDP."""
+    certificate: str = ""
+    """When set, it has TLS and no UDP, and shows this on either side of a connection."""
+    private_key: str = ""
+    ca: str = ""
+    """When set, it verifies servers, and clients must show a certificate of this CA."""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=lambda: free_port_range(40)[0])
 
@@ -51,11 +57,27 @@ class PjsuaPhone(JsonPeer):
         username: str = "",
         password: str = "",
         tcp: bool = False,
+        pair: Pair | None = None,
+        ca: str = "",
     ) -> None:
-        """A phone of `user` that says a tone of `frequency` hertz; its files are in `folder`."""
+        """A phone of `user` that says a tone of `frequency` hertz; its files are in `folder`.
+
+        With `pair` it speaks TLS and shows that; with `ca` it verifies its peers, also those that call it.
+        """
         said = write_wav(folder / f"says-{user}.wav", tone(frequency, 2.0))
         self._heard = folder / f"heard-{user}.wav"
-        self.settings = PhoneSettings(user, str(said), str(self._heard), codecs, username, password, tcp)
+        self.settings = PhoneSettings(
+            user,
+            str(said),
+            str(self._heard),
+            codecs,
+            username,
+            password,
+            tcp,
+            certificate=pair.certificate if pair else "",
+            private_key=pair.key if pair else "",
+            ca=ca,
+        )
         settings = json.dumps(asdict(self.settings))
         super().__init__(f"phone-{user}", "tests.support.pjsua2_worker", folder, [settings])
 
@@ -68,6 +90,8 @@ class PjsuaPhone(JsonPeer):
     def uri(self) -> str:
         """Its SIP URI."""
         transport = ";transport=tcp" if self.settings.tcp else ""
+        if self.settings.certificate:
+            transport = ";transport=tls"
         return f"sip:{self.settings.user}@{self.address}{transport}"
 
     def wait_for_state(self, state: str, deadline: float = 10.0) -> Event:

@@ -169,6 +169,12 @@ def _endpoint(settings: PhoneSettings) -> pj.Endpoint:
     transport = pj.TransportConfig()
     transport.port, transport.boundAddress = settings.port, LOOPBACK
     kind = pj.PJSIP_TRANSPORT_TCP if settings.tcp else pj.PJSIP_TRANSPORT_UDP
+    if settings.certificate:
+        kind = pj.PJSIP_TRANSPORT_TLS
+        tls = transport.tlsConfig
+        tls.certFile, tls.privKeyFile = settings.certificate, settings.private_key
+        tls.CaListFile = settings.ca
+        tls.verifyServer = tls.verifyClient = tls.requireClientCert = bool(settings.ca)
     endpoint.transportCreate(kind, transport)
     endpoint.libStart()
     endpoint.audDevManager().setNullDev()
@@ -183,8 +189,8 @@ def _account_config(settings: PhoneSettings) -> pj.AccountConfig:
     """An account that registers nowhere."""
     config = pj.AccountConfig()
     config.idUri = f"sip:{settings.user}@{LOOPBACK}:{settings.port}"
-    if settings.tcp:
-        config.idUri += ";transport=tcp"
+    if settings.tcp or settings.certificate:
+        config.idUri += f";transport={'tls' if settings.certificate else 'tcp'}"
     config.mediaConfig.transportConfig.port = settings.media_port
     config.mediaConfig.transportConfig.boundAddress = LOOPBACK
     if settings.username:
