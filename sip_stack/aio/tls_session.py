@@ -89,6 +89,8 @@ class TlsSession:
                 piece = self._object.read(READ_SIZE)
             except ssl.SSLWantReadError:
                 break
+            except ssl.SSLZeroReturnError:
+                piece = b""  # what OpenSSL says once we have closed, too
             if not piece:
                 self.is_closed_by_peer = True
                 break

@@ -52,15 +52,16 @@ class Authority:
         *,
         common_name: str = "somebody",
         days: float = 30,
+        begins: float = -1,
         password: str = "",
     ) -> Pair:
-        """A certificate for these names, good for `days` from now on, or expired `-days` ago.
+        """A certificate for these names, good for `days` from now on, or expired `-days` ago; it began a day ago.
 
         A name is a host name, an address, or a `sip:` URI; without any there is no subjectAltName.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = _builder(subject, self._name, key.public_key(), days)
+        builder = _builder(subject, self._name, key.public_key(), days, begins)
         alternatives = [_alternative(name) for name in names]
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
@@ -73,17 +74,17 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float, begins: float = -1
 ) -> x509.CertificateBuilder:
-    end = datetime.datetime.now(datetime.UTC) + days * DAY
+    now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(end - (abs(days) + 1) * DAY)
-        .not_valid_after(end)
+        .not_valid_before(now + (begins + min(days, 0)) * DAY)
+        .not_valid_after(now + days * DAY)
     )
 
 

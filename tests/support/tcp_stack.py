@@ -196,11 +196,12 @@ class Listening:
 
     async def accept(self, tls: ssl.SSLContext | None = None) -> Wire:
         """The next connection; with `tls` as its server, by asyncio's own TLS."""
-        sock, _ = await asyncio.get_running_loop().sock_accept(self.socket)
-        reader, writer = await asyncio.open_connection(sock=sock)
-        if tls is not None:
-            await writer.start_tls(tls)
-        return Wire(reader, writer)
+        loop = asyncio.get_running_loop()
+        sock, _ = await loop.sock_accept(self.socket)
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, ssl=tls)
+        return Wire(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     def __enter__(self) -> Listening:
         return self
