@@ -98,6 +98,26 @@ def test_a_sips_uri_is_taken_to_tls_servers_and_what_is_verified_is_its_domain()
     run(story, transports=("udp", "tcp", "tls"))
 
 
+@pytest.mark.parametrize("has_tls_servers", [True, False])
+def test_who_wants_tls_is_never_led_out_of_it_by_the_dns(has_tls_servers: bool) -> None:
+    """Neither by NAPTR and SRV records for UDP, nor by there being none for TLS."""
+
+    async def story(server: FakeDns, resolver: Resolver) -> None:
+        two_servers(server)
+        server.records[DOMAIN, "NAPTR"] = [f'10 10 "s" "SIP+D2U" "" _sip._udp.{DOMAIN}.']
+        server.records[DOMAIN, "A"] = ["192.0.2.40"]
+        if has_tls_servers:
+            server.records[f"_sips._tcp.{DOMAIN}", "SRV"] = [f"1 1 5071 spare.{DOMAIN}."]
+        found = await resolver.resolve(f"sip:q@{DOMAIN}", tls=True)
+        there = ("192.0.2.9", 5071) if has_tls_servers else ("192.0.2.40", 5061)
+        assert found == [Target("tls", *there, DOMAIN)]
+        for transport in ("udp", "tcp"):
+            asking = resolver.resolve(f"sip:q@{DOMAIN};transport={transport}", tls=True)
+            assert await failure(asking) == f"the URI asks for {transport}, and only TLS is allowed"
+
+    run(story, transports=("udp", "tcp", "tls"))
+
+
 def test_a_port_in_the_uri_needs_no_services() -> None:
     async def story(server: FakeDns, resolver: Resolver) -> None:
         two_servers(server)

@@ -13,6 +13,7 @@ from sip_stack.auth import AuthRejected, Credentials, DigestClient
 from sip_stack.auth.challenge import parse_challenges
 from sip_stack.message import Request, Response, response_to
 from sip_stack.refusals import Refusal
+from tests.support.certificates import Authority
 from tests.support.config_files import MAIN, ConfigFiles
 from tests.support.sip_text import parsed_request
 
@@ -28,8 +29,15 @@ trunks:
 """
 
 
+TLS = "  tls: {certificate: own.pem, private_key: own.key}\n"
+
+
 def configuration(folder: Path, trunks: str = TRUNKS, sip: str = "") -> Configuration:
+    if sip == TLS:
+        Authority(folder).issue("own")
     main = MAIN.replace("trunks:\n", trunks).replace("sip:\n", f"sip:\n{sip}")
+    if sip == TLS:
+        main = main.replace("[udp:127.0.0.1:0]", "['tls:127.0.0.1:0', 'udp:127.0.0.1:0']")
     return ConfigFiles(folder, main=main).load()
 
 
@@ -56,6 +64,21 @@ def with_credentials(challenge: Response, username: str, password: str) -> Reque
 def log_in(trunks: Trunks, source: str, username: str, password: str, now: float = 1.0) -> Trunk | Refusal:
     challenge = challenge_for(trunks, parsed_request("INVITE"), source, now)
     return trunks.identify(with_credentials(challenge, username, password), source, now)
+
+
+CERTIFIED = """\
+trunks:
+  carrier:
+    accept: {tls_subject: [sbc.carrier.example, "sbc 2"]}
+  both:
+    accept: {addresses: 198.51.100.0/24, tls_subject: both.example}
+  all:
+    accept:
+      tls_subject: all.example
+      auth: {username: all, password: password-of-all}
+  login:
+    accept: {auth: {username: login, password: password-of-login}}
+"""
 
 
 def name(identified: Trunk | Refusal) -> str | int:
@@ -178,3 +201,52 @@ def test_nothing_of_a_password_is_logged(trunks: Trunks, capsys: pytest.CaptureF
     assert "locked_out" in logged
     assert "login-or-password" not in logged
     assert "secret" not in logged
+
+
+@pytest.mark.parametrize(
+    ("source", "subjects", "answer"),
+    [
+        (ANYWHERE, ("x", "sbc.carrier.example"), "carrier"),
+        (ANYWHERE, ("sbc 2",), "carrier"),
+        (ANYWHERE, (), 401),  # whoever has no certificate may still log in
+        (ANYWHERE, ("stranger.example",), 401),
+        (ANYWHERE, ("both.example",), 401),  # not from its address
+        (BOTH, ("both.example",), "both"),
+        (BOTH, (), 403),
+        (BOTH, ("sbc.carrier.example",), 403),  # the address belongs to somebody else
+        (ADDRESSES_ONLY, ("sbc.carrier.example",), "sbc"),
+        (ANYWHERE, ("all.example",), 401),
+    ],
+)
+def test_a_certificate_is_what_a_trunk_is_known_by(
+    tmp_path: Path, source: str, subjects: tuple[str, ...], answer: str | int
+) -> None:
+    trunks = Trunks(configuration(tmp_path, CERTIFIED, TLS), clock=lambda: 0.0)
+    assert name(trunks.identify(parsed_request("INVITE"), source, 1.0, subjects)) == answer
+
+
+def test_a_certificate_does_not_replace_the_password_beside_it(tmp_path: Path) -> None:
+    trunks = Trunks(configuration(tmp_path, CERTIFIED, TLS), clock=lambda: 0.0)
+
+    def log_in_with(subjects: tuple[str, ...], username: str) -> str | int:
+        refusal = trunks.identify(parsed_request("INVITE"), ANYWHERE, 1.0, subjects)
+        assert isinstance(refusal, Refusal)
+        challenge = response_to(parsed_request("INVITE"), 401, to_tag="us", headers=refusal.headers)
+        request = with_credentials(challenge, username, f"password-of-{username}")
+        return name(trunks.identify(request, ANYWHERE, 1.0, subjects))
+
+    assert log_in_with(("all.example",), "all") == "all"
+    assert log_in_with((), "all") == 401, "without its certificate"
+    assert log_in_with(("all.example",), "login") == 401, "with another trunk's password"
+
+
+def test_a_client_with_a_trunks_certificate_is_no_stranger(tmp_path: Path) -> None:
+    trunks = Trunks(configuration(tmp_path, CERTIFIED, TLS), clock=lambda: 0.0)
+    doorkeeper, invite = trunks.doorkeeper, parsed_request("INVITE")
+    for now in (0.0, 4000.0):
+        assert doorkeeper.judge(invite, ANYWHERE, now) is not None
+        doorkeeper.certified(ANYWHERE, ("nobody.example",), now)
+        assert doorkeeper.judge(invite, ANYWHERE, now) is not None
+        doorkeeper.certified(ANYWHERE, ("sbc.carrier.example",), now)
+        assert doorkeeper.judge(invite, ANYWHERE, now) is None
+        assert all(doorkeeper.hears(ANYWHERE, now) for _ in range(1000))
