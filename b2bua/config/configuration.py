@@ -19,7 +19,7 @@ from b2bua.config.route import Route
 from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
-from b2bua.config.trunk import Trunk
+from b2bua.config.trunk import Outbound, Trunk
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
@@ -147,12 +147,13 @@ class Configuration:
         return TlsSettings(tls.certificate, tls.private_key, tls.ca, name=tls.name or "", asks_clients=asks)
 
     def tls_terms(self) -> set[TlsTerms]:
-        """All that places are called over TLS on."""
-        places: list[Dialled | None] = [
+        """All that places and trunks are called over TLS on."""
+        called: list[Dialled | Outbound | None] = [
             *self.destinations.values(),
             *(route.assistant for route in self.routes),
+            *(trunk.outbound for trunk in self.trunks.values()),
         ]
-        return {place.tls.terms for place in places if place is not None and place.tls is not None}
+        return {each.tls.terms for each in called if each is not None and each.tls is not None}
 
     def advertised_address(self, peer: str) -> str | None:
         """The address a peer at this IP address is told; None for the local address that faces it."""
