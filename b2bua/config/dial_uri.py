@@ -95,7 +95,7 @@ def least_encryption(text: str) -> Encryption:
     """How to dial a URI that came without any word on that: in clear, unless it asks for TLS itself."""
     uri = parse_uri(text)
     asks = isinstance(uri, SipUri) and contradiction_of(uri, UNENCRYPTED) is not None
-    return "tls/rtp" if asks else UNENCRYPTED
+    return "tls/srtp-preferred" if asks else UNENCRYPTED
 
 
 def through(outbound: str, number: str) -> str:

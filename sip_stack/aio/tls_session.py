@@ -1,7 +1,7 @@
 """One TLS session without I/O: octets from the network in, octets of SIP out, and the reverse (RFC 8446, RFC 5246).
 
-asyncio's own TLS keeps 256 KiB of buffer for each connection and, with Python 3.11, does not give all of it back
-(`benchmarks/README.md` has the figures). Here OpenSSL reads and writes memory, and what it lets go of is gone.
+asyncio's own TLS keeps 256 KiB of buffer for each connection, and verifies names by rules that are not SIP's. Here
+OpenSSL reads and writes memory: measured, a connection takes a fifteenth (`benchmarks/tls_connections.py`).
 """
 
 from __future__ import annotations
