@@ -32,16 +32,17 @@ def our_sip(ca: Authority) -> dict[str, object]:
 
 @pytest.mark.parametrize(("alice_tls", "bob_tls"), [(False, True), (True, False), (True, True)])
 def test_phones_hear_each_other(tmp_path: Path, ca: Authority, alice_tls: bool, bob_tls: bool) -> None:
-    """TLS is mutual on both sides, and alice is known by her certificate alone."""
+    """TLS is mutual on both sides, and alice shows certificate and password."""
     pair = ca.issue("phone", [LOOPBACK], common_name="alice-sbc")
     phone = {"pair": pair, "ca": ca.file}
-    accept = {"tls_subject": "alice-sbc"} if alice_tls else {"addresses": LOOPBACK}
+    login = {"username": "alice", "password": "s3cret-of-alice"}
+    accept = {"tls_subject": "alice-sbc", "auth": login} if alice_tls else {"addresses": LOOPBACK}
     main = {"sip": our_sip(ca), "trunks": {"sbc": {"accept": accept}}, "routes": ROUTES}
     with PjsuaPhone(tmp_path, "bob", 620, **(phone if bob_tls else {})) as bob:
         destination = {"route": f"sip:bob@{bob.address}", "encryption": "tls/rtp" if bob_tls else "udp/rtp"}
         with (
             B2bua(tmp_path, {"bob": destination}, main=main) as b2bua,
-            PjsuaPhone(tmp_path, "alice", 440, **(phone if alice_tls else {})) as alice,
+            PjsuaPhone(tmp_path, "alice", 440, **login, **(phone if alice_tls else {})) as alice,
         ):
             transport = "tls" if alice_tls else "udp"
             alice.tell("call", uri=f"sip:bob@{b2bua.host_port_of(transport)};transport={transport}")
