@@ -1,0 +1,178 @@
+"""The client that waits for its answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Self, TypeVar, Unpack
+
+import httpx2
+
+from b2bua.client import exchange, requests
+from b2bua.client.answers import Call, Destination, DestinationSettings, Handoff, Json
+from b2bua.client.errors import Unreachable, WaitTimeout
+from b2bua.client.requests import HandoffOptions, Request
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks one B2BUA. Every method raises `ClientError`; close it, or use it with `with`."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8080",
+        key: str | None = None,
+        *,
+        timeout: float = exchange.TIMEOUT,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        """`key`: one of `api.keys`. `timeout`: seconds for a request. `transport`: for proxies and tests."""
+        self._http = httpx2.Client(
+            base_url=url, headers=exchange.headers(key), timeout=timeout, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    # -- calls and handoffs ------------------------------------------------------------------------------------------
+
+    def calls(self, *, limit: int = 100) -> list[Call]:
+        """Live calls, then recent ones, newest first."""
+        return self._ask(requests.calls(limit))
+
+    def call(self, call_id: str) -> Call:
+        """One call in full."""
+        return self._ask(requests.call(call_id))
+
+    def hang_up(self, call_id: str) -> None:
+        """End a call toward every side."""
+        self._ask(requests.hang_up(call_id))
+
+    def on_call(self, call_id: str) -> OnCall:
+        """What can be done in one call."""
+        return OnCall(self, call_id)
+
+    def handoff(self, handoff_id: str) -> Handoff:
+        """How a handoff stands."""
+        return self._ask(requests.handoff(handoff_id))
+
+    def handoffs(self, shared_id: str) -> list[Handoff]:
+        """The handoffs that carry an id of yours, newest first."""
+        return self._ask(requests.handoffs(shared_id))
+
+    def cancel_handoff(self, handoff_id: str) -> Handoff:
+        """Give up on a handoff that is not connected yet; the caller stays with the assistant."""
+        return self._ask(requests.cancel_handoff(handoff_id))
+
+    def wait_for_handoff(
+        self, handoff_id: str, *, until_ended: bool = False, seconds: float = exchange.WAIT_SECONDS
+    ) -> Handoff:
+        """The handoff once the caller is with the human or it has failed; `until_ended`: once it is over.
+
+        Raises `WaitTimeout` after so many seconds. A B2BUA that does not answer for a while is asked again.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                handoff = self.handoff(handoff_id)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if handoff.ended or (handoff.succeeded and not until_ended):
+                    return handoff
+                if time.monotonic() > deadline:
+                    raise WaitTimeout(handoff)
+            time.sleep(exchange.POLL_SECONDS)
+
+    # -- destinations ------------------------------------------------------------------------------------------------
+
+    def destinations(self) -> list[Destination]:
+        """What can be named in a handoff."""
+        return self._ask(requests.destinations())
+
+    def destination(self, name: str) -> DestinationSettings:
+        """The settings of one, as its file has them."""
+        return self._ask(requests.destination(name))
+
+    def add_destination(self, name: str, settings: Json) -> DestinationSettings:
+        """Add one at the end of the file."""
+        return self._ask(requests.add_destination(name, settings))
+
+    def replace_destination(
+        self, name: str, settings: Json, *, tag: str | None = None
+    ) -> DestinationSettings:
+        """Give one other settings. `tag`: of what was read; `Conflict` when somebody has changed it since."""
+        return self._ask(requests.replace_destination(name, settings, tag))
+
+    def duplicate_destination(self, name: str, new_name: str) -> DestinationSettings:
+        """Copy one."""
+        return self._ask(requests.duplicate_destination(name, new_name))
+
+    def make_default(self, name: str) -> DestinationSettings:
+        """Make one the default in place of the one that is."""
+        return self._ask(requests.make_default(name))
+
+    def remove_destination(self, name: str, *, tag: str | None = None) -> None:
+        """Remove one that nothing refers to."""
+        self._ask(requests.remove_destination(name, tag))
+
+    def _ask(self, request: Request[T]) -> T:
+        for pause in exchange.pauses(request):
+            try:
+                with exchange.transport_errors():
+                    answer = self._http.request(
+                        request.method, request.path, json=request.body, headers=request.headers
+                    )
+                if answer.status_code != exchange.BUSY or pause is None:
+                    return exchange.read(request, answer)
+            except Unreachable:
+                if pause is None:
+                    raise
+            time.sleep(pause or 0)
+        raise AssertionError("the last try returns or raises")
+
+
+class OnCall:
+    """One call of a client."""
+
+    def __init__(self, client: Client, call_id: str) -> None:
+        self.client = client
+        self.call_id = call_id
+
+    def call_handoff(
+        self,
+        destination: str | None = None,
+        reason: str | None = None,
+        utterance: str | None = None,
+        sip_headers: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[HandoffOptions],
+    ) -> Handoff:
+        """Hand the call to a human: to a destination, the default one when none is named. Returns at once.
+
+        `utterance`: what the assistant is saying meanwhile; it is not spoken by the B2BUA. `idempotency_key`: the
+        same one never begins a second handoff; without one of yours, that holds for the tries of this request.
+        """
+        return self.client._ask(
+            requests.call_handoff(
+                self.call_id, destination, reason, utterance, sip_headers, idempotency_key, options
+            )
+        )
+
+    def details(self) -> Call:
+        """The call in full."""
+        return self.client.call(self.call_id)
+
+    def hang_up(self) -> None:
+        """End it toward every side."""
+        self.client.hang_up(self.call_id)
