@@ -35,6 +35,8 @@ class HandoffOptions(TypedDict, total=False):
     whisper: str
     accept_key: str
     accept_timeout: Duration
+    post_dial_digits: str
+    detect_voicemail: str
     callback_url: str
     action_url: str
 

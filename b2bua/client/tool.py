@@ -46,7 +46,8 @@ FAILURE_REASONS = {
 """Every published reason, and the sentence that goes with it."""
 
 REASON_OF_OUTCOME = {
-    **dict.fromkeys(("no-answer", "busy", "rejected", "confirm_failed", "lost_race"), "unavailable"),
+    **dict.fromkeys(("no-answer", "busy", "rejected", "lost_race"), "unavailable"),
+    **dict.fromkeys(("confirm_failed", "machine_detected"), "unavailable"),
     **dict.fromkeys(
         ("unallocated", "out_of_service", "policy_refused", "method_not_allowed", "no_route"),
         "transfer_number_not_configured",

@@ -1,4 +1,4 @@
-"""docs/handoff.md is true: its requests work as they stand there, its configuration loads, and its tests exist."""
+"""docs/handoff.md is true: its requests work as they stand there, and its configuration loads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from b2bua.config import destinations_schema, load_configuration
+from b2bua.config import load_configuration
 from tests.support.audio import tone, write_wav
 from tests.support.handoff_stage import KEY, SUPPORT, staged
 from tests.support.peer_sip import SipText, response, sdp
@@ -17,18 +17,6 @@ from tests.support.scripted import ScriptedCallee, ScriptedCaller
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/handoff.md").read_text(encoding="utf-8")
-FILES = {
-    "A": "scenarios/test_assistant_refers.py",
-    "H": "scenarios/test_acceptance.py",
-    "I": "scenarios/test_handoff_by_invite.py",
-    "M": "scenarios/test_handoff_matrix.py",
-    "R": "scenarios/test_handoff_by_refer.py",
-    "X": "scenarios/test_handoff_races.py",
-    "C": "interop/test_handoff_calls.py",
-    "L": "interop/test_handoff_load.py",
-    "S": "interop/test_handoff_sbc.py",
-    "W": "interop/test_handoff_audio.py",
-}
 
 
 def blocks(language: str) -> list[str]:
@@ -105,20 +93,3 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
     configuration = load_configuration(tmp_path / "b2bua.yaml", environment, [])
     assert not configuration.warnings, [str(each) for each in configuration.warnings]
     assert list(configuration.destinations) == ["front-desk", "billing", "operator", "back-to-sbc"]
-
-
-def test_every_test_that_is_named_exists() -> None:
-    named = re.findall(r"`([A-Z]):(test_\w+)`", PAGE)
-    assert len(named) > 40
-    missing = [
-        f"{file}:{name}"
-        for file, name in named
-        if f"def {name}(" not in (ROOT / "tests" / FILES[file]).read_text(encoding="utf-8")
-    ]
-    assert not missing
-
-
-def test_every_setting_of_a_destination_is_on_the_page() -> None:
-    settings = PAGE[PAGE.index("## Settings") : PAGE.index("## Asking by REFER")]
-    keys = set(destinations_schema()["$defs"]["Destination"]["properties"]) - {"default", "description"}
-    assert not [key for key in sorted(keys) if f"`{key}`" not in settings]
