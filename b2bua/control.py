@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
     from b2bua.config import Configuration, ReloadResult
     from b2bua.feed import Feed
+    from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff, HandoffRequest
 
 
@@ -71,6 +72,10 @@ class Control(Protocol):
 
     def cancel_handoff(self, handoff_id: str) -> Handoff:
         """Stop a handoff that is not connected yet; the caller stays with the assistant. 409 `handoff_final`."""
+        ...
+
+    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
+        """Say what comes next in a consultation. 409 `not_consulting`, `handoff_final`."""
         ...
 
     async def reload(self) -> ReloadResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from b2bua.call.events import HandoffStopped, HangUp
 from b2bua.control import ControlError
 from b2bua.handoff.begin import begin
+from b2bua.handoff.consultation import tell
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from b2bua.call.services import Records
     from b2bua.config import Configuration, ReloadResult
     from b2bua.feed import Feed
+    from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff, HandoffRequest
 
 REMEMBERED = 1000
@@ -117,6 +119,15 @@ class Operations:
         call = self.registry.calls.get(handoff.call_id)
         if call is not None:
             call.inbox.put(HandoffStopped(handoff))
+        return handoff
+
+    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
+        """Say what comes next in a consultation."""
+        handoff = self.handoff(handoff_id)
+        call = self.registry.calls.get(handoff.call_id)
+        if call is None:
+            raise ControlError(409, "handoff_final", f"the handoff is {handoff.state}")
+        tell(call, handoff, verb)
         return handoff
 
     async def reload(self) -> ReloadResult:

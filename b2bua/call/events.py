@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from b2bua.call.cause import Outcome
     from b2bua.call.leg import Leg
+    from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff
     from b2bua.sdp_bridge import Wish
 
@@ -167,6 +168,14 @@ class HandoffStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsultTold:
+    """What is to come next in the consultation of this handoff: brief, introduce, accept or decline."""
+
+    handoff: Handoff
+    verb: ConsultVerb
+
+
+@dataclass(frozen=True, slots=True)
 class ShutDown:
     """The server is stopping and its patience is over: end now."""
 
@@ -183,4 +192,4 @@ class MediaLost:
     """The media engine failed under the call."""
 
 
-CallEvent = LegEvent | HandoffAsked | HandoffStopped | ShutDown | HangUp | MediaLost
+CallEvent = LegEvent | HandoffAsked | HandoffStopped | ConsultTold | ShutDown | HangUp | MediaLost

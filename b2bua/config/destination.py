@@ -21,6 +21,7 @@ from pydantic_core import PydanticKnownError
 
 from b2bua.config.acceptance import AcceptanceKeys
 from b2bua.config.auth import Auth
+from b2bua.config.consult import ConsultKeys
 from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.durations import PingInterval, SilenceDuration
@@ -62,7 +63,7 @@ def _route(value: object, handler: ValidatorFunctionWrapHandler, info: Validatio
     return route
 
 
-class Destination(NamedSection, AcceptanceKeys, TimerOverrides):
+class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     """One destination; its timers stand beside the other keys and override those of `timers:`."""
 
     model_config = ConfigDict(json_schema_extra=schema_by_method())

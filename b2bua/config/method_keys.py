@@ -16,6 +16,8 @@ INVITE_KEYS = frozenset(
         "auth",
         "auth_timeout",
         "connect_timeout",
+        "consult_timeout",
+        "consult_without_assistant",
         "detect_voicemail",
         "encryption",
         "from_user",

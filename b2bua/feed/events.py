@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from b2bua.call.cause import Outcome
     from b2bua.call.clock import CallClock
     from b2bua.call.record import JsonObject
+    from b2bua.handoff.consultation import ConsultPhase
     from b2bua.handoff.handoff import Confirmed, HandoffRequest, HandoffState
 
 
@@ -207,6 +208,19 @@ class HandoffChanged(FeedEvent):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ConsultChanged(FeedEvent):
+    """The consultation of a handoff went on to another phase."""
+
+    name: ClassVar[str] = "handoff.consult"
+
+    handoff_id: str
+    phase: ConsultPhase
+
+    def facts(self) -> JsonObject:
+        return {"handoff_id": self.handoff_id, "consult": str(self.phase)}
+
+
 EVERY_KIND: tuple[type[FeedEvent], ...] = (
     CallStarted,
     CallAnswered,
@@ -216,4 +230,5 @@ EVERY_KIND: tuple[type[FeedEvent], ...] = (
     LegEnded,
     DigitPressed,
     HandoffChanged,
+    ConsultChanged,
 )

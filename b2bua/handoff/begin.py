@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from b2bua.call.events import HandoffAsked
 from b2bua.config import Destination, parse_hold_music
 from b2bua.control import ControlError
+from b2bua.handoff.consultation import ConsultPhase
 from b2bua.handoff.handoff import Handoff
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _OVERRIDES = (
     *("ring_timeout", "release_assistant", "accept_key", "accept_timeout"),
-    *("post_dial_digits", "detect_voicemail"),
+    *("post_dial_digits", "detect_voicemail", "consult_timeout"),
 )
 """What a request and a destination call alike, and the request decides."""
 
@@ -46,6 +47,8 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
     if len(call.handoffs) >= MAX_HANDOFFS:
         raise ControlError(409, "too_many_handoffs", f"the call has had {MAX_HANDOFFS} handoffs")
     destination = place_of(call.configuration, request)
+    if request.consult and destination.method != "invite":
+        raise ControlError(400, "invalid_request", f"not with method {destination.method}", "consult")
     now = call.services.now()
     handoff = Handoff(
         id=uuid.uuid4().hex,
@@ -58,6 +61,7 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
         updated=now,
         clock=call.record.clock,
         feed=call.services.feed,
+        consult=ConsultPhase.DIALING if request.consult else None,
     )
     call.handoff = handoff
     call.handoffs.append(handoff)
@@ -104,6 +108,9 @@ def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[st
     overrides: dict[str, object] = {
         key: value for key in _OVERRIDES if (value := getattr(request, key)) is not None
     }
+    if request.consult:
+        # Who is to brief the human must be there.
+        overrides["release_assistant"] = "on_answer"
     if request.whisper is not None:
         whispers = {path.name: path for path in configuration.whisper_files()}
         if request.whisper not in whispers:

@@ -72,7 +72,7 @@ async def _through_destinations(call: Call, caller: CallerLeg, handoff: Handoff)
             await _by_method(call, caller, handoff, destination)
             return
         except HandoffFailed as failed:
-            if destination.fallback is None:
+            if destination.fallback is None or not failed.try_fallback:
                 raise
             call.log.info(
                 "fallback",

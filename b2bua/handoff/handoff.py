@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from b2bua.call import cause
 from b2bua.call.record import AttemptRecord, JsonObject
-from b2bua.feed import Feed, HandoffChanged
+from b2bua.feed import ConsultChanged, Feed, HandoffChanged
+from b2bua.handoff.consultation import ConsultPhase
 from b2bua.headers import Dropped, Header, Scalar
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class HandoffRequest:
     detect_voicemail: DetectVoicemail | None = None
     release_assistant: ReleaseAssistant | None = None
     wait_for_silence: float | None = None
+    consult: bool = False
+    """The human is asked before they get the caller."""
+    brief: Literal["on_request", "on_answer"] = "on_request"
+    """When the assistant talks to them."""
+    consult_timeout: float | None = None
     callback_url: str | None = None
     action_url: str | None = None
     asked_by: Literal["api", "assistant"] = "api"
@@ -107,6 +113,8 @@ class Handoff:
     confirmed: Confirmed | bool | None = None
     headers_sent: list[Header] = field(default_factory=list)
     headers_dropped: list[Dropped] = field(default_factory=list)
+    consult: ConsultPhase | None = None
+    """Where the consultation is; None without one."""
     irrevocable: bool = False
     """What was sent cannot be taken back: a BYE to the caller."""
     notifies: DialledLeg | None = field(default=None, repr=False)
@@ -141,6 +149,11 @@ class Handoff:
         if state.final:
             # What is remembered of it must not keep the legs of its call alive.
             self.notifies, self.on_progress = None, _nobody
+
+    def move_consult(self, phase: ConsultPhase, now: float) -> None:
+        """Its consultation goes on to `phase`."""
+        self.consult, self.updated = phase, now
+        self.feed.publish(ConsultChanged(self.call_id, self.clock, now, self.id, phase))
 
     def publish(self) -> None:
         """Tell the feed where it is."""
@@ -195,6 +208,7 @@ class Handoff:
             "attempts": [attempt.as_json(self.clock) for attempt in self.attempts],
             "outcome": self.outcome.as_record() if self.outcome else None,
             "confirmed": self.confirmed,
+            "consult": None if self.consult is None else str(self.consult),
             "created": self.clock.stamp(self.created),
             "updated": self.clock.stamp(self.updated),
         }

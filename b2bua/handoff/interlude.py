@@ -54,6 +54,11 @@ class Interlude:
             self._playing = False
             self.go_on()
 
+    def hold(self) -> None:
+        """The assistant is busy: music, where there is some, else ringback."""
+        self._early, self._playing = None, False
+        self.go_on()
+
     def end(self) -> None:
         """The human answered: the engine switches to them by itself and must not be disturbed."""
         self._over = True

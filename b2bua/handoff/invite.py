@@ -12,6 +12,7 @@ from b2bua.call import cause
 from b2bua.call.call import HandoffCancelled
 from b2bua.call.dialing import DialFailed, Dialing, Errand
 from b2bua.call.events import Ended, Switched
+from b2bua.handoff.consult import consult
 from b2bua.handoff.failed import HandoffFailed
 from b2bua.handoff.handoff import HandoffState
 from b2bua.handoff.headers import variables_of
@@ -54,7 +55,9 @@ async def by_invite(call: Call, caller: CallerLeg, handoff: Handoff, place: Dest
     interlude.begin()
     agent = await _dial(call, caller, handoff, place, interlude)
     try:
-        if not cuts_at_start:
+        if handoff.request.consult:
+            await consult(call, caller, handoff, place, agent, interlude)
+        elif not cuts_at_start:
             await wait_for_silence(call, patience, lambda event: _still_there(agent, event))
         interlude.end()
         await _switch(call, caller, agent)

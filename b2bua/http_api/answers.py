@@ -109,6 +109,12 @@ class Handoff(Answer):
     """null until it has ended."""
     confirmed: bool | str | None
     """How the far side confirmed it, where the method tells: `notify`, `bye`, `assumed`, `none`, true or false."""
+    consult: str | None = Field(
+        json_schema_extra={
+            "enum": ["dialing", "waiting", "briefing", "introducing", "accepted", "declined", None]
+        }
+    )
+    """Where the consultation is; null for a handoff without one."""
     created: Time
     updated: Time
 

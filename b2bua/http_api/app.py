@@ -13,6 +13,7 @@ from b2bua import __version__
 from b2bua.control import Control
 from b2bua.http_api.auth import Keys
 from b2bua.http_api.calls import call_routes
+from b2bua.http_api.consult import consult_routes
 from b2bua.http_api.destinations import destination_routes
 from b2bua.http_api.errors import register_error_answers
 from b2bua.http_api.event_log import EventLog
@@ -61,7 +62,7 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
         telemetry=_NO_TELEMETRY,  # type: ignore[arg-type]  # older versions keep it among `extra` and ignore it
     )
     register_error_answers(app)
-    for routes in (call_routes, handoff_routes, destination_routes, process_routes):
+    for routes in (call_routes, handoff_routes, consult_routes, destination_routes, process_routes):
         app.include_router(routes(control))
     app.include_router(event_routes(log))
     return app

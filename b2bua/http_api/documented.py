@@ -53,6 +53,7 @@ ERRORS = (
     ErrorCode("handoff_running", 409, "another handoff of the call is under way"),
     ErrorCode("too_many_handoffs", 409, "the call has had 100 handoffs"),
     ErrorCode("handoff_final", 409, "the handoff is connected or has ended"),
+    ErrorCode("not_consulting", 409, "nobody is being consulted in the handoff"),
     ErrorCode("destination_exists", 409, "there is a destination of this name"),
     ErrorCode("destination_in_use", 409, "a route or a fallback names it"),
     ErrorCode(

@@ -87,6 +87,7 @@ def handoff_routes(control: Control) -> APIRouter:
 def _request(control: Control, body: HandoffBody, idempotency_key: str) -> HandoffRequest:
     """The body in the program's words. Raises `ControlError` 400 for parts that do not go together."""
     _check_target(body)
+    _check_consult(body)
     named = body.destination
     if named is None and body.route is None:
         named = control.configuration.default_destination.name
@@ -109,6 +110,9 @@ def _request(control: Control, body: HandoffBody, idempotency_key: str) -> Hando
         detect_voicemail=body.detect_voicemail,
         release_assistant=body.release_assistant,
         wait_for_silence=body.wait_for_silence,
+        consult=body.consult,
+        brief=body.brief,
+        consult_timeout=body.consult_timeout,
         asked_by="api",
         idempotency_key=idempotency_key,
     )
@@ -124,6 +128,16 @@ def _check_target(body: HandoffBody) -> None:
         raise _refusal("a destination or a route, not both", "route")
     if not body.route:
         raise _refusal("a route needs a URI", "route")
+
+
+def _check_consult(body: HandoffBody) -> None:
+    if body.consult:
+        if body.release_assistant not in (None, "on_answer"):
+            raise _refusal("the assistant stays for as long as it consults", "release_assistant")
+        return
+    for field, given in (("brief", body.brief != "on_request"), ("consult_timeout", body.consult_timeout)):
+        if given:
+            raise _refusal("goes with consult", field)
 
 
 def _credentials(auth: HandoffAuth) -> Credentials:

@@ -9,7 +9,15 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from b2bua.config.acceptance import AcceptKey, PostDialDigits
@@ -204,5 +212,11 @@ class HandoffBody(Section):
         float | None, _seconds(0, MAX_SILENCE, or_zero=True), _duration_schema("5s")
     ] = None
     """How long the assistant may go on speaking before its audio is cut; at most 10s."""
+    consult: StrictBool = False
+    """Ask the human first: nobody gets the caller before `POST /v1/handoffs/{id}/accept`."""
+    brief: Literal["on_request", "on_answer"] = "on_request"
+    """With `consult`: when the assistant talks to the human, at once or when it is asked for."""
+    consult_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("60s")] = None
+    """How long the human is consulted, instead of the destination's."""
     callback_url: Later = None
     action_url: Later = None

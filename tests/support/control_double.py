@@ -11,6 +11,7 @@ from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
 from b2bua.config import Configuration, ReloadResult
 from b2bua.control import Control, ControlError
 from b2bua.feed import Feed
+from b2bua.handoff.consultation import ConsultPhase, ConsultVerb
 from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
 from b2bua.headers import HeaderRefused, Variables, render
 
@@ -85,6 +86,20 @@ class ControlDouble:
         handoff.outcome = cause.local("normal_hangup", source="api")
         return handoff
 
+    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
+        handoff = self.handoff(handoff_id)
+        if handoff.state.final:
+            raise ControlError(409, "handoff_final", "the handoff has ended")
+        if handoff.consult is None:
+            raise ControlError(409, "not_consulting", "without consult")
+        handoff.consult = {
+            "brief": ConsultPhase.BRIEFING,
+            "introduce": ConsultPhase.INTRODUCING,
+            "accept": ConsultPhase.ACCEPTED,
+            "decline": ConsultPhase.DECLINED,
+        }[verb]
+        return handoff
+
     async def reload(self) -> ReloadResult:
         self.reloads += 1
         return self.reload_result
@@ -123,6 +138,7 @@ class ControlDouble:
             updated=1.0,
             clock=self._clock,
             state=HandoffState.DIALING,
+            consult=ConsultPhase.WAITING if request.consult else None,
         )
         try:
             rendered = render({}, request.sip_headers, Variables())

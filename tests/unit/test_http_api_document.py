@@ -21,6 +21,7 @@ from b2bua.http_api.documented import ERRORS
 from tests.support.api_client import KEY, ApiClient
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+CONSULT_VERBS = ("brief", "introduce", "accept", "decline")
 OPEN = {"/healthz", "/readyz"}
 
 
@@ -46,6 +47,7 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("GET", "/v1/handoffs"),
         ("GET", "/v1/handoffs/{handoff_id}"),
         ("DELETE", "/v1/handoffs/{handoff_id}"),
+        *(("POST", f"/v1/handoffs/{{handoff_id}}/{verb}") for verb in CONSULT_VERBS),
         ("GET", "/v1/destinations"),
         ("GET", "/v1/events"),
         ("POST", "/v1/destinations"),
@@ -205,7 +207,7 @@ def play(api: ApiClient, command: str) -> int:
         shlex.split(
             command.replace("$B2BUA_API_KEY", KEY)
             .replace("$CALL_ID", "call-1")
-            .replace("$HANDOFF_ID", "handoff-1")
+            .replace("$HANDOFF_ID", next(reversed(api.control.live), "none yet"))
         )[1:]
     )
     method, path, content, headers = "GET", "", b"", {}
