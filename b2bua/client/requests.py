@@ -32,6 +32,9 @@ class HandoffOptions(TypedDict, total=False):
     hold_music: str
     release_assistant: Literal["on_answer", "on_start", "before_dial"]
     wait_for_silence: Duration
+    consult: bool
+    brief: Literal["on_request", "on_answer"]
+    consult_timeout: Duration
     whisper: str
     accept_key: str
     accept_timeout: Duration
