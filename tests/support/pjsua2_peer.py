@@ -12,11 +12,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from tests.support.audio import Samples, read_wav, tone, write_wav
 from tests.support.certificates import Pair
 from tests.support.json_peer import Event, JsonPeer
 from tests.support.ports import LOOPBACK, free_port, free_port_range
+
+Srtp = Literal["disabled", "optional", "mandatory"]
+"""`optional` offers keys beside RTP/AVP, `mandatory` nothing but RTP/SAVP; keys by SDES, with any signalling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class PhoneSettings:
     private_key: str = ""
     ca: str = ""
     """When set, it verifies servers, and clients must show a certificate of this CA."""
+    srtp: Srtp = "disabled"
+    suites: tuple[str, ...] = ()
+    """The SRTP suites it knows, best first; empty for the usual ones."""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=lambda: free_port_range(40)[0])
 
@@ -59,6 +66,8 @@ class PjsuaPhone(JsonPeer):
         tcp: bool = False,
         pair: Pair | None = None,
         ca: str = "",
+        srtp: Srtp = "disabled",
+        suites: tuple[str, ...] = (),
     ) -> None:
         """A phone of `user` that says a tone of `frequency` hertz; its files are in `folder`.
 
@@ -77,6 +86,8 @@ class PjsuaPhone(JsonPeer):
             certificate=pair.certificate if pair else "",
             private_key=pair.key if pair else "",
             ca=ca,
+            srtp=srtp,
+            suites=suites,
         )
         settings = json.dumps(asdict(self.settings))
         super().__init__(f"phone-{user}", "tests.support.pjsua2_worker", folder, [settings])

@@ -193,11 +193,27 @@ def _account_config(settings: PhoneSettings) -> pj.AccountConfig:
         config.idUri += f";transport={'tls' if settings.certificate else 'tcp'}"
     config.mediaConfig.transportConfig.port = settings.media_port
     config.mediaConfig.transportConfig.boundAddress = LOOPBACK
+    protect(config.mediaConfig, settings)
     if settings.username:
         config.sipConfig.authCreds.append(
             pj.AuthCredInfo("digest", "*", settings.username, 0, settings.password)
         )
     return config
+
+
+def protect(config: pj.AccountMediaConfig, settings: PhoneSettings) -> None:
+    """Whether and how its audio is encrypted."""
+    config.srtpUse = {
+        "disabled": pj.PJMEDIA_SRTP_DISABLED,
+        "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+        "mandatory": pj.PJMEDIA_SRTP_MANDATORY,
+    }[settings.srtp]
+    config.srtpSecureSignaling = 0
+    config.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+    for suite in settings.suites:
+        crypto = pj.SrtpCrypto()
+        crypto.name = suite
+        config.srtpOpt.cryptos.append(crypto)
 
 
 if __name__ == "__main__":
