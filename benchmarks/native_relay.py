@@ -8,19 +8,30 @@ from dataclasses import replace
 
 from media.engine import Address, Codec, MediaEvent, StreamParameters
 from media.native import NativeEngine, NativeSettings
+from media.srtp import CryptoSuite, SrtpKeys
+
+SUITES = (CryptoSuite.AES_CM_128_HMAC_SHA1_32, CryptoSuite.AES_CM_128_HMAC_SHA1_80)
+LOAD_KEY, OUR_KEY = b"\x42" * 30, b"\x24" * 30
+"""What `relay_load` sends under, and what we do."""
 
 
 def _ignore(event: MediaEvent) -> None:
     """A relay needs no events."""
 
 
-def _parameters(peer: str, codec: Codec) -> StreamParameters:
+def _parameters(peer: str, codec: Codec, keys: SrtpKeys | None) -> StreamParameters:
     host, port = peer.split(":")
     remote: Address = (host, int(port))
-    return StreamParameters(remote, None, codec, 0 if codec is Codec.PCMU else 8, telephone_event=101)
+    kind = 0 if codec is Codec.PCMU else 8
+    return StreamParameters(remote, None, codec, kind, telephone_event=101, keys=keys)
 
 
-async def relay(second_codec: Codec, settings: NativeSettings) -> None:
+def _keys(number: int, sides: int) -> SrtpKeys | None:
+    """Those of the first side (0) or the second: of two sides it is the second that is SRTP, or both are."""
+    return SrtpKeys(SUITES[number], OUR_KEY, LOAD_KEY) if number >= 2 - sides else None
+
+
+async def relay(second_codec: Codec, srtp_sides: int, settings: NativeSettings) -> None:
     """Opens the calls of standard input, answers on standard output, and stays until it is killed."""
     engine = NativeEngine(settings)
     await engine.start()
@@ -29,11 +40,13 @@ async def relay(second_codec: Codec, settings: NativeSettings) -> None:
         first, second = line.split()
         call = engine.open_call(_ignore)
         a, b = call.open_leg("caller"), call.open_leg("agent")
-        a.set_remote(_parameters(first, Codec.PCMU))
-        b.set_remote(_parameters(second, second_codec))
+        a.set_remote(_parameters(first, Codec.PCMU, _keys(0, srtp_sides)))
+        b.set_remote(_parameters(second, second_codec, _keys(1, srtp_sides)))
         call.bridge(a, b)
         calls.append(call)
-        sys.stdout.write("{}:{} {}:{}\n".format(*a.local_address, *b.local_address))
+        sides = ("{}:{}".format(*leg.local_address) for leg in (a, b))
+        keys = (f"={OUR_KEY.hex()}" if _keys(number, srtp_sides) else "" for number in (0, 1))
+        sys.stdout.write(" ".join(map("".join, zip(sides, keys, strict=True))) + "\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 
@@ -43,6 +56,7 @@ if __name__ == "__main__":
     asyncio.run(
         relay(
             Codec.PCMA if "--transcode" in sys.argv else Codec.PCMU,
+            sum(option == "--srtp" for option in sys.argv),
             replace(plain, gather=0.0) if "--no-gather" in sys.argv else plain,
         )
     )

@@ -5,22 +5,30 @@ Each is a process pinned to one core, given the addresses of both peers of every
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+SUITES = ("AES_CM_128_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80")
+"""Of the first side and of the second, where they are SRTP."""
+LOAD_KEY = b"\x42" * 30
+"""What `relay_load` sends under."""
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATOR = ROOT / "target/release/examples/relay_load"
 
 Pair = tuple[str, str]
-"""`address:port` of the two sides of a call."""
+"""`address:port` of the two sides of a call, with `=KEY` in hexadecimal where the relay sends SRTP under that key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +81,14 @@ def bare(core: int, peers: list[Pair]) -> Iterator[Running]:
         yield running
 
 
+def rtpengine(*, srtp_sides: int = 0) -> Relay:
+    """Debian's rtpengine-daemon with SRTP on no side, on the second, or on both."""
+    return partial(_rtpengine, srtp_sides)
+
+
 @contextmanager
-def rtpengine(core: int, peers: list[Pair]) -> Iterator[Running]:
-    """Debian's rtpengine-daemon without its kernel module, one media thread, over the ng protocol."""
+def _rtpengine(srtp_sides: int, core: int, peers: list[Pair]) -> Iterator[Running]:
+    """Without its kernel module, one media thread, over the ng protocol."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
@@ -91,7 +104,8 @@ def rtpengine(core: int, peers: list[Pair]) -> Iterator[Running]:
             control = NgControl(port)
             control.wait_ready()
             yield Running(
-                process.pid, [control.open_call(number, *pair) for number, pair in enumerate(peers)]
+                process.pid,
+                [control.open_call(number, *pair, srtp_sides) for number, pair in enumerate(peers)],
             )
         finally:
             process.kill()
@@ -118,13 +132,20 @@ class NgControl:
                 return
         raise RuntimeError("rtpengine does not answer")
 
-    def open_call(self, number: int, caller: str, callee: str) -> Pair:
+    def open_call(self, number: int, caller: str, callee: str, srtp_sides: int) -> Pair:
         """Offer and answer of one call; where rtpengine takes the caller's and the callee's packets."""
-        names = {"call-id": f"call-{number}", "from-tag": "caller", "ICE": "remove"}
-        offered = self._ask({"command": "offer", "sdp": _sdp(caller), **names})
-        answered = self._ask({"command": "answer", "sdp": _sdp(callee), "to-tag": "callee", **names})
+        names = {"call-id": f"call-{number}", "from-tag": "caller", "ICE": "remove", "DTLS": "off"}
+        profile = "RTP/SAVP" if srtp_sides else "RTP/AVP"
+        ours = _crypto(1, SUITES[0]) if srtp_sides == 2 else ""
+        offer = {"command": "offer", "sdp": _sdp(caller, ours), "transport-protocol": profile, **names}
+        offered = self._ask(offer)
+        # Not the caller's own suite, which would be passed through, but one that rtpengine made a key for.
+        tag, key = _crypto_of(offered, SUITES[1]) if srtp_sides else (0, "")
+        theirs = _crypto(tag, SUITES[1]) if srtp_sides else ""
+        answered = self._ask({"command": "answer", "sdp": _sdp(callee, theirs), "to-tag": "callee", **names})
+        key_of_caller = _crypto_of(answered, SUITES[0])[1] if ours else ""
         # The offer it passes on names the callee's side, the answer the caller's.
-        return _address(answered), _address(offered)
+        return _address(answered) + key_of_caller, _address(offered) + key
 
     def _ask(self, command: dict[str, str]) -> str:
         self._cookie += 1
@@ -140,12 +161,24 @@ class NgControl:
         raise TimeoutError("no answer from rtpengine")
 
 
-def _sdp(address: str) -> str:
+def _sdp(address: str, crypto: str) -> str:
     host, port = address.split(":")
     return (
         f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+        f"m=audio {port} RTP/{'SAVP' if crypto else 'AVP'} 0\r\na=rtpmap:0 PCMU/8000\r\n{crypto}"
     )
+
+
+def _crypto(tag: int, suite: str) -> str:
+    return f"a=crypto:{tag} {suite} inline:{b64encode(LOAD_KEY).decode()}\r\n"
+
+
+def _crypto_of(reply: str, suite: str) -> tuple[int, str]:
+    """The tag and, as `=KEY`, the key of rtpengine's line for a suite."""
+    found = re.search(rf"a=crypto:(\d+) {suite} inline:([A-Za-z0-9+/]+=*)", reply)
+    if found is None:
+        raise RuntimeError(f"rtpengine says nothing of {suite}: {reply}")
+    return int(found[1]), f"={b64decode(found[2]).hex()}"
 
 
 def _address(reply: str) -> str:
@@ -164,6 +197,10 @@ RELAYS: dict[str, Relay] = {
     "ours": native(),
     "ours, gather 0": native("--no-gather"),
     "ours, transcoding": native("--transcode"),
-    "rtpengine": rtpengine,
+    "ours, SRTP one side": native("--srtp"),
+    "ours, SRTP both sides": native("--srtp", "--srtp"),
+    "rtpengine": rtpengine(),
+    "rtpengine, SRTP one side": rtpengine(srtp_sides=1),
+    "rtpengine, SRTP both sides": rtpengine(srtp_sides=2),
     "bare epoll": bare,
 }

@@ -116,6 +116,10 @@ class RtpPeer:
         async with asyncio.timeout(STALL):
             return await asyncio.get_running_loop().sock_recv(self._socket, 2048)
 
+    def peek(self) -> bytes:
+        """A datagram that is here already. Raises `BlockingIOError` when there is none."""
+        return self._socket.recv(2048)
+
     async def hear_many(self, count: int) -> list[Packet]:
         """The next packets that arrive, in order of arrival."""
         return [await self.hear() for _ in range(count)]

@@ -12,6 +12,7 @@ from aiortc.rtp import RtcpReceiverInfo
 
 from media.engine import FirstPacket, MediaError
 from media.srtp import CryptoSuite, SrtpKeys
+from tests.support.listening import AGENT, ASSISTANT, assert_one_stream, heard_until, story_of, talking
 from tests.support.native_calls import Bridged, becomes_true, running
 from tests.support.rtcp_peer import Report, RtcpPeer, receiver_report
 from tests.support.rtp_peer import Packet, RtpPeer
@@ -81,13 +82,14 @@ def test_random_streams_with_loss_reordering_and_rollover_agree_with_libsrtp(
     async def story(bridged: Bridged, people: list[RtpPeer]) -> None:
         for peer in people:
             peer.sequence = 0xFF00 + chance.randrange(200)
+            peer.timestamp = 0xFFFF_FF00  # wraps at once
         for talker, listener, leg in ((people[0], people[1], 0), (people[1], people[0], 1)):
             held: list[tuple[Packet, bytes]] = []
             heard = True
             for number in range(300):
                 # Up to 2999 missing are loss to RFC 3550 A.1: twenty-odd such gaps are once round.
                 talker.sequence = (talker.sequence + chance.choice((0, 0, 1, 40, 2900 * heard))) & 0xFFFF
-                talker.timestamp += 160
+                talker.timestamp = (talker.timestamp + 160) & 0xFFFF_FFFF
                 packet = Packet(
                     talker.sequence, talker.timestamp, talker.ssrc, number.to_bytes(2, "big") * 80
                 )
@@ -318,3 +320,59 @@ def test_reports_are_protected_both_ways_and_forged_ones_are_not_believed() -> N
 
     tell(story, GCM, None)
     tell(story, SUITE, None)
+
+
+@pytest.mark.parametrize("suites", [(SUITE, None, GCM), (None, GCM, SUITE), (GCM, SUITE, None)])
+def test_a_handoff_between_encryptions_has_no_seam(suites: tuple[CryptoSuite | None, ...]) -> None:
+    """Assistant, music, human: one stream to the caller, whatever each leg is protected with."""
+
+    async def story(bridged: Bridged, people: list[RtpPeer]) -> None:
+        caller, assistant, agent = people
+        legs, call = bridged.legs, bridged.call
+        async with talking(assistant, legs[1].local_address, ASSISTANT):
+            taken = await heard_until(caller, ASSISTANT)
+            call.hear_when_heard(legs[0], legs[2], within_ms=5_000)
+            async with talking(agent, legs[2].local_address, AGENT):
+                taken += await heard_until(caller, AGENT)
+        assert story_of(taken) == [ASSISTANT, AGENT]
+        assert_one_stream(taken)
+
+    tell(story, *suites)
+
+
+@pytest.mark.parametrize("suite", [None, SUITE])
+def test_probes_and_injected_packets_reach_nobody_and_are_answered_by_nothing(
+    suite: CryptoSuite | None,
+) -> None:
+    """As rtpbleed does it: empty and plausible RTP to every port, and RTCP, from an address that is not the peer's."""
+
+    async def story(bridged: Bridged, people: list[RtpPeer]) -> None:
+        caller, agent = people
+        caller.say(bridged.legs[0].local_address, b"\x01" * 160)
+        agent.say(bridged.legs[1].local_address, b"\x02" * 160)
+        await agent.hear()
+        await caller.hear()
+        before = [leg.statistics() for leg in bridged.legs]
+        with RtpPeer(ssrc=caller.ssrc) as intruder:
+            for leg in bridged.legs:
+                host, port = leg.local_address
+                for data in (
+                    b"",
+                    b"\x80",
+                    b"\x80" + bytes(11),
+                    Packet(1001, 50_160, caller.ssrc, b"\x66" * 160).encode(),
+                ):
+                    intruder.send((host, port), data)
+                    intruder.send((host, port + 1), data)
+                intruder.send((host, port + 1), receiver_report(1, RtcpReceiverInfo(2, 0, 0, 1, 0, 0, 0)))
+            caller.say(bridged.legs[0].local_address, b"\x03" * 160)
+            agent.say(bridged.legs[1].local_address, b"\x04" * 160)
+            # What follows the probes on the same path is the next that is heard: nothing of them was relayed.
+            assert (await agent.hear()).payload == b"\x03" * 160
+            assert (await caller.hear()).payload == b"\x04" * 160
+            after = [leg.statistics() for leg in bridged.legs]
+            assert all(now.packets_in == then.packets_in + 1 for now, then in zip(after, before, strict=True))
+            with pytest.raises(BlockingIOError):
+                intruder.peek()  # nothing came back
+
+    tell(story, suite, None)

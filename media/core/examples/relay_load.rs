@@ -1,12 +1,14 @@
 //! Load for RTP relays, and the barest relay to compare with. Driven by `benchmarks/relay.py`.
 //!
 //! `relay_load load WARMUP SECONDS PCMU|PCMA` plays both peers of many calls, the second with the given law: prints the
-//! addresses of its sockets, reads the relay's process id, then one line `ADDRESS ADDRESS` per call (where the relay
-//! takes each side) until an empty line, sends 50 packets per second and side, evenly spread, and prints one line of
+//! addresses of its sockets, reads the relay's process id, then one line `ADDRESS[=KEY] ADDRESS[=KEY]` per call (where
+//! the relay takes each side, and the key it sends under in hexadecimal where that side is SRTP) until an empty line, sends 50 packets per second and side, evenly spread, and prints one line of
 //! figures with the relay's CPU time.
 //! `relay_load bare` reads one line `ADDRESS ADDRESS` per call (the peers), prints the relay's addresses, relays.
 //! Both are one thread; pin them with taskset.
 
+use _native::rtp::HEADER;
+use _native::srtp::{Cipher, MAX_TRAILER, MasterKey, Stream as Keys, Suite};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -14,6 +16,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, recvfrom,
     sendto, socket_with, sockopt,
 };
+use std::collections::HashMap;
 use std::io::{Error, Result, Write, stdin, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -22,6 +25,10 @@ use std::time::{Duration, Instant};
 const SOCKETS: usize = 8;
 const PERIOD: Duration = Duration::from_millis(20);
 const PACKET: usize = 172;
+/// The suites of the first and the second side, where they are SRTP, and the octet that fills the keys we send under. The
+/// suites differ, or rtpengine would hand the packets of one side to the other as they are.
+const SUITES: [Suite; 2] = [Suite::AesCm128HmacSha1_32, Suite::AesCm128HmacSha1_80];
+const KEY: [u8; 30] = [0x42; 30];
 /// Marks our packets, so that nothing else is counted.
 const MAGIC: u32 = 0x10ad_10ad;
 
@@ -47,15 +54,39 @@ fn open(receive_buffer: usize) -> Result<(OwnedFd, SocketAddr)> {
     Ok((fd, address))
 }
 
-/// Reads `ADDRESS ADDRESS` lines until an empty one.
-fn read_pairs() -> Result<Vec<[SocketAddr; 2]>> {
+/// One side of a call of the relay.
+struct Side {
+    address: SocketAddr,
+    /// The relay's key, where the side is SRTP.
+    key: Option<Vec<u8>>,
+}
+
+impl Side {
+    fn read(text: &str) -> Result<Self> {
+        let (address, key) = text.split_once('=').map_or((text, None), |(address, key)| (address, Some(key)));
+        let octet = |at: usize, key: &str| u8::from_str_radix(key.get(at..at + 2).unwrap_or("?"), 16);
+        let key = key.map(|key| (0..key.len()).step_by(2).map(|at| octet(at, key)).collect());
+        Ok(Side {
+            address: address.parse().map_err(Error::other)?,
+            key: key.transpose().map_err(Error::other)?,
+        })
+    }
+}
+
+fn cipher(suite: Suite, key: &[u8]) -> Result<Cipher> {
+    let cipher = MasterKey::new(suite, key).and_then(|key| Cipher::new(&key, Keys::Rtp));
+    cipher.ok_or(Error::other("a key of the wrong length"))
+}
+
+/// Reads lines of two sides until an empty one.
+fn read_pairs() -> Result<Vec<[Side; 2]>> {
     let mut pairs = Vec::new();
     for line in stdin().lines() {
         let line = line?;
         let Some((a, b)) = line.split_once(' ') else {
             break;
         };
-        pairs.push([a.parse().map_err(Error::other)?, b.parse().map_err(Error::other)?]);
+        pairs.push([Side::read(a)?, Side::read(b)?]);
     }
     Ok(pairs)
 }
@@ -66,6 +97,8 @@ struct Stream {
     socket: usize,
     sequence: u16,
     a_law: bool,
+    /// What we send under, where it is SRTP.
+    cipher: Option<Cipher>,
 }
 
 /// Counts of the measured window.
@@ -105,13 +138,20 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
     stdin().read_line(&mut pid)?;
     let pid = number(pid.trim())?;
     let mut streams: Vec<Stream> = Vec::new();
+    let mut heard = HashMap::new();
     for pair in read_pairs()? {
-        for (to, a_law) in pair.into_iter().zip([false, second_a_law]) {
+        for ((side, a_law), suite) in pair.into_iter().zip([false, second_a_law]).zip(SUITES) {
+            let (to, socket) = (side.address.into(), streams.len() % SOCKETS);
+            let ours = side.key.as_ref().map(|_| cipher(suite, &KEY)).transpose()?;
+            if let Some(key) = &side.key {
+                heard.insert(side.address, cipher(suite, key)?);
+            }
             // Streams keep their place: relays are told which of our sockets is the peer of which side.
-            streams.push(Stream { to: to.into(), socket: streams.len() % SOCKETS, sequence: 0, a_law });
+            streams.push(Stream { to, socket, sequence: 0, a_law, cipher: ours });
         }
     }
-    let mut generator = Generator { sockets, streams, started: Instant::now(), figures: Figures::new() };
+    let (started, figures) = (Instant::now(), Figures::new());
+    let mut generator = Generator { sockets, streams, heard, started, figures };
     generator.play(Duration::from_secs(warmup));
     generator.figures = Figures::new();
     let (cpu, begun) = (cpu_time(pid)?, Instant::now());
@@ -141,6 +181,8 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
 struct Generator {
     sockets: Vec<(OwnedFd, SocketAddr)>,
     streams: Vec<Stream>,
+    /// What the relay sends under, by where it sends from.
+    heard: HashMap<SocketAddr, Cipher>,
     started: Instant,
     figures: Figures,
 }
@@ -167,16 +209,24 @@ impl Generator {
     fn send(&mut self, index: usize) {
         let stamp = self.started.elapsed().as_micros() as u32;
         let stream = &mut self.streams[index];
-        let mut packet = [0xd5_u8; PACKET];
+        let mut packet = [0xd5_u8; PACKET + MAX_TRAILER];
         packet[..2].copy_from_slice(&[0x80, if stream.a_law { 8 } else { 0 }]);
         packet[2..4].copy_from_slice(&stream.sequence.to_be_bytes());
         packet[4..8].copy_from_slice(&(u32::from(stream.sequence) * 160).to_be_bytes());
         packet[8..12].copy_from_slice(&(index as u32 + 1).to_be_bytes());
         write_number(&mut packet[12..20], MAGIC, stream.a_law);
         write_number(&mut packet[20..28], stamp, stream.a_law);
+        let length = match &stream.cipher {
+            None => Some(PACKET),
+            Some(cipher) => {
+                let (ssrc, index) = (index as u32 + 1, u64::from(stream.sequence));
+                cipher.protect_rtp(&mut packet, HEADER, PACKET, ssrc, index)
+            }
+        };
         // Far from the wrap in any run, so that the timestamp above stays 160 per packet.
         stream.sequence = stream.sequence.wrapping_add(1);
-        if sendto(&self.sockets[stream.socket].0, &packet, SendFlags::empty(), &stream.to).is_ok() {
+        let packet = &packet[..length.unwrap_or(0)];
+        if sendto(&self.sockets[stream.socket].0, packet, SendFlags::empty(), &stream.to).is_ok() {
             self.figures.sent += 1;
         }
     }
@@ -185,9 +235,16 @@ impl Generator {
         let mut buffer = [0; 256];
         for (socket, _) in &self.sockets {
             for _ in 0..16 {
-                let Ok((_, length, _)) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
+                let Ok((_, mut length, from)) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
                     break;
                 };
+                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                if let Some(cipher) = from.and_then(|from| self.heard.get(&from)) {
+                    if !read_protected(cipher, &mut buffer[..length]) {
+                        continue;
+                    }
+                    length = PACKET;
+                }
                 let a_law = buffer[1] & 0x7f == 8;
                 if length != PACKET || read_number(&buffer[12..20], a_law) != MAGIC {
                     continue;
@@ -200,6 +257,17 @@ impl Generator {
             }
         }
     }
+}
+
+/// Decrypts a packet of a run that is too short for a rollover.
+fn read_protected(cipher: &Cipher, data: &mut [u8]) -> bool {
+    if data.len() != PACKET + cipher.tag_length() {
+        return false;
+    }
+    let (packet, tag) = data.split_at_mut(PACKET);
+    let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+    let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
+    cipher.unprotect_rtp(packet, HEADER, tag, ssrc, sequence.into())
 }
 
 /// Writes a number so that it survives transcoding: the sign and segment of a sample carry four bits, and steps 8
@@ -237,7 +305,7 @@ fn bare() -> Result<()> {
     let mut legs: Vec<(OwnedFd, SocketAddr)> = Vec::new();
     let mut output = String::new();
     for peers in read_pairs()? {
-        for peer in peers {
+        for Side { address: peer, .. } in peers {
             let (socket, address) = open(65_536)?;
             epoll::add(&epoll, &socket, EventData::new_u64(legs.len() as u64), EventFlags::IN)?;
             output.push_str(&format!("{address}{}", if legs.len().is_multiple_of(2) { " " } else { "\n" }));
