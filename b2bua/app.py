@@ -197,7 +197,8 @@ class Application:
                 self._log.error("configuration_error", problem=str(problem))
             if result.configuration is not None:
                 self._take(result.configuration, result.restart_needed)
-                self._services.stack.tls = tls
+                # Without a certificate any more, a listener that only a restart closes keeps what it has.
+                self._services.stack.tls = tls or self._services.stack.tls
         return result
 
     async def _with_prompts(self, configuration: Configuration, result: ReloadResult) -> ReloadResult:
