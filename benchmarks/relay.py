@@ -113,6 +113,12 @@ def spread(values: Sequence[float], form: str) -> str:
     return middle if len(values) == 1 else f"{low} / **{middle}** / {high}"
 
 
+def same_at_rtpengine(name: str) -> str:
+    """The candidate that is rtpengine doing the same work; the plain one where there is none."""
+    same = f"rtpengine, {name.partition(', ')[2]}"
+    return same if same in RELAYS else "rtpengine"
+
+
 def cpu_table(names: Sequence[str], calls: int, plan: Plan) -> list[str]:
     """CPU per packet and latency of every relay at one number of calls, in interleaved rounds."""
     steps: dict[str, list[Step]] = {name: [] for name in names}
@@ -123,13 +129,18 @@ def cpu_table(names: Sequence[str], calls: int, plan: Plan) -> list[str]:
     lines = [
         f"### {calls} calls",
         "",
-        "| relay | CPU µs per packet | ratio to rtpengine | p50 µs | p99 µs | waited for its core | loss |",
-        "|---|---|---|---|---|---|---|",
+        "| relay | CPU µs per packet | ratio to rtpengine at the same | ratio to ours, plain | p50 µs | p99 µs "
+        "| waited for its core | loss |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
-        ratios = [a.cpu_us / b.cpu_us for a, b in zip(steps[name], steps["rtpengine"], strict=True)]
+        ratios, plain = (
+            [a.cpu_us / b.cpu_us for a, b in zip(steps[name], steps[other], strict=True)]
+            for other in (same_at_rtpengine(name), "ours")
+        )
         lines.append(
             f"| {name} | {spread([s.cpu_us for s in steps[name]], '{:.2f}')} | {spread(ratios, '{:.2f}')} "
+            f"| {spread(plain, '{:.2f}')} "
             f"| {spread([s.p50_us for s in steps[name]], '{:.0f}')} "
             f"| {spread([s.p99_us for s in steps[name]], '{:.0f}')} "
             f"| {spread([s.waited * 100 for s in steps[name]], '{:.1f}')} % "
@@ -182,13 +193,18 @@ def main() -> None:
     )
     parser.add_argument("--skip-maximum", action="store_true", help="no search for the most calls")
     parser.add_argument(
-        "--only", nargs="*", choices=list(RELAYS), help="the relays to compare with rtpengine"
+        "--only",
+        nargs="*",
+        choices=list(RELAYS),
+        help="the relays to compare with ours and rtpengine, plain and at the same work",
     )
     options = parser.parse_args()
     plan = QUICK if options.quick else replace(FULL, search_steps=0) if options.skip_maximum else FULL
     build = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
     subprocess.run([*build, "--no-default-features"], cwd=ROOT, check=True)
-    names = [name for name in RELAYS if not options.only or name in options.only or name == "rtpengine"]
+    only = options.only or list(RELAYS)
+    wanted = {"ours", "rtpengine", *only, *map(same_at_rtpengine, only)}
+    names = [name for name in RELAYS if name in wanted]
     report = [
         f"## {datetime.now(UTC):%Y-%m-%d}, {machine()}",
         "",

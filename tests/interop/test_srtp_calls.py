@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_tone_crosses_each_way(
     ) as bob:
         destination = {"route": f"sip:bob@{bob.address}", "encryption": encryption, "auth": login}
         with (
-            B2bua(tmp_path, {"bob": destination}, main=main) as b2bua,
+            B2bua(tmp_path, {"bob": destination}, main=main, log_level="debug") as b2bua,
             PjsuaPhone(tmp_path, "alice", 440, pair=pair if alice_tls else None, srtp=alice_srtp) as alice,
         ):
             transport = "tls" if alice_tls else "udp"
@@ -91,7 +92,12 @@ def test_a_tone_crosses_each_way(
             bob.wait_for_state("DISCONNECTED")
             assert_tones(alice, bob)
             record = b2bua.record()
+            told = b2bua.errors + b2bua.output + b2bua.cdr.read_text()
             b2bua.check_end()
+    # The phones log every message, so both ends of each key are known.
+    keys = set(re.findall(r"inline:([A-Za-z0-9+/]{30,})", alice.errors + bob.errors))
+    assert bool(keys) is (encryption != "udp/rtp" or alice_tls)
+    assert not [key for key in keys if key in told]
     assert record["outcome"]["code"] == 4000
     assert {leg["role"]: leg["encryption"] for leg in record["legs"]} == {
         "caller": spelled(alice_tls, alice_srtp),
