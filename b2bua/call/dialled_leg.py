@@ -92,6 +92,13 @@ class DialledLeg(Leg):
         return isinstance(self.place, Destination) and self.place.hangup_on_star
 
     @property
+    def may_refer(self) -> bool:
+        """True for the assistant, and for a human where the destination says so."""
+        if self.role != "agent":
+            return self.role == "assistant"
+        return isinstance(self.place, Destination) and self.place.agent_may_transfer
+
+    @property
     def session(self) -> ClientSession:
         return self._session
 

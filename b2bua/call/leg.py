@@ -59,6 +59,11 @@ class Leg:
         """Nothing more will be heard from or said to the far end: it left, or we hung up."""
 
     @property
+    def may_refer(self) -> bool:
+        """Whether its far end may send the caller elsewhere by REFER."""
+        return False
+
+    @property
     def session(self) -> Session:
         """The SIP side."""
         raise NotImplementedError

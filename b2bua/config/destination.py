@@ -113,6 +113,8 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     """When the assistant gets its BYE: the human answered, their phone was reached, or before we dial."""
     hangup_on_star: StrictBool = False
     """`*` pressed by the caller ends the talk with the human."""
+    agent_may_transfer: StrictBool = False
+    """The human may send the caller on by REFER, by the rules that hold for the assistant's."""
     after_agent: AfterAgent | None = None
     """What becomes of the caller after the human hung up; None for what the route says."""
 

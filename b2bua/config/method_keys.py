@@ -13,6 +13,7 @@ INVITE_KEYS = frozenset(
         "accept_key",
         "accept_timeout",
         "after_agent",
+        "agent_may_transfer",
         "auth",
         "auth_timeout",
         "connect_timeout",

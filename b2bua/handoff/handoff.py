@@ -83,7 +83,7 @@ class HandoffRequest:
     consult_timeout: float | None = None
     callback_url: str | None = None
     action_url: str | None = None
-    asked_by: Literal["api", "assistant"] = "api"
+    asked_by: Literal["api", "assistant", "agent"] = "api"
     idempotency_key: str = ""
 
 
@@ -118,7 +118,7 @@ class Handoff:
     irrevocable: bool = False
     """What was sent cannot be taken back: a BYE to the caller."""
     notifies: DialledLeg | None = field(default=None, repr=False)
-    """The assistant that asked by REFER and is told how it goes."""
+    """The assistant, or the human, that asked by REFER and is told how it goes."""
     on_progress: Callable[[Handoff], None] = field(default=_nobody, repr=False)
     """Told after each change of state."""
     feed: Feed = field(default_factory=Feed, repr=False, compare=False)

@@ -67,6 +67,9 @@ async def by_invite(call: Call, caller: CallerLeg, handoff: Handoff, place: Dest
         raise
     handoff.move(HandoffState.CONNECTED, call.services.now())
     call.log.info("handed_over", handoff_id=handoff.id, destination=handoff.destination)
+    for earlier in call.handoffs:
+        if earlier is not handoff and earlier.is_connected:
+            earlier.close(HANDED_OVER, call.services.now())  # its human has handed the caller on
     assistant = call.peer
     call.join(caller, agent, heard_already=True)
     call.note_answered(agent)

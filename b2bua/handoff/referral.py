@@ -1,4 +1,4 @@
-"""The assistant asks by REFER: whether it may, and the NOTIFYs that tell it how it goes.
+"""Somebody asks by REFER, the assistant or a human who may: whether it is done, and the NOTIFYs that tell how it goes.
 
 RFC 3515, RFC 4488, RFC 6665. Refer-To names a destination (`sip:billing@<us>`) or a URI that `policy` allows; its
 headers become the handoff's. Whatever is not allowed is 603 with a Warning, and never passed on.
@@ -6,7 +6,7 @@ headers become the handoff's. Whatever is not allowed is 603 with a Warning, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from b2bua.config.dial_uri import least_encryption
 from b2bua.control import ControlError
@@ -46,8 +46,10 @@ def receive_refer(call: Call, leg: Leg, transaction: ServerTransaction, request:
 
 
 def _accept(call: Call, leg: Leg, request: Request) -> Handoff:
-    if leg is not call.peer or leg.role != "assistant":
-        raise _declined("Only the assistant may refer the caller")
+    if leg is not call.peer or not leg.may_refer:
+        raise _declined(
+            "Only the assistant may refer the caller, and a human where agent_may_transfer says so"
+        )
     if call.handoff is not None:
         raise RemoteError(491, "A handoff is under way")
     target = read_refer_to(request)
@@ -61,18 +63,19 @@ def _accept(call: Call, leg: Leg, request: Request) -> Handoff:
 
 def _request(call: Call, leg: Leg, target: ReferTo) -> HandoffRequest:
     headers = dict(target.headers)
+    asked_by: Literal["assistant", "agent"] = "agent" if leg.role == "agent" else "assistant"
     flow = leg.session.flow
     ours = {flow.sent_by[0], flow.advertised[0], flow.local[0]}
     if target.host in ours or target.host == "":
         if target.user in call.configuration.destinations:
-            return HandoffRequest(destination=target.user, sip_headers=headers, asked_by="assistant")
+            return HandoffRequest(destination=target.user, sip_headers=headers, asked_by=asked_by)
         if target.host:
             raise _declined("No such destination")
     return HandoffRequest(
         route=(target.uri,),
         encryption=least_encryption(target.uri),
         sip_headers=headers,
-        asked_by="assistant",
+        asked_by=asked_by,
     )
 
 
@@ -88,7 +91,8 @@ class _Subscription:
         self._leg = leg
         # The id is needed from the second REFER of a dialog on (RFC 3515 section 2.4.6); some peers know only the
         # bare package name, so the first does without.
-        self._event = "refer" if len(call.handoffs) == 1 else f"refer;id={cseq}"
+        same = [each for each in call.handoffs if each.request.asked_by == handoff.request.asked_by]
+        self._event = "refer" if len(same) == 1 else f"refer;id={cseq}"
         self._told = 0
         self._over = False
         handoff.on_progress = self.tell
