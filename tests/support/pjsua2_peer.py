@@ -17,7 +17,8 @@ from typing import Literal
 from tests.support.audio import Samples, read_wav, tone, write_wav
 from tests.support.certificates import Pair
 from tests.support.json_peer import Event, JsonPeer
-from tests.support.ports import LOOPBACK, free_port, free_port_range
+from tests.support.ports import LOOPBACK, free_port, free_port_range, free_stream_port, listened_to
+from tests.support.processes import PeerError
 
 Srtp = Literal["disabled", "optional", "mandatory"]
 """`optional` offers keys beside RTP/AVP, `mandatory` nothing but RTP/SAVP; keys by SDES, with any signalling."""
@@ -75,6 +76,7 @@ class PjsuaPhone(JsonPeer):
         """
         said = write_wav(folder / f"says-{user}.wav", tone(frequency, 2.0))
         self._heard = folder / f"heard-{user}.wav"
+        streams = tcp or pair is not None
         self.settings = PhoneSettings(
             user,
             str(said),
@@ -88,9 +90,13 @@ class PjsuaPhone(JsonPeer):
             ca=ca,
             srtp=srtp,
             suites=suites,
+            port=free_stream_port() if streams else free_port(),
         )
         settings = json.dumps(asdict(self.settings))
         super().__init__(f"phone-{user}", "tests.support.pjsua2_worker", folder, [settings])
+        if streams and not listened_to(self.settings.port):
+            self.stop()
+            raise PeerError(f"{self.name} does not listen on {self.settings.port}: {self.tail()}")
 
     @property
     def address(self) -> str:

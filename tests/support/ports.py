@@ -32,6 +32,15 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
+def free_stream_port() -> int:
+    """A port for a TCP or TLS listener. Below the range that the system takes the local ends of connections from: on a
+    port of such a connection some libraries believe that they listen, and nobody gets in."""
+    while True:
+        port = free_port_range(2)[0]
+        if not listened_to(port):
+            return port
+
+
 def free_port_range(count: int) -> tuple[int, int]:
     """The first (even) and last of `count` consecutive UDP ports that are free. Raises OSError when there are none.
 
