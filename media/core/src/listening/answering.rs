@@ -1,7 +1,7 @@
 //! Who answered, a person or a machine: a heuristic on how long somebody talks, or on a beep. It cannot know.
 //!
 //! A person says a word or two and waits. A voicemail box talks for long, and then beeps. Times are microseconds of the
-//! worker's clock. What it gets wrong, and how often, is in docs/acceptance.md and `benchmarks/voicemail.py`.
+//! worker's clock. What it gets wrong, and how often, is in docs/acceptance.md, by `examples/listening.rs`.
 
 use super::goertzel::{Bank, Phasor};
 use std::f32::consts::TAU;
