@@ -21,6 +21,7 @@ class Names(Section):
     destinations: Text
     """The file of the destinations, relative to this one."""
     store: StoreUrl | None = None
+    """`sqlite:PATH` or `redis://host:6379/0`."""
 
 
 class ConfigurationFile(Names):
@@ -29,7 +30,9 @@ class ConfigurationFile(Names):
     sip: Sip
     media: Media = Field(default_factory=Media)
     trunks: dict[Name, Trunk] = Field(default_factory=dict)
+    """Who may send us calls, and through whom we dial, by name."""
     routes: tuple[Route, ...] = ()
+    """Where a new call goes; the first entry that matches wins."""
     policy: Policy = Policy()
     timers: Timers = Timers()
     limits: Limits = Limits()

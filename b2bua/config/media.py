@@ -30,6 +30,7 @@ class Media(Section):
     """The audio side of this machine."""
 
     engine: Annotated[Literal["native"], BeforeValidator(_engine)] = "native"
+    """What carries the audio."""
     address: IpAddress = "0.0.0.0"
     """The local address audio ports are opened on. What peers are told follows `sip.advertise`."""
     ports: Ports = PortRange(16384, 32767)

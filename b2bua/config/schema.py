@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from b2bua.config.durations import format_duration
+from b2bua.config.durations import PATTERN, format_duration
 from b2bua.config.file_models import ConfigurationFile, DestinationsFile
 
 Json = dict[str, "Json"] | list["Json"] | str | float | None
@@ -16,12 +16,7 @@ _NULL: Json = {"type": "null"}
 
 def configuration_schema() -> JsonSchema:
     """The JSON Schema of the main file."""
-    schema = cast(JsonSchema, ConfigurationFile.model_json_schema())
-    definitions = cast(dict[str, dict[str, JsonSchema]], schema["$defs"])
-    for timer in definitions["Timers"]["properties"].values():
-        # Pydantic tells the default as it is kept, in seconds.
-        cast(JsonSchema, timer)["default"] = format_duration(cast(float, cast(JsonSchema, timer)["default"]))
-    return _finish(schema, "b2bua configuration")
+    return _finish(cast(JsonSchema, ConfigurationFile.model_json_schema()), "b2bua configuration")
 
 
 def destinations_schema() -> JsonSchema:
@@ -48,6 +43,9 @@ def _tidy(schema: Json) -> Json:
             continue
         elif key == "anyOf" and isinstance(value, list) and _NULL in value:
             tidied.update(cast(JsonSchema, _only_other(value)))
+        elif key == "default" and schema.get("pattern") == PATTERN and isinstance(value, float):
+            # Pydantic tells the default as it is kept, in seconds.
+            tidied[key] = format_duration(value)
         elif key != "default" or not (value in (None, []) or isinstance(value, dict)):
             tidied[key] = _tidy(value)
     return tidied

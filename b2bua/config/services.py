@@ -25,6 +25,7 @@ class Api(Section):
     """The HTTP API."""
 
     listen: ApiListener
+    """ADDRESS:PORT of this machine."""
     keys: tuple[ApiKey, ...] = ()
     """Bearer keys; at least one when others than this machine can reach `listen`."""
 

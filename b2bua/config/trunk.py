@@ -54,6 +54,7 @@ class Outbound(Section):
     """A SIP URI without a user: `sip:gw.acme.example`."""
     auth: Auth | None = None
     from_user: FromUser | None = None
+    """The user in From of what is dialled through it; the caller's when it is missing."""
     ping: PingInterval = 0.0
     """How often it is asked by OPTIONS whether it is there; 0 never asks."""
     tls: TlsClient | None = None

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticCustomError
 
 from b2bua.config import configuration_schema, destinations_schema
+from b2bua.config.class_of_service import parse_class
+from b2bua.config.durations import parse_duration
+from b2bua.config.yaml_tree import parse_yaml
 from tests.support.certificates import Authority
 from tests.support.config_files import ConfigFiles
 
@@ -74,3 +79,40 @@ def test_every_key_is_explained() -> None:
     explained = {word for code in re.findall(r"`([^`\n]+)`", PAGE) for word in re.findall(r"\w+", code)}
 
     assert keys - explained == set()
+
+
+def defaults_of(schema: Any) -> Iterator[tuple[str, object]]:
+    """Every key that has a default, in any section."""
+    for section in (schema, *schema["$defs"].values()):
+        for key, value in section.get("properties", {}).items():
+            if isinstance(value, dict) and "default" in value:
+                yield key, value["default"]
+
+
+def same(written: str, default: object) -> bool:
+    """True when what the page says is what the model has, in whatever spelling."""
+    if written == default:
+        return True
+    value = parse_yaml(written, "").plain()
+    if value == default or [value] == default:
+        return True
+    for parse in (parse_duration, parse_class):
+        with suppress(PydanticCustomError):
+            return parse(value) == parse(default)
+    return False
+
+
+def test_every_default_is_the_models() -> None:
+    defaults: dict[str, list[object]] = {}
+    for schema in (configuration_schema(), destinations_schema()):
+        for key, default in defaults_of(schema):
+            defaults.setdefault(key, []).append(default)
+    rows = re.findall(r"^\| `(\w+)` \| `([^`|]+)` \|", PAGE, re.MULTILINE)
+    assert len(rows) > 30
+
+    wrong = [
+        (key, written, defaults[key])
+        for key, written in rows
+        if key in defaults and not any(same(written, default) for default in defaults[key])
+    ]
+    assert wrong == []

@@ -25,11 +25,22 @@ def test_unknown_keys_are_marked_by_the_editor() -> None:
     assert schema["$defs"]["Sip"]["properties"]["listen"]["description"]
 
 
+def test_an_editor_can_explain_every_key() -> None:
+    for schema in (configuration_schema(), destinations_schema()):
+        of_sections: Any = [schema, *schema["$defs"].values()]  # type: ignore[union-attr]
+        for section in of_sections:
+            for key, value in section.get("properties", {}).items():
+                # What is a section of its own is explained there.
+                assert value.get("description") or "$ref" in value, key
+
+
 def test_durations_are_texts_with_a_pattern() -> None:
     schema: Any = configuration_schema()
     ring = schema["$defs"]["Timers"]["properties"]["ring_timeout"]
 
     assert ring["default"] == "30s"
+    people: Any = destinations_schema()
+    assert people["$defs"]["Destination"]["properties"]["accept_timeout"]["default"] == "20s"
     assert re.search(ring["pattern"], "500ms")
     assert not re.search(ring["pattern"], "soon")
 
