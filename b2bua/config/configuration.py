@@ -51,9 +51,11 @@ class Configuration:
     timers: Timers
     limits: Limits
     records: Records
+    store: Store
+    context_ttl: float
+    """How long the store keeps things; seconds."""
     origin: Origin
     api: Api | None = None
-    store: Store | None = None
     warnings: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Ours: what we show over TLS."""

@@ -1,4 +1,4 @@
-"""Durations as people write them: `30s`, `500ms`, `4h`, `1m`, and a bare `0`. Seconds everywhere behind."""
+"""Durations as people write them: `30s`, `500ms`, `4h`, `1m`, `7d`, and a bare `0`. Seconds everywhere behind."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from b2bua.config.section import refusal
 
-PATTERN = r"^(0|[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h))$"
+PATTERN = r"^(0|[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d))$"
 EXAMPLES = "a duration such as 500ms, 30s, 1m or 4h"
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of `30s`, `500ms`, `4h`, `1m` or `0`. Raises a refusal for anything else."""
+    """Seconds of `30s`, `500ms`, `4h`, `1m`, `7d` or `0`. Raises a refusal for anything else."""
     if value == 0 and not isinstance(value, bool):
         return 0.0
     text = str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
@@ -67,3 +67,5 @@ SilenceDuration = Annotated[float, duration(0.0, 10.0), _SCHEMA]
 """How long to wait for somebody to finish a sentence; seconds, 0 for not at all."""
 LongDuration = Annotated[float, duration(0.1, 7 * DAY), _SCHEMA]
 """How long a call may last; seconds."""
+KeepDuration = Annotated[float, duration(60.0, 366 * DAY), _SCHEMA]
+"""How long something is kept; seconds."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pydantic import Field, RootModel
 
 from b2bua.config.destination import Destination
+from b2bua.config.durations import KeepDuration
 from b2bua.config.media import Media
 from b2bua.config.policy import Policy
 from b2bua.config.route import Route
 from b2bua.config.section import Name, Section, Text
-from b2bua.config.services import Api, Limits, Records, StoreUrl
+from b2bua.config.services import DEFAULT_STORE, Api, Limits, Records, StoreUrl
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Trunk
@@ -20,8 +21,11 @@ class Names(Section):
 
     destinations: Text
     """The file of the destinations, relative to this one."""
-    store: StoreUrl | None = None
-    """`sqlite:PATH` or `redis://host:6379/0`."""
+    store: StoreUrl = Field(default=DEFAULT_STORE, validate_default=True)
+    """Where the context of handoffs and the stories of ended calls are kept: `sqlite:PATH`, `redis://host:6379/0`,
+    or `disabled` for memory only."""
+    context_ttl: KeepDuration = Field(default="7d", validate_default=True)
+    """How long they are kept."""
 
 
 class ConfigurationFile(Names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -159,6 +159,7 @@ class _Load:
             records=Records(cdr=self._file(main, ("records", "cdr"), sections.records.cdr)),
             api=sections.api,
             store=self._store(main, sections.names.store),
+            context_ttl=sections.names.context_ttl,
             origin=Origin(
                 self._path, self._environ, self._overrides, MappingProxyType(self._sources.digests)
             ),
@@ -175,7 +176,7 @@ class _Load:
         node = main.root.at(path)
         return (self._path.parent if node is None else node.position.folder) / file
 
-    def _store(self, main: Judge, store: Store | None) -> Store | None:
-        if store is None or store.path is None:
+    def _store(self, main: Judge, store: Store) -> Store:
+        if store.path is None:
             return store
-        return Store(store.kind, path=self._file(main, ("store",), store.path))
+        return replace(store, path=self._file(main, ("store",), store.path))

@@ -36,31 +36,51 @@ class Api(Section):
         return self
 
 
+DEFAULT_STORE = "sqlite:state/b2bua.db"
+DEFAULT_MAX_OCTETS = 1024**3
+
+_SIZE = re.compile(r"([0-9]{1,6})(KB|MB|GB)")
+_UNITS = {"KB": 1024, "MB": 1024**2, "GB": 1024**3}
+_STORES = "sqlite:PATH, sqlite:PATH?max_size=512MB, redis://host:6379/0, or disabled"
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """Where state is kept."""
 
-    kind: Literal["sqlite", "redis"]
+    kind: Literal["sqlite", "redis", "disabled"]
     path: Path | None = None
     """The file of sqlite."""
+    max_octets: int = DEFAULT_MAX_OCTETS
+    """How large that file may grow."""
     url: SecretStr | None = field(default=None)
     """The URL of redis; it may hold a password."""
 
 
 def parse_store(value: object) -> Store:
-    """`sqlite:PATH` or `redis://host:port/db`. Raises a refusal that never quotes the value."""
+    """`sqlite:PATH`, `redis://host:port/db` or `disabled`. Raises a refusal that never quotes the value."""
     text = value if isinstance(value, str) else ""
     if text.startswith("sqlite:") and len(text) > len("sqlite:") and "\0" not in text:
-        return Store("sqlite", path=Path(text.removeprefix("sqlite:")))
+        path, _, size = text.removeprefix("sqlite:").partition("?max_size=")
+        return Store("sqlite", path=Path(path), max_octets=_octets(size) if size else DEFAULT_MAX_OCTETS)
     if _REDIS.fullmatch(text):
         return Store("redis", url=SecretStr(text))
-    raise refusal("not a store", allowed="sqlite:PATH or redis://host:6379/0")
+    if text == "disabled":
+        return Store("disabled")
+    raise refusal("not a store", allowed=_STORES)
+
+
+def _octets(size: str) -> int:
+    match = _SIZE.fullmatch(size)
+    if match is None or not (octets := int(match[1]) * _UNITS[match[2]]):
+        raise refusal("not a size", allowed="max_size=64KB, 512MB or 2GB")
+    return octets
 
 
 StoreUrl = Annotated[
     Store,
     BeforeValidator(parse_store),
-    text_schema("^(sqlite:.+|rediss?://.+)$", "sqlite:state/b2bua.db"),
+    text_schema("^(sqlite:.+|rediss?://.+|disabled)$", DEFAULT_STORE, "redis://127.0.0.1:6379/0"),
 ]
 
 

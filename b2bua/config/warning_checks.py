@@ -29,8 +29,6 @@ def warnings_of(parts: Parts, timers: Timers) -> Iterator[Problem]:
                 yield judge.problem(
                     where, f"{key} is longer than ring_timeout, which ends the attempt before it"
                 )
-    if parts.main.root.at(("store",)) is not None:
-        yield parts.main.problem(("store",), "checked, but not used yet", at_key=True)
 
 
 def audio_warnings(main: Judge, sip: Sip, media: Media) -> Iterator[Problem]:

@@ -51,7 +51,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _line(value: str) -> str:
+def line(value: str) -> str:
     """Text for one line: it may end up in a SIP header."""
     if _CONTROLS.search(value):
         raise refusal("a control character; this is text of one line")
@@ -91,7 +91,10 @@ def _seconds(minimum: float, maximum: float, *, or_zero: bool = False) -> Before
 
 
 def _duration_schema(example: str) -> WithJsonSchema:
-    kinds = [{"type": "string", "pattern": r"^(0|[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h))$"}, {"type": "number"}]
+    kinds = [
+        {"type": "string", "pattern": r"^(0|[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d))$"},
+        {"type": "number"},
+    ]
     return WithJsonSchema({"anyOf": [*kinds, {"type": "null"}], "examples": [example]})
 
 
@@ -118,11 +121,11 @@ def _later(value: object) -> None:
 
 _ROUTE = BeforeValidator(_uris, json_schema_input_type=str | list[str])
 Text = Annotated[str, Field(max_length=4096), AfterValidator(_text)]
-Line = Annotated[str, Field(max_length=1024), AfterValidator(_line)]
-ShortLine = Annotated[str, Field(max_length=255), AfterValidator(_line)]
-NonEmptyLine = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_line)]
+Line = Annotated[str, Field(max_length=1024), AfterValidator(line)]
+ShortLine = Annotated[str, Field(max_length=255), AfterValidator(line)]
+NonEmptyLine = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(line)]
 HeaderName = Annotated[str, Field(max_length=256), AfterValidator(_text)]
-DataKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_line)]
+DataKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(line)]
 DataValue = Annotated[
     Scalar,
     PlainValidator(_scalar),
@@ -170,7 +173,7 @@ class HandoffBody(Section):
         }
     )
 
-    destination: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_line)] | None = None
+    destination: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(line)] | None = None
     """The name of a destination; or `route` in its place."""
     route: Annotated[tuple[RouteUri, ...], _ROUTE] | None = None
     """The URI, or the URIs in the order in which they are tried. `policy` must allow each."""

@@ -51,7 +51,6 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
     assert [place.method for place in loaded.destinations.values()] == ["invite", "invite", "refer", "bye"]
     assert loaded.hold_music_files() == (tmp_path / "prompts/hold.wav",)
     assert [warning.message for warning in loaded.warnings] == [
-        "checked, but not used yet",
         "front-desk is called in clear (udp/rtp), billing with tls/srtp",
     ]
 

@@ -39,7 +39,9 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
     assert [str(codec) for codec in configuration.media.codecs] == ["PCMU", "PCMA"]
     assert configuration.limits.max_calls is None
     assert configuration.trunks["sbc"].max_calls is None
-    assert (configuration.api, configuration.store) == (None, None)
+    assert configuration.api is None
+    assert configuration.store == Store("sqlite", path=tmp_path / "state/b2bua.db")
+    assert configuration.context_ttl == 7 * 24 * 3600
     assert configuration.records.cdr == tmp_path / "state/cdr.jsonl"
 
 
@@ -287,7 +289,6 @@ def test_a_plain_address_is_advertised_to_everybody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("main", "destinations", "warning"),
     [
-        ("store: sqlite:x\n", "", "store: checked, but not used yet"),
         ("", "  headers: {X-Twilio-A: b}\n", "desk.headers.X-Twilio-A: never sent: reserved name"),
         ("", "  connect_timeout: 40s\n", "desk.connect_timeout: connect_timeout is longer than ring_timeout"),
         ("timers: {auth_timeout: 40s}\n", "", "desk: auth_timeout is longer than ring_timeout"),

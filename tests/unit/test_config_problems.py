@@ -68,9 +68,9 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
         ("api: {listen: 127.0.0.1}", "api.listen: not a listener"),
         (
             "store: postgres:x",
-            "store: not a store; found a value that is not shown; allowed: sqlite:PATH or redis:",
+            "store: not a store; found a value that is not shown; allowed: sqlite:PATH, sqlite:PATH?max_size=",
         ),
-        ("tiemrs: {}", "tiemrs: unknown key; allowed: api, destinations, limits, media"),
+        ("tiemrs: {}", "tiemrs: unknown key; allowed: api, context_ttl, destinations, limits"),
         ("tiemrs: {}", "did you mean 'timers'?"),
         ("trunk: {}", "did you mean 'trunks'?"),
         ("records: {cdr: 5}", "records.cdr: "),

@@ -1,0 +1,21 @@
+"""What outlives a call: the context of handoffs, the stories of calls, and the notes on them (docs/design.md)."""
+
+from b2bua.store.contract import Backend, Document, Found, Kind, Place, Removal, StoreUnavailable, Write
+from b2bua.store.opening import DISABLED, StoreNotInstalled, open_store
+from b2bua.store.store import Store, StoreStatus
+
+__all__ = [
+    "DISABLED",
+    "Backend",
+    "Document",
+    "Found",
+    "Kind",
+    "Place",
+    "Removal",
+    "Store",
+    "StoreNotInstalled",
+    "StoreStatus",
+    "StoreUnavailable",
+    "Write",
+    "open_store",
+]
