@@ -16,9 +16,12 @@ from b2bua.admission import LoopLoad
 from b2bua.call.registry import CallRegistry
 from b2bua.call.services import METHODS, Records, Services
 from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
+from b2bua.feed import HandoffChanged
+from b2bua.history import History
 from b2bua.operations import Operations
 from b2bua.reachability import Pinger
 from b2bua.record_writer import RecordWriter
+from b2bua.store import DISABLED, Store, StoreNotInstalled, open_store
 from b2bua.telemetry.logs import get_logger
 from b2bua.tls import ExpiryWatch, contexts_of
 from media.engine import MediaError
@@ -85,6 +88,7 @@ class Application:
     """One B2BUA process, from start to the end of its drain."""
 
     def __init__(self, configuration: Configuration, *, drain_seconds: float = 30.0) -> None:
+        """Nothing is opened yet. Raises `StartError` when a library is missing that the configuration needs."""
         self.configuration = configuration
         self._drain_seconds = drain_seconds
         self._watcher = ConfigurationWatcher(configuration)
@@ -93,11 +97,14 @@ class Application:
         self._reload_asked = asyncio.Event()
         self._expiry = ExpiryWatch()
         self._records = RecordWriter(configuration.records.cdr)
-        self._operations = Operations(self._records, self.reload)
+        self._store = self._configured_store()
+        history = History(self._store, socket.gethostname(), lambda: self.configuration.context_ttl)
+        self._operations = Operations(self._records, self._store, history, self.reload)
         self._services = build_services(lambda: self.configuration, self._operations)
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
         self.registry.on_handoff = self._operations.remember
         self._pinger = Pinger(self._services)
+        self._services.feed.listen(self._operations, [HandoffChanged])
         self._api: ApiServer | None = None
         self._reloading = asyncio.Lock()
         self._loop_load = LoopLoad(
@@ -134,6 +141,7 @@ class Application:
         """Open what is needed, in the order in which a failure costs least. Returns what we listen on."""
         try:
             self._records.start()
+            self._store.start()
             await self._services.engine.start()
             self._load_prompts(self.configuration)
             self._services.stack.tls = contexts_of(self.configuration)
@@ -155,6 +163,16 @@ class Application:
         gc.set_threshold(*GC_THRESHOLDS)
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
         return f"sip={sip} api={api}" if api else f"sip={sip}"
+
+    def _configured_store(self) -> Store:
+        configured = self.configuration.store
+        if configured.kind == "sqlite" and self.configuration.api is None:
+            # Nobody could read it.
+            configured = DISABLED
+        try:
+            return open_store(configured)
+        except StoreNotInstalled as error:
+            raise StartError(str(error)) from None
 
     async def _start_api(self) -> str:
         """Open the HTTP API where one is configured; returns its address."""
@@ -258,4 +276,5 @@ class Application:
         await self._services.stack.close()
         await self._services.engine.close()
         await self._services.resolver.close()
+        await self._store.close(FAREWELL)
         await asyncio.to_thread(self._records.close, FAREWELL)

@@ -66,9 +66,8 @@ def run(
 
     configuration = load(config, set_)
     logs.configure(log_level)
-    application = Application(configuration, drain_seconds=drain)
     try:
-        asyncio.run(application.run())
+        asyncio.run(Application(configuration, drain_seconds=drain).run())
     except StartError as error:
         errors.print(f"[bold red]error[/] {escape(str(error))}")
         raise typer.Exit(1) from None

@@ -1,7 +1,8 @@
 """What may be asked of a running B2BUA from outside: the contract between the HTTP API and the calls.
 
 The API turns HTTP into these methods and their results into JSON; everything that matters is decided behind them.
-All of it runs on the event loop and returns at once.
+All of it runs on the event loop. What is `async` may wait for the store, never long, and says 503 `store_unavailable`
+where it cannot be answered without it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from b2bua.config import Configuration, ReloadResult
     from b2bua.feed import Feed
     from b2bua.handoff.consultation import ConsultVerb
-    from b2bua.handoff.handoff import Handoff, HandoffRequest
+    from b2bua.handoff.handoff import HandoffRequest
+    from b2bua.history import Annotation, Context, Page, Resolution
+    from b2bua.store import Place, StoreStatus
 
 
 class ControlError(Exception):
@@ -45,39 +48,56 @@ class Control(Protocol):
         """True when new calls are refused."""
         ...
 
-    def calls(self, *, limit: int) -> list[JsonObject]:
-        """Live calls, then recent ones, newest first; each in short."""
-        ...
-
-    def call(self, call_id: str) -> JsonObject:
-        """One call in full: legs, timeline, handoffs, media statistics."""
-        ...
-
-    def hang_up(self, call_id: str) -> None:
-        """End a call toward every side. 409 `call_ended` when it has ended."""
-        ...
-
-    def hand_off(self, call_id: str, request: HandoffRequest) -> Handoff:
-        """Begin a handoff, or join the one with the same idempotency key. 409 `handoff_running`, `too_many_handoffs`,
-        `call_not_answered`, `call_ended`; 400 `unknown_destination`, `policy_refused` and the like."""
-        ...
-
-    def handoff(self, handoff_id: str) -> Handoff:
-        """One handoff, live or recent."""
-        ...
-
-    def handoffs(self, shared_id: str) -> list[Handoff]:
-        """The handoffs that carry this id of the application, newest first."""
-        ...
-
-    def cancel_handoff(self, handoff_id: str) -> Handoff:
-        """Stop a handoff that is not connected yet; the caller stays with the assistant. 409 `handoff_final`."""
-        ...
-
-    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
-        """Say what comes next in a consultation. 409 `not_consulting`, `handoff_final`."""
+    @property
+    def store(self) -> StoreStatus:
+        """How the store does."""
         ...
 
     async def reload(self) -> ReloadResult:
         """Take the edited configuration; a bad one changes nothing."""
+        ...
+
+    async def calls(self, *, limit: int) -> list[JsonObject]:
+        """Live calls, then recent ones, newest first; each in short."""
+        ...
+
+    async def call(self, call_id: str) -> JsonObject:
+        """One call in full: legs, timeline, handoffs, media statistics, annotations."""
+        ...
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call toward every side. 409 `call_ended` when it has ended."""
+        ...
+
+    async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:
+        """Keep a note on a call; the note, and whether the store has it. 409 `too_many_annotations`."""
+        ...
+
+    async def hand_off(self, call_id: str, request: HandoffRequest) -> JsonObject:
+        """Begin a handoff, or join the one with the same idempotency key. 409 `handoff_running`, `too_many_handoffs`,
+        `call_not_answered`, `call_ended`; 400 `unknown_destination`, `policy_refused` and the like."""
+        ...
+
+    async def handoff(self, handoff_id: str) -> JsonObject:
+        """One handoff, live or kept."""
+        ...
+
+    async def handoffs(self, shared_id: str, *, before: Place | None, limit: int) -> Page:
+        """A page of the handoffs that carry this id of the application, newest first."""
+        ...
+
+    async def cancel_handoff(self, handoff_id: str) -> JsonObject:
+        """Stop a handoff that is not connected yet; the caller stays with the assistant. 409 `handoff_final`."""
+        ...
+
+    async def add_context(self, context: Context) -> tuple[JsonObject, bool]:
+        """Keep a handoff of a conversation that is no call; the handoff, and whether the store has it."""
+        ...
+
+    async def resolve(self, handoff_id: str, resolution: Resolution) -> tuple[JsonObject, bool]:
+        """Keep what the human side says became of a handoff; the handoff, and whether the store has it."""
+        ...
+
+    async def consult(self, handoff_id: str, verb: ConsultVerb) -> JsonObject:
+        """Say what comes next in a consultation. 409 `not_consulting`, `handoff_final`."""
         ...

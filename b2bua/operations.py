@@ -1,15 +1,19 @@
-"""The running B2BUA behind the HTTP API: `Control` over the calls, and what is remembered of those that ended."""
+"""The running B2BUA behind the HTTP API: `Control` over the live calls, and over the history of those that ended."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from b2bua.call.events import HandoffStopped, HangUp
 from b2bua.control import ControlError
+from b2bua.feed import Entry, HandoffChanged
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import tell
+from b2bua.history.history import MAX_ANNOTATIONS
+from b2bua.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -20,33 +24,65 @@ if TYPE_CHECKING:
     from b2bua.feed import Feed
     from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff, HandoffRequest
+    from b2bua.history import Annotation, Context, History, Page, Resolution
+    from b2bua.store import Place, Store, StoreStatus
 
-REMEMBERED = 1000
-"""Ended calls, and their handoffs, that the API can still tell about."""
+JOINABLE = 1000
+"""Idempotency keys of ended calls that are remembered."""
 
 _SHORT = ("call_id", "trunk", "caller", "called", "started", "answered", "ended", "outcome")
 
 
 class Operations:
-    """Implements `Control`. Also stands between the calls and the record file, to remember what passes."""
+    """Implements `Control`. Also stands between the calls and the record file, and keeps what passes."""
 
-    def __init__(self, records: Records, reload: Callable[[], Awaitable[ReloadResult]]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        store: Store,
+        history: History,
+        reload: Callable[[], Awaitable[ReloadResult]],
+    ) -> None:
         self._records = records
+        self._store = store
+        self._history = history
         self._reload = reload
-        self._ended: OrderedDict[str, tuple[CallRecord, list[Handoff]]] = OrderedDict()
-        self._handoffs: OrderedDict[str, Handoff] = OrderedDict()
+        self._handoffs: dict[str, Handoff] = {}
+        """Those of live calls, by id."""
+        self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
+        """Idempotency keys of calls that have ended, and the handoffs they began."""
         self.registry: CallRegistry
-        """Set once, before the first call; it tells `remember` of every handoff."""
+        """Set once, before the first call."""
+
+    # -- what calls tell -----------------------------------------------------------------------------------------------
 
     def write(self, record: CallRecord) -> None:
-        """Pass a finished record on, and remember it: the values only, the call itself is let go."""
+        """Pass a finished record on, and keep the story of its call; the call itself is let go."""
         self._records.write(record)
-        if self.configuration.api is None:
-            return
         call = self.registry.calls.get(record.call_id)
-        self._ended[record.call_id] = record, [] if call is None else call.handoffs
-        while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+        handoffs = [] if call is None else call.handoffs
+        self._history.keep_call(record, handoffs)
+        for handoff in handoffs:
+            self._handoffs.pop(handoff.id, None)
+            if handoff.request.idempotency_key:
+                self._keys[record.call_id, handoff.request.idempotency_key] = handoff.id
+        while len(self._keys) > JOINABLE:
+            self._keys.popitem(last=False)
+
+    def remember(self, handoff: Handoff) -> None:
+        """Find a handoff by its id from now on, while its call lives."""
+        self._handoffs[handoff.id] = handoff
+
+    def hear(self, entry: Entry) -> None:
+        """Keep a handoff that has changed."""
+        event = entry.event
+        if (
+            isinstance(event, HandoffChanged)
+            and (handoff := self._handoffs.get(event.handoff_id)) is not None
+        ):
+            self._history.keep_handoff(handoff)
+
+    # -- the process ---------------------------------------------------------------------------------------------------
 
     @property
     def configuration(self) -> Configuration:
@@ -63,107 +99,137 @@ class Operations:
         """True when new calls are refused."""
         return self.registry.draining
 
-    def calls(self, *, limit: int) -> list[JsonObject]:
-        """Live calls, then recent ones, newest first; each in short."""
-        live = [call.record for call in reversed(self.registry.calls.values())]
-        ended = [record for record, _ in reversed(self._ended.values())]
-        records = [*live, *(record for record in ended if record.call_id not in self.registry.calls)]
-        shown = [record.as_json() for record in records[:limit]]
-        return [{key: whole[key] for key in _SHORT} for whole in shown]
-
-    def call(self, call_id: str) -> JsonObject:
-        """One call in full."""
-        call = self.registry.calls.get(call_id)
-        record, handoffs = (call.record, call.handoffs) if call is not None else self._remembered(call_id)
-        whole = record.as_json()
-        if call is not None:
-            whole["media"] = call.media_statistics()
-        whole["handoffs"] = [handoff.as_json() for handoff in handoffs]
-        whole["timeline"] = _timeline(record, handoffs)
-        return whole
-
-    def hang_up(self, call_id: str) -> None:
-        """End a call toward every side."""
-        self._live(call_id).inbox.put(HangUp("api"))
-
-    def hand_off(self, call_id: str, request: HandoffRequest) -> Handoff:
-        """Begin a handoff, or join the one with the same idempotency key."""
-        if call_id not in self.registry.calls and request.idempotency_key:
-            for known in self._remembered(call_id)[1]:
-                if known.request.idempotency_key == request.idempotency_key:
-                    return known
-        return begin(self._live(call_id), request)
-
-    def remember(self, handoff: Handoff) -> None:
-        """Keep a handoff where its id and shared id find it."""
-        self._handoffs[handoff.id] = handoff
-        while len(self._handoffs) > REMEMBERED:
-            self._handoffs.popitem(last=False)
-
-    def handoff(self, handoff_id: str) -> Handoff:
-        """One handoff, live or recent."""
-        found = self._handoffs.get(handoff_id)
-        if found is None:
-            raise ControlError(404, "handoff_not_found", "no such handoff")
-        return found
-
-    def handoffs(self, shared_id: str) -> list[Handoff]:
-        """The handoffs that carry this id of the application, newest first."""
-        return [each for each in reversed(self._handoffs.values()) if each.request.shared_id == shared_id]
-
-    def cancel_handoff(self, handoff_id: str) -> Handoff:
-        """Stop a handoff that is not connected yet."""
-        handoff = self.handoff(handoff_id)
-        if not handoff.can_be_stopped:
-            raise ControlError(409, "handoff_final", f"the handoff is {handoff.state}")
-        call = self.registry.calls.get(handoff.call_id)
-        if call is not None:
-            call.inbox.put(HandoffStopped(handoff))
-        return handoff
-
-    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
-        """Say what comes next in a consultation."""
-        handoff = self.handoff(handoff_id)
-        call = self.registry.calls.get(handoff.call_id)
-        if call is None:
-            raise ControlError(409, "handoff_final", f"the handoff is {handoff.state}")
-        tell(call, handoff, verb)
-        return handoff
+    @property
+    def store(self) -> StoreStatus:
+        """How the store does."""
+        return self._store.status
 
     async def reload(self) -> ReloadResult:
         """Take the edited configuration; a bad one changes nothing."""
         return await self._reload()
 
-    def _live(self, call_id: str) -> Call:
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    async def calls(self, *, limit: int) -> list[JsonObject]:
+        """Live calls, then recent ones, newest first; each in short."""
+        live = [call.record for call in reversed(self.registry.calls.values()) if not call.over][:limit]
+        shown = [record.as_json() for record in live]
+        if len(live) < limit:
+            shown += await self._history.ended_calls(limit - len(live))
+        return [{key: whole[key] for key in _SHORT} for whole in shown]
+
+    async def call(self, call_id: str) -> JsonObject:
+        """One call in full."""
         call = self.registry.calls.get(call_id)
         if call is None or call.over:
-            self._remembered(call_id)
+            return await self._ended(call_id)
+        story = self._history.story(call.record, call.handoffs)
+        story["media"] = call.media_statistics()
+        return await self._history.with_notes(story)
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call toward every side."""
+        (await self._live(call_id)).inbox.put(HangUp("api"))
+
+    async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:
+        """Keep a note on a call, live or ended."""
+        if call_id not in self.registry.calls:
+            await self._ended(call_id)
+        if len(await self._history.annotations(call_id)) >= MAX_ANNOTATIONS:
+            raise ControlError(409, "too_many_annotations", f"the call has {MAX_ANNOTATIONS} annotations")
+        return await self._history.keep_annotation(call_id, annotation)
+
+    # -- handoffs ------------------------------------------------------------------------------------------------------
+
+    async def hand_off(self, call_id: str, request: HandoffRequest) -> JsonObject:
+        """Begin a handoff, or join the one with the same idempotency key."""
+        known = self._keys.get((call_id, request.idempotency_key))
+        if known is not None and request.idempotency_key:
+            return await self.handoff(known)
+        return (await self._shown([begin(await self._live(call_id), request)]))[0]
+
+    async def handoff(self, handoff_id: str) -> JsonObject:
+        """One handoff, live or kept."""
+        live = self._handoffs.get(handoff_id)
+        if live is not None:
+            return (await self._shown([live]))[0]
+        async with _answering():
+            kept = await self._history.handoff(handoff_id)
+        if kept is None:
+            raise ControlError(404, "handoff_not_found", "no such handoff")
+        return kept
+
+    async def handoffs(self, shared_id: str, *, before: Place | None, limit: int) -> Page:
+        """The handoffs that carry this id of the application, newest first, of all nodes."""
+        async with _answering():
+            page = await self._history.handoffs(shared_id, before, limit)
+        now = [
+            {**kept, **self._history.shown(live)} if (live := self._handoffs.get(str(kept["id"]))) else kept
+            for kept in page.handoffs
+        ]
+        return page._replace(handoffs=now)
+
+    async def consult(self, handoff_id: str, verb: ConsultVerb) -> JsonObject:
+        """Say what comes next in a consultation."""
+        handoff = await self._of_live_call(handoff_id)
+        call = self.registry.calls.get(handoff.call_id)
+        if call is None:
+            raise ControlError(409, "handoff_final", f"the handoff is {handoff.state}")
+        tell(call, handoff, verb)
+        return (await self._shown([handoff]))[0]
+
+    async def cancel_handoff(self, handoff_id: str) -> JsonObject:
+        """Stop a handoff that is not connected yet."""
+        handoff = await self._of_live_call(handoff_id)
+        if not handoff.can_be_stopped:
+            raise ControlError(409, "handoff_final", f"the handoff is {handoff.state}")
+        call = self.registry.calls.get(handoff.call_id)
+        if call is not None:
+            call.inbox.put(HandoffStopped(handoff))
+        return (await self._shown([handoff]))[0]
+
+    async def add_context(self, context: Context) -> tuple[JsonObject, bool]:
+        """Keep a handoff of a conversation that is no call."""
+        async with _answering():
+            return await self._history.keep_context(context)
+
+    async def resolve(self, handoff_id: str, resolution: Resolution) -> tuple[JsonObject, bool]:
+        """Keep what the human side says became of a handoff."""
+        await self.handoff(handoff_id)
+        kept = await self._history.keep_resolution(handoff_id, resolution)
+        return await self.handoff(handoff_id), kept
+
+    async def _shown(self, handoffs: Iterable[Handoff]) -> list[JsonObject]:
+        return await self._history.with_resolutions([self._history.shown(each) for each in handoffs])
+
+    async def _of_live_call(self, handoff_id: str) -> Handoff:
+        handoff = self._handoffs.get(handoff_id)
+        if handoff is None:
+            state = (await self.handoff(handoff_id))["state"]
+            raise ControlError(409, "handoff_final", f"the handoff is {state}, and not of a call here")
+        return handoff
+
+    async def _live(self, call_id: str) -> Call:
+        call = self.registry.calls.get(call_id)
+        if call is None or call.over:
+            await self._ended(call_id)
             raise ControlError(409, "call_ended", "the call has ended")
         return call
 
-    def _remembered(self, call_id: str) -> tuple[CallRecord, list[Handoff]]:
-        found = self._ended.get(call_id)
+    async def _ended(self, call_id: str) -> JsonObject:
+        async with _answering():
+            found = await self._history.call(call_id)
         if found is None:
             raise ControlError(404, "call_not_found", "no such call")
         return found
 
 
-def _timeline(record: CallRecord, handoffs: list[Handoff]) -> list[JsonObject]:
-    """What happened when, from the times that records keep anyway."""
-    clock = record.clock
-    moments: list[tuple[float | None, str, str]] = [(record.started, "received", "caller")]
-    for attempt in [*record.attempts, *(each for handoff in handoffs for each in handoff.attempts)]:
-        moments += [
-            (attempt.started, "dialing", attempt.destination),
-            (attempt.challenged, "challenged", attempt.destination),
-            (attempt.ringing, "ringing", attempt.destination),
-            (attempt.answered, "answered", attempt.destination),
-            (attempt.ended, "ended", attempt.destination),
-        ]
-    for handoff in handoffs:
-        moments.append((handoff.created, "handoff", handoff.destination))
-        if handoff.state.final:
-            moments.append((handoff.updated, f"handoff {handoff.state}", handoff.destination))
-    moments += [(record.answered, "answered", "caller"), (record.ended, "ended", "caller")]
-    known = [(at, event, who) for at, event, who in moments if at is not None]
-    return [{"at": clock.stamp(at), "event": event, "who": who} for at, event, who in sorted(known)]
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """What cannot be answered without the store, while that does not answer, is 503."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise ControlError(
+            503, "store_unavailable", "the store does not answer, and this is not known here"
+        ) from None

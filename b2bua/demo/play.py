@@ -38,7 +38,12 @@ def play(output: Path) -> int:
         console.print(f"[red]there is no {CONFIG}:[/] the demonstration runs in a copy of the repository")
         return 1
     output.mkdir(parents=True, exist_ok=True)
-    for old in [*output.glob("*.wav"), *output.glob("*.log"), output / "cdr.jsonl"]:
+    for old in [
+        *output.glob("*.wav"),
+        *output.glob("*.log"),
+        output / "cdr.jsonl",
+        *output.glob("b2bua.db*"),
+    ]:
         old.unlink(missing_ok=True)
     demonstration = Demonstration(console, output.resolve())
     started = time.monotonic()

@@ -30,6 +30,7 @@ def overrides(centre_port: int, assistant_port: int, output: Path) -> list[str]:
         "media.address": HOST,
         "media.ports": f"{first}-{first + MEDIA_PORTS - 1}",
         "records.cdr": str(output / "cdr.jsonl"),
+        "store": f"sqlite:{output / 'b2bua.db'}",
         "api": {"listen": f"{HOST}:0", "keys": [f"${{{KEY}}}"]},
         "timers": TIMERS,
         "routes": routes(assistant_port),

@@ -11,6 +11,10 @@ Time = str | None
 """`2026-01-01T00:00:00.000Z`, or null when it has not happened."""
 
 
+Data = dict[str, str | int | float | bool | None]
+"""Plain values by name."""
+
+
 class Answer(BaseModel):
     """Closed: a field that is not described here is a defect."""
 
@@ -45,6 +49,28 @@ class Status(Answer):
     """The process answers."""
 
     status: str = Field(examples=["ok"])
+
+
+class StoreStatus(Answer):
+    """How the store does; the counters are since the start."""
+
+    kind: str = Field(examples=["sqlite"])
+    """sqlite, redis or disabled."""
+    available: bool
+    waiting: int
+    """Writes that wait for it."""
+    written: int
+    lost: int
+    """Writes that will never be done."""
+    failures: int
+    """Times that it did not do what it was asked."""
+
+
+class Ready(Answer):
+    """New calls are taken."""
+
+    status: str = Field(examples=["ok"])
+    store: StoreStatus
 
 
 class Outcome(Answer):
@@ -85,23 +111,48 @@ class DroppedHeader(Answer):
     reason: str = Field(examples=["reserved name"])
 
 
-class Handoff(Answer):
-    """A request to move a call to a human, and what came of it."""
+class Resolution(Answer):
+    """What the human side says became of a handoff."""
+
+    at: Time
+    result: str = Field(examples=["refunded"])
+    agent: str = Field(examples=["ann"])
+    note: str
+    data: Data
+
+
+class Annotation(Answer):
+    """A note on a call."""
 
     id: str
-    call_id: str
+    at: Time
+    text: str = Field(examples=["The caller asked twice for a refund."])
+    author: str = Field(examples=["supervisor"])
+    data: Data
+
+
+class Handoff(Answer):
+    """A request to move a conversation to a human, and what came of it."""
+
+    id: str
+    call_id: str | None
+    """null for a conversation that is no call."""
+    channel: str = Field(json_schema_extra={"enum": ["voice", "webchat", "sms"]})
+    node: str
+    """The host whose B2BUA has it."""
     state: str = Field(
         json_schema_extra={
             "enum": ["requested", "dialing", "ringing", "connected", "completed", "failed", "cancelled"]
         }
     )
-    method: str = Field(examples=["invite"])
+    method: str | None = Field(examples=["invite"])
+    """null for a conversation that is no call."""
     destination: str
     """The one in hand: fallbacks change it."""
     reason: str
     utterance: str
     shared_id: str
-    data: dict[str, str | int | float | bool | None]
+    data: Data
     headers_sent: dict[str, str]
     headers_dropped: list[DroppedHeader]
     attempts: list[Attempt]
@@ -117,12 +168,18 @@ class Handoff(Answer):
     """Where the consultation is; null for a handoff without one."""
     created: Time
     updated: Time
+    resolution: Resolution | None
+    """What the human side said last, with `POST /v1/handoffs/{id}/outcome`."""
 
 
 class Handoffs(Answer):
     """Newest first."""
 
     handoffs: list[Handoff]
+    next: str | None
+    """`after` of the next page; null when this is the last one."""
+    complete: bool
+    """false while the store does not answer: these are the handoffs that this process knows by itself."""
 
 
 class CallInShort(BaseModel):
@@ -160,6 +217,8 @@ class Call(CallInShort):
     """As in the call record: role, addresses, times, who ended it."""
     media: dict[str, dict[str, object]]
     """Counters of each leg by its role."""
+    annotations: list[Annotation]
+    """Notes on the call, the oldest first."""
     timeline: list[dict[str, object]]
     """What happened, in order."""
 

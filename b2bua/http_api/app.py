@@ -20,6 +20,7 @@ from b2bua.http_api.event_log import EventLog
 from b2bua.http_api.events import event_routes
 from b2bua.http_api.gate import OPEN_PATHS, Gate
 from b2bua.http_api.handoffs import handoff_routes
+from b2bua.http_api.history import history_routes
 from b2bua.http_api.process import process_routes
 
 DESCRIPTION = """\
@@ -62,7 +63,8 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
         telemetry=_NO_TELEMETRY,  # type: ignore[arg-type]  # older versions keep it among `extra` and ignore it
     )
     register_error_answers(app)
-    for routes in (call_routes, handoff_routes, consult_routes, destination_routes, process_routes):
+    of_handoffs = (handoff_routes, consult_routes, history_routes)
+    for routes in (call_routes, *of_handoffs, destination_routes, process_routes):
         app.include_router(routes(control))
     app.include_router(event_routes(log))
     return app

@@ -44,8 +44,8 @@ ERRORS = (
     ErrorCode("unauthorized", 401, "no key, or a wrong one"),
     ErrorCode("web_page_refused", 403, "no keys are configured, and the request looks like a web page's"),
     ErrorCode("not_found", 404, "there is no such path"),
-    ErrorCode("call_not_found", 404, "no live or recent call has this id"),
-    ErrorCode("handoff_not_found", 404, "no live or recent handoff has this id"),
+    ErrorCode("call_not_found", 404, "no call has this id, or it is kept no longer"),
+    ErrorCode("handoff_not_found", 404, "no handoff has this id, or it is kept no longer"),
     ErrorCode("destination_not_found", 404, "there is no destination of this name"),
     ErrorCode("wrong_http_method", 405, "the path does not know the method; `Allow` says which"),
     ErrorCode("call_not_answered", 409, "nobody has answered the call yet"),
@@ -54,6 +54,7 @@ ERRORS = (
     ErrorCode("too_many_handoffs", 409, "the call has had 100 handoffs"),
     ErrorCode("handoff_final", 409, "the handoff is connected or has ended"),
     ErrorCode("not_consulting", 409, "nobody is being consulted in the handoff"),
+    ErrorCode("too_many_annotations", 409, "the call has had 100 annotations"),
     ErrorCode("destination_exists", 409, "there is a destination of this name"),
     ErrorCode("destination_in_use", 409, "a route or a fallback names it"),
     ErrorCode(
@@ -71,6 +72,7 @@ ERRORS = (
     ErrorCode("internal_error", 500, "a defect of the program; its log says more"),
     ErrorCode("too_many_connections", 503, "try again in a moment"),
     ErrorCode("too_many_streams", 503, "16 clients follow the events already"),
+    ErrorCode("store_unavailable", 503, "the store does not answer, and it is not known here"),
     ErrorCode("draining", 503, "running calls are finished, new ones are refused"),
 )
 _BY_CODE = {error.code: error for error in ERRORS}

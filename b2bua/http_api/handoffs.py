@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path
 from starlette.responses import Response
 
 from b2bua.control import Control, ControlError
@@ -18,9 +18,6 @@ from sip_stack.auth import Credentials
 from sip_stack.errors import LocalError
 
 HandoffId = Annotated[str, Path(max_length=128, description="`id` of the handoff.")]
-SharedId = Annotated[
-    str, Query(min_length=1, max_length=255, description="As it was given with the handoff.")
-]
 IdempotencyKey = Annotated[
     str,
     Header(
@@ -36,8 +33,9 @@ _BEGIN_ERRORS = (
     *("invalid_request", "not_available_yet", "unknown_destination", "policy_refused"),
     *("unknown_hold_music", "unknown_whisper"),
     *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
+    "store_unavailable",
 )
-_OF_A_HANDOFF = ("invalid_request", "handoff_not_found")
+OF_A_HANDOFF = ("invalid_request", "handoff_not_found", "store_unavailable")
 
 
 def handoff_routes(control: Control) -> APIRouter:
@@ -53,33 +51,25 @@ def handoff_routes(control: Control) -> APIRouter:
         call_id: CallId, body: HandoffBody, idempotency_key: IdempotencyKey = ""
     ) -> Response:
         """Hand a live call to a human. Answers at once; `Location` is where to follow the handoff."""
-        handoff = control.hand_off(call_id, _request(control, body, idempotency_key))
-        where = {"Location": f"/v1/handoffs/{handoff.id}"}
-        return Json(handoff.as_json(), status_code=202, headers=where)
+        handoff = await control.hand_off(call_id, _request(control, body, idempotency_key))
+        where = {"Location": f"/v1/handoffs/{handoff['id']}"}
+        return Json(handoff, status_code=202, headers=where)
 
     @routes.get(
         "/v1/handoffs/{handoff_id}",
-        responses=documented(200, answers.Handoff, "The handoff.", *_OF_A_HANDOFF),
+        responses=documented(200, answers.Handoff, "The handoff.", *OF_A_HANDOFF),
     )
     async def get_handoff(handoff_id: HandoffId) -> Response:
         """One handoff: its state, its context (screen pop) and its outcome."""
-        return Json(control.handoff(handoff_id).as_json())
-
-    @routes.get(
-        "/v1/handoffs",
-        responses=documented(200, answers.Handoffs, "The handoffs, perhaps none.", "invalid_request"),
-    )
-    async def find_handoffs(shared_id: SharedId) -> Response:
-        """The handoffs that carry an id of yours, newest first."""
-        return Json({"handoffs": [handoff.as_json() for handoff in control.handoffs(shared_id)]})
+        return Json(await control.handoff(handoff_id))
 
     @routes.delete(
         "/v1/handoffs/{handoff_id}",
-        responses=documented(200, answers.Handoff, "The handoff, given up.", *_OF_A_HANDOFF, "handoff_final"),
+        responses=documented(200, answers.Handoff, "The handoff, given up.", *OF_A_HANDOFF, "handoff_final"),
     )
     async def cancel_handoff(handoff_id: HandoffId) -> Response:
         """Give up on a handoff that is not connected yet; the caller stays with the assistant."""
-        return Json(control.cancel_handoff(handoff_id).as_json())
+        return Json(await control.cancel_handoff(handoff_id))
 
     return routes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -25,13 +27,16 @@ def process_routes(control: Control) -> APIRouter:
     @routes.get(
         "/readyz",
         tags=["process"],
-        responses=documented(200, answers.Status, "It is.", "draining", open_to_all=True),
+        responses=documented(200, answers.Ready, "It is.", "draining", open_to_all=True),
     )
     async def is_ready() -> Response:
-        """Whether new calls are taken; not while draining. Needs no key."""
+        """Whether new calls are taken; not while draining. Needs no key.
+
+        A store that is unavailable is shown and changes nothing: calls do without it.
+        """
         if control.draining:
             return error_answer(503, "draining", "running calls are finished, new ones are refused")
-        return Json({"status": "ok"})
+        return Json({"status": "ok", "store": asdict(control.store)})
 
     @routes.post(
         "/v1/reload",

@@ -14,6 +14,8 @@ from b2bua.feed import Feed
 from b2bua.handoff.consultation import ConsultPhase, ConsultVerb
 from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
 from b2bua.headers import HeaderRefused, Variables, render
+from b2bua.history import Annotation, Context, Page, Resolution
+from b2bua.store import Place, StoreStatus
 
 
 class ControlDouble:
@@ -28,6 +30,11 @@ class ControlDouble:
         self.requests: list[HandoffRequest] = []
         self.live: dict[str, Handoff] = {}
         self.hung_up: list[str] = []
+        self.contexts: dict[str, JsonObject] = {}
+        self.resolutions: dict[str, JsonObject] = {}
+        self.annotations: dict[str, list[JsonObject]] = {}
+        self.store = StoreStatus("sqlite", available=True, waiting=0, written=3, lost=0, failures=0)
+        self.asked_page: tuple[Place | None, int] | None = None
         self.asked_limit = 0
         self.defect: Exception | None = None
         self._numbers = count(1)
@@ -37,7 +44,7 @@ class ControlDouble:
         self._records["call-3"].ended = 2.0
         self._records["call-3"].outcome = cause.local("normal_hangup")
 
-    def calls(self, *, limit: int) -> list[JsonObject]:
+    async def calls(self, *, limit: int) -> list[JsonObject]:
         if self.defect is not None:
             raise self.defect
         self.asked_limit = limit
@@ -45,17 +52,19 @@ class ControlDouble:
         full = [record.as_json() for record in self._records.values()]
         return [{name: call[name] for name in names} for call in full][:limit]
 
-    def call(self, call_id: str) -> JsonObject:
+    async def call(self, call_id: str) -> JsonObject:
         record = self._known(call_id)
-        handoffs = [handoff.as_json() for handoff in self.live.values() if handoff.call_id == call_id]
-        return {**record.as_json(), "handoffs": handoffs, "timeline": [{"at": None, "event": "received"}]}
+        handoffs = [self._shown(handoff) for handoff in self.live.values() if handoff.call_id == call_id]
+        notes = self.annotations.get(call_id, [])
+        timeline = [{"at": None, "event": "received"}]
+        return {**record.as_json(), "handoffs": handoffs, "annotations": notes, "timeline": timeline}
 
-    def hang_up(self, call_id: str) -> None:
+    async def hang_up(self, call_id: str) -> None:
         if self._known(call_id).ended is not None:
             raise ControlError(409, "call_ended", "the call has ended")
         self.hung_up.append(call_id)
 
-    def hand_off(self, call_id: str, request: HandoffRequest) -> Handoff:
+    async def hand_off(self, call_id: str, request: HandoffRequest) -> JsonObject:
         record = self._known(call_id)
         self.requests.append(request)
         if record.ended is not None:
@@ -66,25 +75,48 @@ class ControlDouble:
         running = next((h for h in self.live.values() if not h.state.final), None)
         if running is not None:
             if request.idempotency_key and running.request.idempotency_key == request.idempotency_key:
-                return running
+                return self._shown(running)
             raise ControlError(409, "handoff_running", "a handoff of this call is running")
-        return self._begin(call_id, request)
+        return self._shown(self._begin(call_id, request))
 
-    def handoff(self, handoff_id: str) -> Handoff:
-        if handoff_id not in self.live:
-            raise ControlError(404, "handoff_not_found", "no such handoff")
-        return self.live[handoff_id]
+    async def handoff(self, handoff_id: str) -> JsonObject:
+        if handoff_id in self.contexts:
+            return self._with_resolution(self.contexts[handoff_id])
+        return self._shown(self._handoff(handoff_id))
 
-    def handoffs(self, shared_id: str) -> list[Handoff]:
-        return [each for each in self.live.values() if each.request.shared_id == shared_id][::-1]
+    async def handoffs(self, shared_id: str, *, before: Place | None, limit: int) -> Page:
+        self.asked_page = before, limit
+        found = [self._shown(each) for each in self.live.values() if each.request.shared_id == shared_id]
+        found += [each for each in self.contexts.values() if each["shared_id"] == shared_id]
+        following = Place(17, "handoff1") if len(found) > limit else None
+        return Page(found[::-1][:limit], following, complete=self.store.available)
 
-    def cancel_handoff(self, handoff_id: str) -> Handoff:
-        handoff = self.handoff(handoff_id)
+    async def cancel_handoff(self, handoff_id: str) -> JsonObject:
+        handoff = self._handoff(handoff_id)
         if handoff.state.final:
             raise ControlError(409, "handoff_final", "the handoff has ended")
         handoff.state = HandoffState.CANCELLED
         handoff.outcome = cause.local("normal_hangup", source="api")
-        return handoff
+        return self._shown(handoff)
+
+    async def add_context(self, context: Context) -> tuple[JsonObject, bool]:
+        handoff_id = f"context{next(self._numbers)}"
+        at = "2026-01-01T00:00:00.000Z"
+        self.contexts[handoff_id] = {**context.as_json(handoff_id, "node", at), "resolution": None}
+        return self.contexts[handoff_id], self.store.available
+
+    async def resolve(self, handoff_id: str, resolution: Resolution) -> tuple[JsonObject, bool]:
+        await self.handoff(handoff_id)
+        self.resolutions[handoff_id] = resolution.as_json("2026-01-01T00:00:00.000Z")
+        return await self.handoff(handoff_id), self.store.available
+
+    async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:
+        self._known(call_id)
+        notes = self.annotations.setdefault(call_id, [])
+        if len(notes) == 100:
+            raise ControlError(409, "too_many_annotations", "the call has 100 annotations")
+        notes.append(annotation.as_json(f"note-{next(self._numbers)}", "2026-01-01T00:00:00.000Z"))
+        return notes[-1], self.store.available
 
     def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
         handoff = self.handoff(handoff_id)
@@ -112,6 +144,19 @@ class ControlDouble:
         handoff.state, handoff.outcome = HandoffState.COMPLETED, cause.local("normal_hangup")
         for attempt in handoff.attempts:
             attempt.close(3.0, handoff.outcome)
+
+    def _handoff(self, handoff_id: str) -> Handoff:
+        if handoff_id not in self.live:
+            if not self.store.available:
+                raise ControlError(503, "store_unavailable", "the store does not answer")
+            raise ControlError(404, "handoff_not_found", "no such handoff")
+        return self.live[handoff_id]
+
+    def _shown(self, handoff: Handoff) -> JsonObject:
+        return self._with_resolution({"channel": "voice", "node": "node", **handoff.as_json()})
+
+    def _with_resolution(self, handoff: JsonObject) -> JsonObject:
+        return {**handoff, "resolution": self.resolutions.get(str(handoff["id"]))}
 
     def _known(self, call_id: str) -> CallRecord:
         if call_id not in self._records:

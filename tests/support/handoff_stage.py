@@ -60,6 +60,18 @@ class Api:
         return wait_until(look, deadline, lambda: f"{states}: {self.handoff(handoff['id'])}")
 
 
+def stage_settings(
+    assistant: str, *, route: Settings | None = None, trunk: Settings | None = None
+) -> dict[str, object]:
+    """The sections of b2bua.yaml for `staged`."""
+    accept = {"accept": {"addresses": [f"{LOOPBACK}/32"]}}
+    return {
+        "trunks": {"sbc": {**accept, **(trunk or {})}},
+        "routes": [{"trunk": "sbc", "to": SUPPORT, "assistant": assistant, **(route or {})}],
+        "api": {"listen": f"{LOOPBACK}:0", "keys": [KEY]},
+    }
+
+
 @contextlib.contextmanager
 def staged(
     folder: Path,
@@ -69,20 +81,18 @@ def staged(
     route: Settings | None = None,
     trunk: Settings | None = None,
     policy: Settings | None = None,
+    more: Settings | None = None,
     **options: object,
 ) -> Iterator[tuple[B2bua, Api]]:
     """A running B2BUA whose callers of `support` talk to the assistant at that URI; it must end well.
 
-    `route` and `trunk` are further keys of the one route and the one trunk; `options` go to `B2bua`.
+    `route` and `trunk` are further keys of the one route and the one trunk, `more` of the file; `options` go to
+    `B2bua`.
     """
-    accept = {"accept": {"addresses": [f"{LOOPBACK}/32"]}}
-    main: dict[str, object] = {
-        "trunks": {"sbc": {**accept, **(trunk or {})}},
-        "routes": [{"trunk": "sbc", "to": SUPPORT, "assistant": assistant, **(route or {})}],
-        "api": {"listen": f"{LOOPBACK}:0", "keys": [KEY]},
-    }
+    main = stage_settings(assistant, route=route, trunk=trunk)
     if policy is not None:
         main["policy"] = policy
+    main.update(more or {})
     with B2bua(folder, destinations, main=main, **options) as b2bua:  # type: ignore[arg-type]
         yield b2bua, Api(b2bua)
         b2bua.check_end()

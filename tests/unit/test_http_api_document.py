@@ -45,6 +45,9 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("DELETE", "/v1/calls/{call_id}"),
         ("POST", "/v1/calls/{call_id}/handoff"),
         ("GET", "/v1/handoffs"),
+        ("POST", "/v1/handoffs"),
+        ("POST", "/v1/handoffs/{handoff_id}/outcome"),
+        ("POST", "/v1/calls/{call_id}/annotations"),
         ("GET", "/v1/handoffs/{handoff_id}"),
         ("DELETE", "/v1/handoffs/{handoff_id}"),
         *(("POST", f"/v1/handoffs/{{handoff_id}}/{verb}") for verb in CONSULT_VERBS),
@@ -121,6 +124,8 @@ def test_the_example_of_a_handoff_begins_one(api: ApiClient) -> None:
         ("/v1/handoffs/handoff-1", answers.Handoff),
         ("/v1/handoffs/handoff-2", answers.Handoff),
         ("/v1/handoffs?shared_id=s-1", answers.Handoffs),
+        ("/v1/handoffs/context3", answers.Handoff),
+        ("/readyz", answers.Ready),
         ("/v1/destinations", answers.Destinations),
         ("/v1/destinations/billing", answers.DestinationSettings),
         ("/healthz", answers.Status),
@@ -133,6 +138,9 @@ def test_what_is_answered_is_what_is_described(api: ApiClient, path: str, model:
     )
     api.control.finish("handoff-1")
     api.hand_off({"shared_id": "s-1"})
+    api.post("/v1/handoffs", {"channel": "sms", "shared_id": "s-1"})
+    api.post("/v1/handoffs/handoff-1/outcome", {"result": "refunded", "data": {"amount": 12.5}})
+    api.post("/v1/calls/call-1/annotations", {"text": "twice"})
 
     model.model_validate(api.get(path).json(), strict=True)
 

@@ -1,0 +1,152 @@
+"""What is kept of calls and handoffs while they happen: the context at each state, the flag, the story at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from b2bua.call.record import CallRecord
+from b2bua.feed import HandoffChanged
+from b2bua.history import Annotation, History, Resolution
+from b2bua.operations import Operations
+from b2bua.store import Document, Kind, Removal, Store, Write
+from tests.support.b2bua_world import DESK, World, play, refuse
+from tests.support.handoff_cast import MAIN, talking
+from tests.support.store_backends import BackendDouble, PatientWorker, as_backend
+
+
+class Nobody:
+    """Takes no records."""
+
+    def write(self, record: CallRecord) -> None:
+        """Forget it."""
+
+
+class Keeping:
+    """A store, and the operations of the API, behind the calls of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.backend = BackendDouble()
+        self.worker = PatientWorker()
+        self.store = Store(as_backend(self.backend), "sqlite", worker=self.worker)  # type: ignore[arg-type]
+        self.store.start()
+        history = History(self.store, "node-1", lambda: 3600.0)
+        self.operations = Operations(Nobody(), self.store, history, reload=None)  # type: ignore[arg-type]
+        self.operations.registry = world.registry
+        world.registry.on_handoff = self.operations.remember
+        world.registry.services.feed.listen(self.operations, [HandoffChanged])
+        forget = world.write
+
+        def write(record: CallRecord) -> None:
+            forget(record)
+            self.operations.write(record)
+
+        world.write = write  # type: ignore[method-assign]
+
+    async def written(self) -> list[Write]:
+        """Everything that was written so far, in order."""
+        await asyncio.sleep(0.1)
+        return [write for batch in self.backend.batches for write in batch]
+
+    async def flag(self, call_id: str) -> bool:
+        """Whether a transfer of the call is under way, for everybody who looks."""
+        await asyncio.sleep(0.1)
+        return (Kind.TRANSFER, call_id) in self.backend.documents
+
+
+def test_a_context_is_kept_from_the_first_moment_and_the_flag_while_it_is_under_way(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        keeping = Keeping(world)
+        cast = await talking(world)
+        await world.phone(DESK)
+        handoff = world.hand_off(destination="front-desk", shared_id="c-1", data={"customer": "C-1"})
+        assert await keeping.flag(handoff.call_id)
+        flag = keeping.backend.documents[Kind.TRANSFER, handoff.call_id]
+        assert json.loads(flag.body)["handoff_id"] == handoff.id
+        assert 0 < flag.expires - keeping.store.now_ms() <= 300_000
+        await cast.until_awaited()
+        cast.agent().hear()
+        await cast.until_over(handoff)
+        assert not await keeping.flag(handoff.call_id), "the caller has the human"
+        cast.hang_up()
+        await world.record()
+        states = [
+            json.loads(write.body)["state"]
+            for write in await keeping.written()
+            if isinstance(write, Document) and write.kind is Kind.HANDOFF
+        ]
+        assert states[-2:] == ["connected", "completed"]
+        kept = await keeping.operations.handoff(handoff.id)
+        assert (kept["state"], kept["data"], kept["node"]) == ("completed", {"customer": "C-1"}, "node-1")
+        await keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_the_flag_is_cleared_when_a_handoff_fails(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        keeping = Keeping(world)
+        cast = await talking(world)
+        await world.phone(DESK, refuse(486))
+        handoff = world.hand_off(destination="front-desk")
+        await cast.until_over(handoff)
+        assert not await keeping.flag(handoff.call_id)
+        assert any(isinstance(write, Removal) for write in await keeping.written())
+        cast.hang_up()
+        await world.record()
+        await keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_store_that_hangs_holds_no_call_up(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        keeping = Keeping(world)
+        keeping.worker.hangs = True
+        cast = await talking(world)
+        await world.phone(DESK, refuse(486))
+        before = world.stack.now()
+        handoff = world.hand_off(destination="front-desk", shared_id="c-1")
+        await cast.until_over(handoff)
+        assert world.stack.now() - before < 1.0
+        told = await keeping.operations.handoff(handoff.id)
+        assert told["state"] == "failed"
+        cast.hang_up()
+        await world.record()
+        assert (await keeping.operations.call(handoff.call_id))["ended"] is not None
+        page = await keeping.operations.handoffs("c-1", before=None, limit=5)
+        assert ([each["id"] for each in page.handoffs], page.complete) == ([handoff.id], False)
+        await keeping.store.close(1.0)
+        assert keeping.store.status.lost > 0
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_the_story_of_a_call_has_what_was_said_about_it(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        keeping = Keeping(world)
+        operations = keeping.operations
+        cast = await talking(world)
+        await world.phone(DESK, refuse(486))
+        handoff = world.hand_off(destination="front-desk", idempotency_key="once")
+        await cast.until_over(handoff)
+        await operations.annotate(handoff.call_id, Annotation("while it is up", author="ann"))
+        assert [note["text"] for note in (await operations.call(handoff.call_id))["annotations"]] == [
+            "while it is up"
+        ]
+        cast.hang_up()
+        await world.record()
+        await operations.annotate(handoff.call_id, Annotation("afterwards"))
+        told, kept = await operations.resolve(handoff.id, Resolution("called back", agent="bob"))
+        assert kept
+        assert told["state"] == "failed", "what a call came to is no opinion"
+        whole = await operations.call(handoff.call_id)
+        assert [note["text"] for note in whole["annotations"]] == ["while it is up", "afterwards"]
+        assert whole["handoffs"] == [told]
+        assert {"annotated", "outcome called back"} <= {moment["event"] for moment in whole["timeline"]}
+        assert [call["call_id"] for call in await operations.calls(limit=5)] == [handoff.call_id]
+        assert (await operations.hand_off(handoff.call_id, handoff.request))["id"] == handoff.id
+        await keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
