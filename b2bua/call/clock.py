@@ -21,8 +21,7 @@ class CallClock:
 
     def milliseconds(self, moment: float) -> int:
         """Loop time (seconds) as milliseconds since 1970."""
-        wall = self._started_wall + timedelta(seconds=moment - self._started_at)
-        return round(wall.replace(tzinfo=UTC).timestamp() * 1000)
+        return int((moment + self._offset) * 1000)
 
     def stamp(self, moment: float | None) -> str | None:
         """Loop time (seconds) as `2026-01-01T00:00:00.000Z`; None stays None."""
