@@ -46,6 +46,7 @@ class Context:
             "attempts": [],
             "outcome": None,
             "confirmed": None,
+            "consult": None,
             "created": at,
             "updated": at,
         }

@@ -12,7 +12,7 @@ from b2bua.http_api.documented import documented
 from b2bua.http_api.errors import Json
 from b2bua.http_api.handoffs import HandoffId
 
-_ERRORS = ("invalid_request", "handoff_not_found", "not_consulting", "handoff_final")
+_ERRORS = ("invalid_request", "handoff_not_found", "not_consulting", "handoff_final", "store_unavailable")
 
 
 def consult_routes(control: Control) -> APIRouter:
@@ -20,28 +20,28 @@ def consult_routes(control: Control) -> APIRouter:
     routes = APIRouter(prefix="/v1/handoffs/{handoff_id}", tags=["handoffs"])
     answered = documented(202, answers.Handoff, "It is being done.", *_ERRORS)
 
-    def told(handoff_id: str, verb: ConsultVerb) -> Response:
-        handoff = control.consult(handoff_id, verb)
-        return Json(handoff.as_json(), status_code=202, headers={"Location": f"/v1/handoffs/{handoff.id}"})
+    async def told(handoff_id: str, verb: ConsultVerb) -> Response:
+        handoff = await control.consult(handoff_id, verb)
+        return Json(handoff, status_code=202, headers={"Location": f"/v1/handoffs/{handoff_id}"})
 
     @routes.post("/brief", status_code=202, responses=answered)
     async def brief(handoff_id: HandoffId) -> Response:
         """The assistant and the human talk; the caller hears music."""
-        return told(handoff_id, "brief")
+        return await told(handoff_id, "brief")
 
     @routes.post("/introduce", status_code=202, responses=answered)
     async def introduce(handoff_id: HandoffId) -> Response:
         """Caller, assistant and human hear each other."""
-        return told(handoff_id, "introduce")
+        return await told(handoff_id, "introduce")
 
     @routes.post("/accept", status_code=202, responses=answered)
     async def accept(handoff_id: HandoffId) -> Response:
         """The human gets the caller, and the assistant is hung up."""
-        return told(handoff_id, "accept")
+        return await told(handoff_id, "accept")
 
     @routes.post("/decline", status_code=202, responses=answered)
     async def decline(handoff_id: HandoffId) -> Response:
         """The human is hung up, and the caller is back with the assistant."""
-        return told(handoff_id, "decline")
+        return await told(handoff_id, "decline")
 
     return routes

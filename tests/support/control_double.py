@@ -118,8 +118,8 @@ class ControlDouble:
         notes.append(annotation.as_json(f"note-{next(self._numbers)}", "2026-01-01T00:00:00.000Z"))
         return notes[-1], self.store.available
 
-    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
-        handoff = self.handoff(handoff_id)
+    async def consult(self, handoff_id: str, verb: ConsultVerb) -> JsonObject:
+        handoff = self._handoff(handoff_id)
         if handoff.state.final:
             raise ControlError(409, "handoff_final", "the handoff has ended")
         if handoff.consult is None:
@@ -130,7 +130,7 @@ class ControlDouble:
             "accept": ConsultPhase.ACCEPTED,
             "decline": ConsultPhase.DECLINED,
         }[verb]
-        return handoff
+        return self._shown(handoff)
 
     async def reload(self) -> ReloadResult:
         self.reloads += 1
