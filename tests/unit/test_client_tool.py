@@ -51,7 +51,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiClient:
 
 def ending(api: ApiClient, state: HandoffState, event: str) -> OnCall:
     """A call in which every handoff has ended like this by the time that somebody looks."""
-    look = api.control.handoff
+    look = api.control._handoff
 
     def handoff(handoff_id: str) -> object:
         found = look(handoff_id)
@@ -59,7 +59,7 @@ def ending(api: ApiClient, state: HandoffState, event: str) -> OnCall:
         found.outcome = None if state is HandoffState.CONNECTED else cause.local(event)
         return found
 
-    api.control.handoff = handoff  # type: ignore[method-assign,assignment]
+    api.control._handoff = handoff  # type: ignore[method-assign,assignment]
     return reach(api).on_call("call-1")
 
 
