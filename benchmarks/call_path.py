@@ -122,7 +122,10 @@ class Peers:
             self._loop.call_later(number / RATE, self._invite, first + number)
 
     def _flow(self, remote: Address) -> Flow:
-        return self._flows.setdefault(remote, Flow("udp", LOCAL, remote, LOCAL))
+        flow = self._flows.get(remote)
+        if flow is None:
+            flow = self._flows[remote] = Flow("udp", LOCAL, remote, LOCAL)
+        return flow
 
     def _invite(self, number: int) -> None:
         self._request("INVITE", "sip:desk@127.0.0.1:5060", number, 1, "", WITH_SDP)

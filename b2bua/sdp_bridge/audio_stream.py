@@ -114,7 +114,7 @@ class StreamReader:
         media = remote.media[before.slot]
         if not media.port and media.kind.lower() == "audio":
             # What else a section says that is off means nothing; it comes back under the profile it had.
-            off = replace(media, protocol=before.media.protocol)
+            off = media._replace(protocol=before.media.protocol)
             return replace(before, media=off, direction=Direction.INACTIVE, address=None)
         return self._choose(remote, [(before.slot, media)], admit, before)
 
@@ -218,7 +218,7 @@ class OurSections:
         """The same with another direction and nothing else changed."""
         audio = self.sections[self.slot]
         kept = [each for each in audio.attributes if each != (str(self.direction), None)]
-        return self._with(replace(audio, attributes=(*kept, (str(direction), None))), direction)
+        return self._with(audio._replace(attributes=(*kept, (str(direction), None))), direction)
 
     def with_key(self, crypto: Crypto | None) -> OurSections:
         """The same with this key alone, or with none: what is said again once the others were declined."""
@@ -227,7 +227,7 @@ class OurSections:
             return self
         audio = self.sections[self.slot]
         kept = [each for each in audio.attributes if each[0] != CRYPTO]
-        narrowed = replace(audio, attributes=(*_key_lines(cryptos), *kept))
+        narrowed = audio._replace(attributes=(*_key_lines(cryptos), *kept))
         return replace(self._with(narrowed, self.direction), cryptos=cryptos)
 
     def with_audio(self, audio: Media, direction: Direction, telephone_event: int | None) -> OurSections:

@@ -49,6 +49,7 @@ class Core:
     """The shared part of an endpoint, as sessions see it."""
 
     __slots__ = (
+        "_capabilities",
         "counters",
         "events",
         "flow_for",
@@ -94,17 +95,16 @@ class Core:
         name = settings.user_agent
         self.user_agent_headers: list[tuple[str, str]] = [("User-Agent", name)] if name else []
         self.server_headers: list[tuple[str, str]] = [("Server", name)] if name else []
+        supported = (("Supported", ", ".join(settings.supported)),) if settings.supported else ()
+        self._capabilities = (("Allow", ", ".join(settings.allow)), *supported)
 
     def branch(self) -> str:
         """A branch for a new client transaction (RFC 3261 section 8.1.1.7)."""
         return f"z9hG4bK{self.token()}"
 
-    def capabilities(self) -> list[tuple[str, str]]:
+    def capabilities(self) -> tuple[tuple[str, str], ...]:
         """Allow and Supported, as INVITE, its 2xx and OPTIONS carry them."""
-        headers = [("Allow", ", ".join(self.settings.allow))]
-        if self.settings.supported:
-            headers.append(("Supported", ", ".join(self.settings.supported)))
-        return headers
+        return self._capabilities
 
     def hold(self, flow: Flow) -> None:
         """A session lives on this flow: its connection is not idle while silent."""

@@ -142,12 +142,12 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The value of the first line of that name."""
-        values = (self._index or self._indexed()).get(header_key(name))
+        values = (self._index or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
         return values[0] if values else None
 
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of that name, in order."""
-        return list((self._index or self._indexed()).get(header_key(name), ()))
+        return list((self._index or self._indexed()).get(_KEYS.get(name) or _lower_key(name), ()))
 
     def count(self, name: str) -> int:
         """How many lines of that name there are."""

@@ -8,9 +8,10 @@ RemoteError(400). Printing normalises white space; a message keeps the received 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sip_stack.errors import RemoteError
 from sip_stack.message.params import (
@@ -28,12 +29,26 @@ from sip_stack.message.uri import Uri, format_host_port, parse_host_port, parse_
 MAGIC_COOKIE = "z9hG4bK"
 """What the branch of an RFC 3261 element starts with (section 8.1.1.7)."""
 
+MAX_CACHED = 512
+"""Characters of a value whose parsed form is remembered."""
+
 _NOT_IN_A_BARE_URI = re.compile(r'[?, \t<>"]')
 _BLANKS = re.compile(r"[ \t]+")
 _COMMON_TRANSPORTS = frozenset(["UDP", "TCP", "TLS", "WS", "WSS", "SCTP"])
 _COMMON_METHODS = frozenset(
     ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REFER", "NOTIFY", "INFO", "UPDATE", "PRACK", "REGISTER"]
 )
+
+_Value = TypeVar("_Value")
+
+
+def _remembered(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """`parse`, which remembers the last values: the messages of a call repeat each other's, and they are immutable.
+
+    Long ones are parsed each time, so that a peer cannot fill memory through the cache.
+    """
+    cached = lru_cache(maxsize=2048)(parse)
+    return lambda text: cached(text) if len(text) <= MAX_CACHED else parse(text)
 
 
 def is_method(text: str) -> bool:
@@ -154,6 +169,10 @@ class NameAddr(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Parse one value. The URI itself is only checked by `parsed_uri`."""
+        return _parse_address(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> NameAddr:
         text = text.strip(BLANK)
         start = text.find("<")
         if text[:1] == '"':
@@ -220,6 +239,10 @@ class CSeq(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """Parse `314159 INVITE`."""
+        return _parse_cseq(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> CSeq:
         number, _, method = text.replace("\t", " ").partition(" ")
         method = method.strip(" ")
         # The length is looked at first: `int` of thousands of digits is slow, then an error.
@@ -234,8 +257,7 @@ class CSeq(NamedTuple):
         return f"{self.number} {self.method}"
 
 
-@dataclass(frozen=True, slots=True)
-class MediaType:
+class MediaType(NamedTuple):
     """A Content-Type value (RFC 3261 section 20.15)."""
 
     type: str
@@ -246,6 +268,10 @@ class MediaType:
     @classmethod
     def parse(cls, text: str) -> MediaType:
         """Parse `application/sdp;charset=utf-8`."""
+        return _parse_media_type(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> MediaType:
         name, semicolon, params = text.partition(";")
         kind, _, subtype = name.partition("/")
         kind, subtype = kind.strip(BLANK).lower(), subtype.strip(BLANK).lower()
@@ -260,3 +286,8 @@ class MediaType:
 
     def __str__(self) -> str:
         return f"{self.name}{self.params}"
+
+
+_parse_address = _remembered(NameAddr._parse)
+_parse_cseq = _remembered(CSeq._parse)
+_parse_media_type = _remembered(MediaType._parse)

@@ -10,8 +10,8 @@ It does not choose codecs, does not know what is negotiated and opens no port: s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
 
@@ -65,8 +65,7 @@ class Direction(StrEnum):
 _DIRECTIONS = {str(direction): direction for direction in Direction}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The o= line (RFC 8866 section 5.2). Session id and version stay text: peers write what they like."""
 
     username: str
@@ -79,8 +78,7 @@ class Origin:
         return f"{self.username} {self.session_id} {self.version} IN {self.address_type} {self.address}"
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """A c= line (RFC 8866 section 5.7). `address` is raw: literal, `0.0.0.0`, host name, `224.2.1.1/127`."""
 
     address_type: str
@@ -91,8 +89,7 @@ class Connection:
         return f"IN {self.address_type} {self.address}"
 
 
-@dataclass(frozen=True, slots=True)
-class RtpMap:
+class RtpMap(NamedTuple):
     """What a payload type carries (RFC 8866 section 6.6). `encoding` as written; compare it without case."""
 
     encoding: str
@@ -113,8 +110,7 @@ STATIC_PAYLOADS = {
 """The audio payload types that need no rtpmap (RFC 3551 table 4), as far as telephony uses them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(NamedTuple):
     """One m= section (RFC 8866 section 5.14) with its c= and a= lines."""
 
     kind: str
@@ -184,8 +180,7 @@ class Media:
         return (Connection(parts[2].upper(), parts[3]), port) if parts[1].upper() == "IN" else None
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """A whole session description (RFC 8866)."""
 
     origin: Origin

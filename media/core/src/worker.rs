@@ -65,14 +65,16 @@ pub enum Command {
 }
 
 impl Command {
-    /// False for what can wait until a worker looks that had commands a moment ago: it changes nothing that is heard,
-    /// or matters only when the next packet comes, and with that the worker looks.
+    /// False for what can wait until a worker looks that had commands a moment ago. With every packet it looks, before
+    /// anybody hears that packet, so only what makes sound by itself or is waited for is urgent.
     pub fn is_urgent(&self) -> bool {
         !matches!(
             self,
             Command::Open(_)
                 | Command::SetParameters(..)
                 | Command::SetTimeout(..)
+                | Command::Bridge(..)
+                | Command::Unbridge(_)
                 | Command::WatchSilence(..)
                 | Command::Close(_)
         )
