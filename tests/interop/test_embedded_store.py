@@ -70,7 +70,7 @@ def test_a_full_disk_costs_no_call_is_seen_and_passes(tmp_path: Path) -> None:
             for _ in range(4):
                 api.ask("POST", "/v1/handoffs", context)
             wait_until(lambda: not store_of(api)["available"], 10.0, "it is full")
-            assert "database or disk is full" in b2bua.errors
+            wait_until(lambda: "database or disk is full" in b2bua.errors, 10.0, "the log says why")
 
             caller.call(b2bua.address, SUPPORT)
             call_id = api.the_call()
@@ -90,7 +90,7 @@ def test_a_full_disk_costs_no_call_is_seen_and_passes(tmp_path: Path) -> None:
             recovered = wait_until(lambda: (s := store_of(api))["available"] and s, 15.0, "it is used again")
             assert recovered["lost"] == 0
             wait_until(lambda: not store_of(api)["waiting"], 10.0, "what waited is written")
-            assert "store_recovered" in b2bua.errors
+            wait_until(lambda: "store_recovered" in b2bua.errors, 10.0, "the log says that it is over")
         reader = sqlite3.connect(tmp_path / "small.db")
         keys = {key for (key,) in reader.execute("SELECT kind || ':' || key FROM document")}
         reader.close()
