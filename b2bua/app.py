@@ -24,6 +24,7 @@ from b2bua.record_writer import RecordWriter
 from b2bua.store import DISABLED, Store, StoreNotInstalled, open_store
 from b2bua.telemetry.logs import get_logger
 from b2bua.tls import ExpiryWatch, contexts_of
+from b2bua.webhooks import Webhooks
 from media.engine import MediaError
 from media.native import NativeEngine, NativeSettings
 from sip_stack.aio.advertise import AdvertisedAddresses
@@ -37,6 +38,7 @@ from sip_stack.settings import EndpointSettings
 
 if TYPE_CHECKING:
     from b2bua.http_api import ApiServer
+    from b2bua.webhooks.sender import Sender
 
 RELOAD_INTERVAL = 2.0
 """Seconds between looks at the configuration files. By content, so that renames and mounts are seen too."""
@@ -105,6 +107,12 @@ class Application:
         self.registry.on_handoff = self._operations.remember
         self._pinger = Pinger(self._services)
         self._services.feed.listen(self._operations, [HandoffChanged])
+        self._webhooks = Webhooks(
+            self._services.feed,
+            lambda: self.configuration.webhooks,
+            self.registry.record_of,
+            self._open_sender,
+        )
         self._api: ApiServer | None = None
         self._reloading = asyncio.Lock()
         self._loop_load = LoopLoad(
@@ -124,6 +132,7 @@ class Application:
             self._log.info("draining", calls=len(self.registry.calls), seconds=self._drain_seconds)
             await self.registry.drain(self._drain_seconds)
             await self._services.stack.settle(FAREWELL)
+            await self._webhooks.close(FAREWELL)
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
@@ -154,6 +163,7 @@ class Application:
             await self._close()
             raise StartError(str(error)) from error
         self._services.stack.on_event = self.registry.deliver
+        self._webhooks.start()
         self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
         self._loop_load.start()
         self._pinger.follow(self.configuration)
@@ -193,6 +203,15 @@ class Application:
         for path in (*configuration.hold_music_files(), *configuration.whisper_files()):
             if path not in self._services.prompts:
                 self._services.prompts[path] = self._services.engine.load_prompt(path)
+
+    def _open_sender(self) -> Sender:
+        """What sends webhooks."""
+        # Imported here: a B2BUA that sends none need not pay for it.
+        from b2bua.webhooks.http_sender import HttpSender
+
+        return HttpSender(
+            Resolver(), lambda host, address: self.configuration.webhooks.may_reach(host, address)
+        )
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -85,6 +85,11 @@ class CallRegistry:
         else:
             deliver_to_leg(event)
 
+    def record_of(self, call_id: str) -> CallRecord | None:
+        """What is written down of a running call."""
+        call = self.calls.get(call_id)
+        return None if call is None else call.record
+
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, give the running ones `seconds` to end, then end them."""
         self.draining = True

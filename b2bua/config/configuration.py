@@ -20,6 +20,7 @@ from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Outbound, Trunk
+from b2bua.config.webhooks import Webhooks
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
@@ -56,6 +57,7 @@ class Configuration:
     """How long the store keeps things; seconds."""
     origin: Origin
     api: Api | None = None
+    webhooks: Webhooks = field(default_factory=Webhooks)
     warnings: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Ours: what we show over TLS."""

@@ -21,6 +21,7 @@ from pydantic_core import PydanticKnownError
 
 from b2bua.config.acceptance import AcceptanceKeys
 from b2bua.config.auth import Auth
+from b2bua.config.callback_url import CallbackUrlText
 from b2bua.config.consult import ConsultKeys
 from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
@@ -117,6 +118,11 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     """The human may send the caller on by REFER, by the rules that hold for the assistant's."""
     after_agent: AfterAgent | None = None
     """What becomes of the caller after the human hung up; None for what the route says."""
+
+    callback_url: CallbackUrlText | None = None
+    """Called while a handoff to it goes on: answer, connected, digits, hangup. A handoff may name another."""
+    action_url: CallbackUrlText | None = None
+    """Called once, with what became of a handoff to it. A handoff may name another."""
 
     on_refer_timeout: Literal["assume_done", "fail"] = "fail"
     """`refer`: what `refer_timeout` means after the SBC accepted."""

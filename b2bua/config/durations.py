@@ -52,20 +52,20 @@ def duration(minimum: float, maximum: float, *, or_zero: bool = False) -> Before
     return BeforeValidator(check)
 
 
-_SCHEMA = WithJsonSchema(
+SCHEMA = WithJsonSchema(
     {"type": ["string", "integer"], "pattern": PATTERN, "examples": ["500ms", "30s", "4h"]}
 )
 
 DAY = 86_400.0
-WaitDuration = Annotated[float, duration(0.1, DAY), _SCHEMA]
+WaitDuration = Annotated[float, duration(0.1, DAY), SCHEMA]
 """How long something may take; seconds."""
-OptionalDuration = Annotated[float, duration(0.1, DAY, or_zero=True), _SCHEMA]
+OptionalDuration = Annotated[float, duration(0.1, DAY, or_zero=True), SCHEMA]
 """As `WaitDuration`; 0 means never."""
-PingInterval = Annotated[float, duration(1.0, DAY, or_zero=True), _SCHEMA]
+PingInterval = Annotated[float, duration(1.0, DAY, or_zero=True), SCHEMA]
 """How often to ask whether somebody is there; seconds, 0 for never."""
-SilenceDuration = Annotated[float, duration(0.0, 10.0), _SCHEMA]
+SilenceDuration = Annotated[float, duration(0.0, 10.0), SCHEMA]
 """How long to wait for somebody to finish a sentence; seconds, 0 for not at all."""
-LongDuration = Annotated[float, duration(0.1, 7 * DAY), _SCHEMA]
+LongDuration = Annotated[float, duration(0.1, 7 * DAY), SCHEMA]
 """How long a call may last; seconds."""
-KeepDuration = Annotated[float, duration(60.0, 366 * DAY), _SCHEMA]
+KeepDuration = Annotated[float, duration(60.0, 366 * DAY), SCHEMA]
 """How long something is kept; seconds."""

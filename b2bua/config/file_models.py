@@ -14,6 +14,7 @@ from b2bua.config.services import DEFAULT_STORE, Api, Limits, Records, StoreUrl
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Trunk
+from b2bua.config.webhooks import Webhooks
 
 
 class Names(Section):
@@ -42,6 +43,7 @@ class ConfigurationFile(Names):
     limits: Limits = Limits()
     api: Api | None = None
     records: Records = Records()
+    webhooks: Webhooks = Webhooks()
 
 
 class DestinationsFile(RootModel[dict[Name, Destination]]):

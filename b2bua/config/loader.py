@@ -25,6 +25,8 @@ from b2bua.config.timers import Timers
 from b2bua.config.tls import locate_files
 from b2bua.config.tls_checks import check_tls, tls_warnings
 from b2bua.config.warning_checks import audio_warnings, warnings_of
+from b2bua.config.webhook_checks import check_webhooks
+from b2bua.config.webhooks import Webhooks
 from b2bua.config.yaml_tree import YamlError
 
 
@@ -55,6 +57,7 @@ class _Sections:
     timers: Timers
     limits: Limits
     records: Records
+    webhooks: Webhooks
     api: Api | None
 
 
@@ -86,6 +89,7 @@ class _Load:
             check_parts(parts)
         if parts is not None and sections is not None:
             check_transports(parts, sections.sip.listen)
+            check_webhooks(parts, sections.webhooks)
             self._certificates = check_tls(parts, sections.sip, self._sources)
         if self._problems or parts is None or sections is None:
             raise self._error()
@@ -124,12 +128,13 @@ class _Load:
         timers = main.section(Timers, ("timers",))
         limits = main.section(Limits, ("limits",))
         records = main.section(Records, ("records",))
+        webhooks = main.section(Webhooks, ("webhooks",))
         api = main.section(Api, ("api",)) if main.root.at(("api",)) is not None else None
         if names is None or sip is None or media is None or policy is None:
             return None
-        if timers is None or limits is None or records is None:
+        if timers is None or limits is None or records is None or webhooks is None:
             return None
-        return _Sections(names, sip, media, policy, timers, limits, records, api)
+        return _Sections(names, sip, media, policy, timers, limits, records, webhooks, api)
 
     def _read_parts(self, main: Judge, overrides: list[Override]) -> Parts | None:
         """None when there are no destinations to look at."""
@@ -157,6 +162,7 @@ class _Load:
             timers=sections.timers,
             limits=sections.limits,
             records=Records(cdr=self._file(main, ("records", "cdr"), sections.records.cdr)),
+            webhooks=sections.webhooks,
             api=sections.api,
             store=self._store(main, sections.names.store),
             context_ttl=sections.names.context_ttl,

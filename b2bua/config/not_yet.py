@@ -12,7 +12,6 @@ from b2bua.config.section import refusal
 
 KEYS: dict[str, frozenset[str]] = {
     "media": frozenset({"rtpengine"}),
-    "destinations.*": frozenset({"action_url", "callback_url"}),
 }
 """Keys of later versions, by the path of the mapping they will be in; `*` is a name or an index."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from b2bua.call.events import HandoffAsked
 from b2bua.config import Destination, parse_hold_music
+from b2bua.config.webhook_checks import URL_KEYS, may_be_reached
 from b2bua.control import ControlError
 from b2bua.handoff.consultation import ConsultPhase
 from b2bua.handoff.handoff import Handoff
@@ -49,6 +51,7 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
     destination = place_of(call.configuration, request)
     if request.consult and destination.method != "invite":
         raise ControlError(400, "invalid_request", f"not with method {destination.method}", "consult")
+    request = _with_urls(call.configuration, destination, request)
     now = call.services.now()
     handoff = Handoff(
         id=uuid.uuid4().hex,
@@ -69,6 +72,21 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
     handoff.publish()
     call.inbox.put(HandoffAsked(handoff))
     return handoff
+
+
+def _with_urls(
+    configuration: Configuration, destination: Destination, request: HandoffRequest
+) -> HandoffRequest:
+    """The request with the destination's webhooks where it names none of its own."""
+    for field in URL_KEYS:
+        url = getattr(request, field)
+        if url is not None and not may_be_reached(configuration.webhooks, url):
+            raise ControlError(400, "receiver_refused", "webhooks.allow does not name this address", field)
+    return replace(
+        request,
+        callback_url=request.callback_url or destination.callback_url,
+        action_url=request.action_url or destination.action_url,
+    )
 
 
 def place_of(configuration: Configuration, request: HandoffRequest) -> Destination:

@@ -81,8 +81,10 @@ class HandoffRequest:
     brief: Literal["on_request", "on_answer"] = "on_request"
     """When the assistant talks to them."""
     consult_timeout: float | None = None
-    callback_url: str | None = None
-    action_url: str | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    """Called while it goes on."""
+    action_url: str | None = field(default=None, repr=False)
+    """Called once, with what became of it."""
     asked_by: Literal["api", "assistant", "agent"] = "api"
     idempotency_key: str = ""
 

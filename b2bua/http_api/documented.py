@@ -28,7 +28,6 @@ class ErrorCode:
 
 ERRORS = (
     ErrorCode("invalid_request", 400, "the request is wrong; `field` says where", "ring_timeout"),
-    ErrorCode("not_available_yet", 400, "a later version will do what is asked", "callback_url"),
     ErrorCode("unknown_destination", 400, "there is no destination of this name", "destination"),
     ErrorCode("unknown_hold_music", 400, "no destination has hold music of this name", "hold_music"),
     ErrorCode("unknown_whisper", 400, "no destination has a whisper of this name", "whisper"),
@@ -40,6 +39,7 @@ ERRORS = (
     ErrorCode(
         "confirmation_needed", 400, "what is removed is named twice, the second time to confirm", "confirm"
     ),
+    ErrorCode("receiver_refused", 400, "`webhooks` does not allow the address of a URL", "action_url"),
     ErrorCode("invalid_http", 400, "not an HTTP/1.1 request, or its head is longer than 16 KiB"),
     ErrorCode("unauthorized", 401, "no key, or a wrong one"),
     ErrorCode("web_page_refused", 403, "no keys are configured, and the request looks like a web page's"),

@@ -98,11 +98,7 @@ async def _invalid_request(_request: Request, error: Exception) -> Response:
     message = _message(first)
     if len(problems) > 1:
         message = f"{message} (and {len(problems) - 1} more)"
-    return error_answer(400, _code(first), message, _field(first))
-
-
-def _code(problem: Mapping[str, object]) -> str:
-    return "not_available_yet" if problem["type"] == "not_available_yet" else "invalid_request"
+    return error_answer(400, "invalid_request", message, _field(first))
 
 
 def _field(problem: Mapping[str, object]) -> str | None:

@@ -30,7 +30,7 @@ IdempotencyKey = Annotated[
 ]
 
 _BEGIN_ERRORS = (
-    *("invalid_request", "not_available_yet", "unknown_destination", "policy_refused"),
+    *("invalid_request", "unknown_destination", "policy_refused", "receiver_refused"),
     *("unknown_hold_music", "unknown_whisper"),
     *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
     "store_unavailable",
@@ -103,6 +103,8 @@ def _request(control: Control, body: HandoffBody, idempotency_key: str) -> Hando
         consult=body.consult,
         brief=body.brief,
         consult_timeout=body.consult_timeout,
+        callback_url=body.callback_url,
+        action_url=body.action_url,
         asked_by="api",
         idempotency_key=idempotency_key,
     )

@@ -18,10 +18,10 @@ from pydantic import (
     StrictBool,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
 from b2bua.config.acceptance import AcceptKey, PostDialDigits
 from b2bua.config.auth import Password, Word
+from b2bua.config.callback_url import CallbackUrlText
 from b2bua.config.dial_uri import RouteUri
 from b2bua.config.dialled import MAX_ROUTE
 from b2bua.config.durations import DAY, EXAMPLES, format_duration, parse_duration
@@ -114,11 +114,6 @@ def _uris(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _later(value: object) -> None:
-    if value is not None:
-        raise PydanticCustomError("not_available_yet", "webhooks are not available yet")
-
-
 _ROUTE = BeforeValidator(_uris, json_schema_input_type=str | list[str])
 Text = Annotated[str, Field(max_length=4096), AfterValidator(_text)]
 Line = Annotated[str, Field(max_length=1024), AfterValidator(line)]
@@ -137,11 +132,6 @@ DataValue = Annotated[
             ]
         }
     ),
-]
-Later = Annotated[
-    None,
-    BeforeValidator(_later),
-    WithJsonSchema({"type": "null", "description": "Not available yet: anything but null is refused."}),
 ]
 
 
@@ -221,5 +211,7 @@ class HandoffBody(Section):
     """With `consult`: when the assistant talks to the human, at once or when it is asked for."""
     consult_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("60s")] = None
     """How long the human is consulted, instead of the destination's."""
-    callback_url: Later = None
-    action_url: Later = None
+    callback_url: CallbackUrlText | None = None
+    """Called while the handoff goes on: answer, connected, digits, hangup; instead of the destination's."""
+    action_url: CallbackUrlText | None = None
+    """Called once, with what became of the handoff; instead of the destination's."""

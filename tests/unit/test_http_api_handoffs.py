@@ -252,17 +252,16 @@ def test_what_is_no_json_is_refused(api: ApiClient, content: bytes) -> None:
     assert error_of(answer)[:2] == (400, "invalid_request")
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"callback_url": "https://example.com/hook"}, "callback_url"),
-        ({"action_url": "https://example.com/done"}, "action_url"),
-    ],
-)
-def test_what_a_later_version_does_is_refused_and_not_ignored(
-    api: ApiClient, body: dict[str, object], field: str
-) -> None:
-    assert error_of(api.hand_off(body)) == (400, "not_available_yet", field)
+def test_webhooks_are_passed_on_and_their_urls_judged(api: ApiClient) -> None:
+    urls = {"callback_url": "https://example.com/hook#rc=2", "action_url": "https://example.com/done?t=1"}
+    assert api.hand_off(urls).status_code == 202
+    (request,) = api.control.requests
+    assert (request.callback_url, request.action_url) == tuple(urls.values())
+    assert "example.com" not in repr(request)
+    for text in ("ftp://x/", "https://example.com/#rc=9", "https://u:p@example.com/"):
+        answer = api.hand_off({"action_url": text})
+        assert error_of(answer) == (400, "invalid_request", "action_url")
+        assert text not in answer.text
 
 
 def test_several_faults_are_counted(api: ApiClient) -> None:

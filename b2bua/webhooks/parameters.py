@@ -1,0 +1,125 @@
+"""What a webhook says, under the published names: docs/webhooks.md has the table.
+
+A series is one handoff's: it remembers what later requests repeat. Values are text, as in a form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from b2bua.call.cause import Outcome
+from b2bua.feed import DigitPressed, HandoffChanged, LegAnswered, LegEnded, LegFacts, LegRinging
+from b2bua.webhooks.signature import Parameters
+
+SOURCES = {
+    "caller": "Caller",
+    "agent": "Call recipient",
+    "assistant": "Assistant",
+    "api": "API Request",
+    "network": "Carrier",
+    "b2bua": "B2BUA",
+}
+"""Who ended a leg, in the published words where there are some."""
+
+
+@dataclass(slots=True)
+class Series:
+    """One handoff as its receiver hears of it."""
+
+    handoff_id: str
+    call_id: str
+    caller: str
+    called: str
+    shared_id: str
+    rang: bool = False
+    answered: LegFacts | None = None
+    """The leg of the human who answered, while and after they talk."""
+    last_end: LegEnded | None = None
+    positions: dict[str, int] = field(default_factory=dict)
+    """Legs in the order in which they were heard of."""
+
+    def ringing(self, event: LegRinging) -> None:
+        """Note that somebody was alerted."""
+        self.rang = True
+        self._position(event.leg)
+
+    def answer(self, event: LegAnswered) -> Parameters:
+        """A human answered; the caller does not hear them yet."""
+        self.answered = event.leg
+        return self._callback("DialAnswer", "answer", event.leg)
+
+    def connected(self) -> Parameters:
+        """The caller hears the human."""
+        return self._callback("DialConnected", "connected", self.answered)
+
+    def digit(self, event: DigitPressed) -> Parameters:
+        """A key was pressed while they talk."""
+        pressed = [
+            ("DialDigitsMatch", event.digit),
+            ("DialDigitsPressedBy", "ALeg" if event.role == "caller" else "BLeg"),
+        ]
+        return [*self._callback("DialDigitsMatch", "digits", self.answered), *pressed]
+
+    def hangup(self, event: LegEnded) -> Parameters:
+        """A leg to the human is over, answered or not."""
+        self.last_end = event
+        seconds = str(round(event.duration_ms / 1000))
+        durations = [("DialBLegDuration", seconds), ("DialBLegBillDuration", seconds)]
+        return [*self._callback("DialHangup", "hangup", event.leg), *durations, *_cause(event.outcome)]
+
+    def final(self, event: HandoffChanged) -> Parameters:
+        """What became of the handoff."""
+        outcome = event.outcome
+        assert outcome is not None, "a final state has an outcome"
+        return [
+            *self._standard("DialAction"),
+            ("DialStatus", str(outcome.status)),
+            ("DialRingStatus", "true" if self.rang or self.answered is not None else "false"),
+            ("DialHangupCause", outcome.name),
+            ("DialALegUUID", self.call_id),
+            ("DialBLegUUID", "" if self.answered is None else self.answered.id),
+            *_cause(outcome),
+            ("Destination", event.destination),
+        ]
+
+    def _callback(self, event: str, action: str, leg: LegFacts | None) -> list[tuple[str, str]]:
+        said = [
+            *self._standard(event),
+            ("DialAction", action),
+            ("DialBLegStatus", action),
+            ("DialALegUUID", self.call_id),
+        ]
+        if leg is None:
+            # Connected to a leg that was there before the handoff.
+            return [*said, ("DialBLegUUID", "")]
+        return [
+            *said,
+            ("DialBLegUUID", leg.id),
+            ("DialBLegPosition", str(self._position(leg))),
+            ("DialBLegFrom", leg.from_user),
+            ("DialBLegTo", leg.target),
+            ("Destination", leg.destination),
+        ]
+
+    def _standard(self, event: str) -> list[tuple[str, str]]:
+        shared = [("SharedID", self.shared_id)] if self.shared_id else []
+        return [
+            ("CallUUID", self.call_id),
+            ("From", self.caller),
+            ("To", self.called),
+            ("Direction", "inbound"),
+            ("Event", event),
+            ("HandoffID", self.handoff_id),
+            *shared,
+        ]
+
+    def _position(self, leg: LegFacts) -> int:
+        return self.positions.setdefault(leg.id, len(self.positions) + 1)
+
+
+def _cause(outcome: Outcome) -> list[tuple[str, str]]:
+    return [
+        ("DialBLegHangupCauseName", outcome.name),
+        ("DialBLegHangupCauseCode", str(outcome.code)),
+        ("DialBLegHangupSource", SOURCES[outcome.source]),
+    ]

@@ -1,0 +1,282 @@
+"""Who listens to the feed and sends webhooks: a lane for each call, so many requests at once, and no more waiting.
+
+Bounds keep receivers apart. One that is dead or slow fills its own places, and what is too much for them is lost,
+counted and logged; requests to others, and calls, do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from b2bua.config.callback_url import CallbackUrl, parse_callback_url
+from b2bua.feed import DigitPressed, Entry, Feed, HandoffChanged, LegAnswered, LegEnded, LegRinging
+from b2bua.handoff.handoff import HandoffState
+from b2bua.telemetry.logs import OncePerInterval, get_logger
+from b2bua.webhooks.delivery import Delivery, Lost, deliver
+from b2bua.webhooks.parameters import Series
+from b2bua.webhooks.signature import Parameters
+
+if TYPE_CHECKING:
+    from b2bua.call.record import CallRecord
+    from b2bua.config.webhooks import Webhooks as Settings
+    from b2bua.webhooks.sender import Sender
+
+MAX_WAITING = 10_000
+"""Requests that are waiting or under way, in all; some 20 MB."""
+MAX_WAITING_OF_RECEIVER = 2_000
+MAX_WAITING_OF_CALL = 100
+"""A caller who presses keys without end."""
+AT_ONCE = 64
+"""Requests under way, in all."""
+AT_ONCE_TO_RECEIVER = 16
+LOG_INTERVAL = 60.0
+"""Seconds between lines about one receiver."""
+
+KINDS = (HandoffChanged, LegRinging, LegAnswered, LegEnded, DigitPressed)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of requests since the start."""
+
+    taken: int = 0
+    tried_again: int = 0
+    lost: int = 0
+
+
+@dataclass(slots=True)
+class _Receiver:
+    """Who is called: one host and port."""
+
+    waiting: int = 0
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_TO_RECEIVER))
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A handoff whose application wants to hear of it."""
+
+    series: Series
+    callback: CallbackUrl | None
+    action: CallbackUrl | None
+
+
+class Webhooks:
+    """Sends what the feed tells of handoffs to the URLs that they came with, from `start` to `close`."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        settings: Callable[[], Settings],
+        call_of: Callable[[str], CallRecord | None],
+        open_sender: Callable[[], Sender],
+    ) -> None:
+        """`settings` are asked for again before each request; `call_of` knows the running calls.
+
+        `open_sender` is called once, in a thread, when there is something to send.
+        """
+        self.counters = Counters()
+        self._feed = feed
+        self._settings = settings
+        self._call_of = call_of
+        self._open_sender = open_sender
+        self._sender: Sender | None = None
+        self._opening = asyncio.Lock()
+        self._followed: dict[str, _Followed] = {}
+        self._lanes: dict[str, deque[Delivery]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._receivers: dict[str, _Receiver] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+        self._log = get_logger()
+        self._once: OncePerInterval | None = None
+
+    def start(self) -> None:
+        """Listen."""
+        self._once = OncePerInterval(LOG_INTERVAL, asyncio.get_running_loop().time)
+        self._feed.listen(self, KINDS)
+
+    async def close(self, patience: float) -> None:
+        """Listen no more, let requests that wait be sent for `patience` seconds, count the rest as lost."""
+        self._feed.leave(self)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)
+        left = self._waiting
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if left:
+            self.counters.lost += left
+            self._log.error("webhooks_lost", why="the program ends", requests=left)
+        if self._sender is not None:
+            await self._sender.close()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are waiting or under way."""
+        return self._waiting
+
+    # -- from events to requests -----------------------------------------------------------------------------------
+
+    def hear(self, entry: Entry) -> None:
+        """Turn an event into a request that waits in its call's lane, where somebody wants one."""
+        event = entry.event
+        if isinstance(event, HandoffChanged):
+            self._hear_handoff(event)
+            return
+        assert isinstance(event, LegRinging | LegAnswered | LegEnded | DigitPressed), (
+            "no other kind is asked for"
+        )
+        handoff_id = event.handoff_id if isinstance(event, DigitPressed) else event.leg.handoff_id
+        followed = self._followed.get(handoff_id)
+        if followed is None:
+            return
+        series = followed.series
+        match event:
+            case LegRinging():
+                series.ringing(event)
+            case LegAnswered():
+                self._call_back(followed, series.answer(event))
+            case LegEnded():
+                self._call_back(followed, series.hangup(event))
+            case DigitPressed():
+                self._call_back(followed, series.digit(event))
+
+    def _hear_handoff(self, event: HandoffChanged) -> None:
+        if event.state is HandoffState.REQUESTED:
+            self._follow(event)
+            return
+        followed = self._followed.get(event.handoff_id)
+        if followed is None:
+            return
+        if event.state is HandoffState.CONNECTED:
+            self._call_back(followed, followed.series.connected())
+        elif event.state.final:
+            del self._followed[event.handoff_id]
+            if followed.action is not None:
+                self._put(event.call_id, followed.action, followed.series.final(event))
+
+    def _follow(self, event: HandoffChanged) -> None:
+        request = event.request
+        record = self._call_of(event.call_id)
+        if record is None or (request.callback_url is None and request.action_url is None):
+            return
+        series = Series(event.handoff_id, event.call_id, record.caller, record.called, request.shared_id)
+        callback, action = (
+            None if text is None else parse_callback_url(text)
+            for text in (request.callback_url, request.action_url)
+        )
+        self._followed[event.handoff_id] = _Followed(series, callback, action)
+
+    def _call_back(self, followed: _Followed, parameters: Parameters) -> None:
+        if followed.callback is not None:
+            self._put(followed.series.call_id, followed.callback, parameters)
+
+    # -- lanes -----------------------------------------------------------------------------------------------------
+
+    def _put(self, call_id: str, url: CallbackUrl, parameters: Parameters) -> None:
+        # What SIP brings may be no Unicode; what is signed must be what is sent.
+        readable = [(name, value.encode("utf-8", "replace").decode()) for name, value in parameters]
+        delivery = Delivery(url, readable)
+        lane = self._lanes.get(call_id)
+        receiver = self._receivers.get(url.receiver)
+        if (
+            self._waiting >= MAX_WAITING
+            or (receiver is not None and receiver.waiting >= MAX_WAITING_OF_RECEIVER)
+            or (lane is not None and len(lane) >= MAX_WAITING_OF_CALL)
+        ):
+            self._lose(call_id, delivery, "too many are waiting")
+            return
+        self._waiting += 1
+        self._receivers.setdefault(url.receiver, _Receiver()).waiting += 1
+        if lane is not None:
+            lane.append(delivery)
+            return
+        lane = self._lanes[call_id] = deque([delivery])
+        task = asyncio.get_running_loop().create_task(self._run(call_id, lane), name=f"webhooks {call_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, call_id: str, lane: deque[Delivery]) -> None:
+        """Send what is in a lane, one after the other, until it is empty."""
+        try:
+            while lane:
+                await self._deliver(call_id, lane.popleft())
+        finally:
+            del self._lanes[call_id]
+
+    async def _deliver(self, call_id: str, delivery: Delivery) -> None:
+        name = delivery.url.receiver
+        receiver = self._receivers[name]
+        try:
+            sender = _Turn(await self._sender_of_all(), receiver.places, self._places)
+            await deliver(delivery, self._settings(), sender, self._note_retry)
+            self.counters.taken += 1
+        except Lost as lost:
+            self._lose(call_id, delivery, str(lost))
+        except Exception:
+            # A defect costs this request and no other.
+            self.counters.lost += 1
+            self._log.exception("webhook_defect", call_id=call_id, receiver=name)
+        self._waiting -= 1
+        receiver.waiting -= 1
+        if not receiver.waiting:
+            del self._receivers[name]
+
+    async def _sender_of_all(self) -> Sender:
+        """The sender; the first to ask waits until it is there, in a thread: libraries and certificates take 0.1 s."""
+        if self._sender is None:
+            async with self._opening:
+                if self._sender is None:
+                    self._sender = await asyncio.to_thread(self._open_sender)
+        return self._sender
+
+    def _note_retry(self) -> None:
+        self.counters.tried_again += 1
+
+    def _lose(self, call_id: str, delivery: Delivery, why: str) -> None:
+        """Count a request as lost; one line per receiver and `LOG_INTERVAL`."""
+        self.counters.lost += 1
+        assert self._once is not None, "started"
+        receiver = delivery.url.receiver
+        if (held := self._once.allow(receiver)) is not None:
+            self._log.error(
+                "webhook_lost",
+                call_id=call_id,
+                receiver=receiver,
+                why=why,
+                webhook_event=dict(delivery.parameters)["Event"],
+                lost=self.counters.lost,
+                held=held,
+            )
+
+
+class _Turn:
+    """A sender that sends when there is a place for one more request, to its receiver and in all."""
+
+    def __init__(self, sender: Sender, of_receiver: asyncio.Semaphore, of_all: asyncio.Semaphore) -> None:
+        self._sender = sender
+        self._of_receiver = of_receiver
+        self._of_all = of_all
+
+    async def post(
+        self,
+        url: CallbackUrl,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> int:
+        """Wait for a place, then send."""
+        async with self._of_receiver, self._of_all:
+            return await self._sender.post(
+                url, headers, body, connect_timeout=connect_timeout, read_timeout=read_timeout
+            )
+
+    async def close(self) -> None:
+        """Nothing: the sender is everybody's."""
