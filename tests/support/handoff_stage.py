@@ -81,6 +81,7 @@ def staged(
     route: Settings | None = None,
     trunk: Settings | None = None,
     policy: Settings | None = None,
+    webhooks: Settings | None = None,
     more: Settings | None = None,
     **options: object,
 ) -> Iterator[tuple[B2bua, Api]]:
@@ -92,6 +93,8 @@ def staged(
     main = stage_settings(assistant, route=route, trunk=trunk)
     if policy is not None:
         main["policy"] = policy
+    if webhooks is not None:
+        main["webhooks"] = webhooks
     main.update(more or {})
     with B2bua(folder, destinations, main=main, **options) as b2bua:  # type: ignore[arg-type]
         yield b2bua, Api(b2bua)
