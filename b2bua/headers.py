@@ -30,7 +30,7 @@ _USER_TO_USER = "user-to-user"
 _RESERVED_PREFIXES = ("ph-", "plivo", "fs-", "sipauth", "zt-", "twilio")
 _RESERVED_NAMES = ("clientregion",)
 
-_VARIABLE = re.compile(r"\$(\$|[A-Za-z_][A-Za-z0-9_]*)")
+_VARIABLE = re.compile(r"\$(\$|(?:data\.)?[A-Za-z_][A-Za-z0-9_]*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BUILT_IN = ("reason", "shared_id", "call_id", "handoff_id", "caller_id", "called")
 
@@ -78,14 +78,21 @@ class Variables:
     def resolve(self, name: str) -> str:
         """The text of a variable, "" when there is none.
 
-        A built-in is never looked up elsewhere, even while empty: `data` cannot pose as a call id.
+        A built-in is never looked up elsewhere, even while empty: `data` cannot pose as a call id. `data.name` is
+        `name` of the data alone.
         """
+        if name.startswith("data."):
+            return _text_of(self.data.get(name.removeprefix("data.")))
         if name in _BUILT_IN:
             return str(getattr(self, name))
         value = self.data.get(name)
-        if value is None:
-            return self.received.get(name, "")
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        return self.received.get(name, "") if value is None else _text_of(value)
+
+
+def _text_of(value: Scalar | None) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def refusal_of(name: str) -> str | None:

@@ -30,11 +30,22 @@ def variables_of(call: Call, caller: CallerLeg, handoff: Handoff) -> Variables:
     )
 
 
+HANDOFF_ID = "X-Handoff-ID"
+"""What each request of a handoff carries; `GET /v1/handoffs/{id}` has the context, for whoever answers."""
+
+
+def requested_headers(handoff: Handoff) -> dict[str, str]:
+    """The headers that came with the request for the handoff, and its id unless they name one."""
+    asked = dict(handoff.request.sip_headers)
+    named = any(name.lower() == HANDOFF_ID.lower() for name in asked)
+    return asked if named else {**asked, HANDOFF_ID: handoff.id}
+
+
 def custom_headers(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> list[Header]:
     """What goes out with a REFER or BYE; noted in the handoff. Raises `HandoffFailed` for what must not go out."""
     try:
         rendered = render(
-            destination.headers, handoff.request.sip_headers, variables_of(call, caller, handoff)
+            destination.headers, requested_headers(handoff), variables_of(call, caller, handoff)
         )
     except HeaderRefused as error:
         raise HandoffFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error

@@ -15,7 +15,7 @@ from b2bua.call.events import Ended, Switched
 from b2bua.handoff.consult import consult
 from b2bua.handoff.failed import HandoffFailed
 from b2bua.handoff.handoff import HandoffState
-from b2bua.handoff.headers import variables_of
+from b2bua.handoff.headers import requested_headers, variables_of
 from b2bua.handoff.interlude import Interlude
 from b2bua.handoff.patience import until_gone, until_told
 from b2bua.handoff.silence import longest_wait, wait_for_silence
@@ -98,7 +98,7 @@ async def _dial(
         caller.identity,
         handoff.attempts,
         variables_of(call, caller, handoff),
-        handoff.request.sip_headers,
+        requested_headers(handoff),
         alert=alert,
         reached=reached,
         lost=interlude.lose,

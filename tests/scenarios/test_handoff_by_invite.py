@@ -151,6 +151,7 @@ def test_what_came_with_the_request_reaches_the_human(tmp_path: Path) -> None:
         await cast.until_awaited()
         (invite,) = billing.invites()
         assert invite.headers.get("X-Reason") == "refund"
+        assert len(invite.headers.get("X-Handoff-ID") or "") == 32
         assert invite.headers.get("X-Customer") == "17"
         assert invite.headers.get("X-Twilio-A") is None
         assert [dropped.name for dropped in handoff.headers_dropped] == ["X-Twilio-A"]

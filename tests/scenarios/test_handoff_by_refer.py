@@ -75,7 +75,10 @@ def test_the_refer_says_where_and_why(tmp_path: Path) -> None:
         cast = await referred(world, accept(100, 200))
         await world.record()
         (refer,) = [request for request in cast.sbc.requests if request.method == "REFER"]
-        assert refer.headers.get("Refer-To") == f"<sip:operator@{SBC}?X-Reason=billing%20question>"
+        named = world.records[0].handoffs[0]["id"]
+        assert refer.headers.get("Refer-To") == (
+            f"<sip:operator@{SBC}?X-Reason=billing%20question&X-Handoff-ID={named}>"
+        )
         assert refer.headers.get("Referred-By") is not None
         assert refer.contact is not None
 

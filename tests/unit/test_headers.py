@@ -77,6 +77,7 @@ class TestVariables:
             ("$shared_id/$call_id/$handoff_id", "s-1/c-1/h-1"),
             ("$caller_id for $called", "+15551230000 for support"),
             ("$customer_id", "4711"),
+            ("$data.customer_id.", "4711."),
             ("$vip $amount", "true 12.5"),
             ("$x_ticket", "T-9"),
             ("$x_customer_id", "from the phone"),
@@ -95,6 +96,12 @@ class TestVariables:
         variables = Variables(call_id="c-1", data={"call_id": "no", "x_a": "data"}, received={"x_a": "no"})
 
         assert sent("$call_id $x_a", variables) == "c-1 data"
+
+    def test_data_by_its_full_name_is_nothing_else(self) -> None:
+        variables = Variables(call_id="c-1", data={"call_id": "from data"}, received={"x_a": "no"})
+
+        assert sent("$data.call_id", variables) == "from data"
+        assert sent("$data.x_a", variables) is None
 
     def test_data_cannot_pose_as_a_built_in_that_is_empty(self) -> None:
         assert sent("$handoff_id", Variables(data={"handoff_id": "forged"})) is None
