@@ -44,23 +44,31 @@ class Caller:
         return ANONYMOUS if self.private or not self.user else self.user
 
     @classmethod
+    def of_uri(cls, uri: str) -> Caller:
+        """Somebody we called, as those may come to know them whom they are connected with."""
+        return cls(user=_user_of(NameAddr("", uri)), display="", private=False, max_forwards=70)
+
+    @classmethod
     def from_invite(cls, request: Request) -> Caller:
         """The caller of an INVITE."""
         from_ = request.from_
-        uri = from_.parsed_uri
         privacy = ";".join(request.headers.get_all("Privacy")).lower()
         return cls(
-            user=uri.username or ""
-            if isinstance(uri, SipUri)
-            else uri.number
-            if isinstance(uri, TelUri)
-            else "",
+            user=_user_of(from_),
             display=from_.display or "",
             private=any(level in privacy for level in ("id", "user", "header")),
             max_forwards=max((request.max_forwards if request.max_forwards is not None else 70) - 1, 0),
             headers=tuple(pass_through(request)),
             variables=received_variables(request.headers),
         )
+
+
+def _user_of(address: NameAddr) -> str:
+    """User part of a SIP URI, the number of a tel URI, empty for any other."""
+    uri = address.parsed_uri
+    if isinstance(uri, SipUri):
+        return uri.username or ""
+    return uri.number if isinstance(uri, TelUri) else ""
 
 
 def outgoing_from(caller: Caller, from_user: str | None, host: str) -> NameAddr:

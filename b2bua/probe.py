@@ -13,11 +13,13 @@ from b2bua.app import FAREWELL, build_services, listens
 from b2bua.call import story
 from b2bua.call.call import Call
 from b2bua.call.clock import CallClock
+from b2bua.call.dialing import Errand
 from b2bua.call.events import CallEvent
 from b2bua.call.inbox import Inbox
 from b2bua.call.leg import deliver_to_leg
 from b2bua.call.record import CallRecord
 from b2bua.config import Configuration
+from b2bua.headers import Variables
 from b2bua.identity import Caller
 from b2bua.telemetry.logs import get_logger
 from b2bua.tls import contexts_of
@@ -53,7 +55,8 @@ async def place_probe_call(configuration: Configuration, destination: str, secon
         inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
         call = Call(services, configuration, record, inbox, get_logger().bind(call_id=record.call_id))
         caller = Caller(user="probe", display="b2bua probe", private=False, max_forwards=70)
-        await call.live(story.of_probe(call, configuration.destinations[destination], caller, seconds))
+        errand = Errand("agent", caller, record.attempts, Variables(call_id=call.id), unattended=True)
+        await call.live(story.of_placed(call, configuration.destinations[destination], errand, seconds))
         console.print(_table(record))
         return 0 if record.answered is not None else 1
     finally:

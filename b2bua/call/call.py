@@ -24,6 +24,7 @@ from b2bua.call.events import (
     HandoffStopped,
     HangUp,
     MediaLost,
+    Moved,
     PromptOver,
     Quiet,
     ShutDown,
@@ -37,8 +38,6 @@ from media.engine import Quiet as MediaQuiet
 from media.engine import Switched as MediaSwitched
 
 if TYPE_CHECKING:
-    from b2bua.call.caller_leg import CallerLeg
-    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.leg import Leg
     from b2bua.call.record import CallRecord, JsonObject
     from b2bua.call.services import Services
@@ -66,6 +65,15 @@ class CallOver(Exception):
         """The leg whose far end left, if that was it."""
 
 
+class MovedOn(Exception):
+    """The leg that the call is there for was brought to another call, or whom it talked to was."""
+
+    def __init__(self, leg: Leg, host: Call) -> None:
+        super().__init__(host.id)
+        self.leg = leg
+        self.host = host
+
+
 class HandoffCancelled(Exception):
     """The handoff in hand is no longer wanted."""
 
@@ -90,10 +98,11 @@ class Call:
         self.media: MediaCall = services.engine.open_call(self.deliver_media)
         self.inbox = inbox
         self.log = log
-        self.caller: CallerLeg | None = None
-        self.peer: DialledLeg | None = None
+        self.caller: Leg | None = None
+        """Whom it is there for; None in a call of our own until somebody joins whom we called."""
+        self.peer: Leg | None = None
         """Whom the caller talks to: the assistant, later the human; None while that is nobody."""
-        self.last_peer: DialledLeg | None = None
+        self.last_peer: Leg | None = None
         """Who that was before."""
         self.peer_outcome = cause.local("normal_hangup")
         """How that ended."""
@@ -119,6 +128,10 @@ class Call:
     def over(self) -> bool:
         """True once the call has ended."""
         return self.record.outcome is not None
+
+    def own_legs(self) -> list[Leg]:
+        """Its legs without those that were brought to another call."""
+        return [leg for leg in self.legs if leg.call is self]
 
     def add_leg(self, leg: Leg) -> None:
         """Keep a leg: its events are heard, its end is this call's business, its record is written."""
@@ -189,11 +202,13 @@ class Call:
                 raise CallOver(outcome, leg)
             case AudioLost(leg) if self.answered and leg in (self.caller, self.peer):
                 raise CallOver(cause.local("media_timeout", source=leg.role))
+            case Moved(leg, host):
+                raise MovedOn(leg, host)
             case HandoffStopped(handoff) if handoff is self.handoff and handoff.can_be_stopped:
                 raise HandoffCancelled
             case Ended(leg, outcome) if leg is self.peer:
                 # Whatever is under way goes on without them; who tells the story looks at `peer` when it is done.
-                self._lose_peer(outcome)
+                self.lose_peer(outcome)
             case Digit(leg, digit, duration_ms):
                 self._publish_digit(leg, digit, duration_ms)
         if self.bridge is not None:
@@ -221,7 +236,7 @@ class Call:
         """
         self.bridge = Bridge(self.media, one, other, joined=heard_already)
 
-    def note_answered(self, peer: DialledLeg) -> None:
+    def note_answered(self, peer: Leg) -> None:
         """The caller talks to `peer` now: it was answered, its audio is watched."""
         self.peer = peer
         now = self.services.now()
@@ -232,11 +247,10 @@ class Call:
             self.answered = True
             self.record.answered = now
             self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
-            self.services.feed.publish(
-                CallAnswered(self.id, self.record.clock, now, peer.role, peer.place.name)
-            )
+            where = "" if peer.place is None else peer.place.name
+            self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, peer.role, where))
 
-    def watch(self, peer: DialledLeg) -> None:
+    def watch(self, peer: Leg) -> None:
         """End the call when the caller or `peer` sends no audio for `media_timeout`."""
         peer.watch_audio(peer.timers.media_timeout)
         if self.caller is not None:
@@ -252,16 +266,17 @@ class Call:
         """Hang up on whom the caller talks to; the caller stays."""
         if self.peer is not None:
             self.peer.hang_up(outcome)
-            self._lose_peer(outcome)
+            self.lose_peer(outcome)
 
     def drop_dialled(self, outcome: cause.Outcome) -> None:
         """Let go of every leg that is being dialled, and of none that the caller talks to."""
         for leg in self.legs:
-            if leg is not self.caller and leg is not self.peer and not leg.over:
+            if leg.call is self and leg not in (self.caller, self.peer) and not leg.over:
                 leg.hang_up(outcome)
                 self.media.close_leg(leg.media)
 
-    def _lose_peer(self, outcome: cause.Outcome) -> None:
+    def lose_peer(self, outcome: cause.Outcome) -> None:
+        """The caller talks to nobody from now on."""
         assert self.peer is not None
         self.last_peer, self.peer_outcome, self.peer = self.peer, outcome, None
         self.bridge = None
@@ -280,9 +295,10 @@ class Call:
     def media_statistics(self) -> dict[str, JsonObject]:
         """The media columns by role: of several legs in a role the last one that was answered."""
         chosen: dict[str, Leg] = {}
-        for leg in self.legs:
-            if leg.role not in chosen or leg.record.answered is not None:
-                chosen[leg.role] = leg
+        # By the record: a leg that was brought elsewhere has another role there.
+        for leg, record in zip(self.legs, self.record.legs, strict=True):
+            if record.role not in chosen or record.answered is not None:
+                chosen[record.role] = leg
         return {role: leg.statistics() for role, leg in chosen.items()}
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -294,7 +310,7 @@ class Call:
         now = self.services.now()
         self.record.outcome = outcome
         self.record.ended = now
-        for leg in self.legs:
+        for leg in self.own_legs():
             leg.hang_up(outcome)
         self.record.media = self.media_statistics()
         for attempt in self.record.attempts:
@@ -322,7 +338,7 @@ class Call:
         They name each other in circles, which only the garbage collector finds: at thousands of calls it would stop
         everything for longer than anything else a call waits for. Untied, each is freed at once.
         """
-        for leg in self.legs:
+        for leg in self.own_legs():
             leg.let_go()
         self.legs.clear()
         self.caller = self.peer = self.last_peer = None

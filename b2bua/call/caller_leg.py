@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from b2bua.headers import Header
     from b2bua.sdp_bridge import LocalOffer
     from sip_stack.dialog.uas import ServerSession
-    from sip_stack.message import Request, Response
+    from sip_stack.message import Request
 
 
 class CallerLeg(Leg):
@@ -47,9 +47,6 @@ class CallerLeg(Leg):
         self._alerted = False
         self._early_media = False
         self._answered = False
-        self.refers: set[str] = set()
-        """CSeqs of the REFERs that were accepted."""
-        self._refers_open = 0
         self.identity = Caller.from_invite(request)
         session.owner = self
 
@@ -117,21 +114,6 @@ class CallerLeg(Leg):
         self.agree()
         self.reoffers.tell()
 
-    def refer(self, refer_to: str, headers: Iterable[Header]) -> None:
-        """REFER the caller's side to somebody else; `ReferAnswered` and `ReferNotified` follow."""
-        referred_by = ("Referred-By", self._session.contact)
-        self._refers_open += not self.over
-        self.request("REFER", [("Refer-To", refer_to), referred_by, *headers])
-
-    def _referred(self, response: Response | None) -> None:
-        """Tell of the final response to a REFER; not of silence after one that nobody waits for any more."""
-        self._refers_open -= 1
-        if response is not None:
-            number = str(response.cseq.number)
-            self.tell(events.ReferAnswered(self, response.status, response.reason, number))
-        elif self._refers_open == 0:
-            self.tell(events.ReferAnswered(self, None, None, ""))
-
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:
             return
@@ -150,8 +132,6 @@ class CallerLeg(Leg):
                 self.record.end(self.role, self.now())
                 self.tell(events.Cancelled(self))
                 self.over = True
-            case sip.RequestCompleted(_, "REFER", response):
-                self._referred(response)
 
 
 def _credentials(call: Call) -> Credentials | None:

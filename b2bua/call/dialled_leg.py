@@ -49,7 +49,8 @@ class DialledLeg(Leg):
         configuration = call.configuration
         host = format_host_port(flow.sent_by[0], None)
         from_user = place.from_user
-        self.place = place
+        self.place: Dialled = place
+        self.identity = Caller.of_uri(uri)
         self.target = target
         """Where its INVITE went."""
         self.retry_after: float | None = None
@@ -119,7 +120,7 @@ class DialledLeg(Leg):
             call.services.feed.publish(
                 LegEnded(call.id, call.record.clock, now, self.facts, outcome, by, record.answered)
             )
-        record.end(by, now)
+        super().note_end(by, outcome)
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
         if self.over:

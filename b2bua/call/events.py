@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from b2bua.call.call import Call
     from b2bua.call.cause import Outcome
     from b2bua.call.leg import Leg
     from b2bua.handoff.consultation import ConsultVerb
@@ -176,6 +177,30 @@ class ConsultTold:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The call has another caller or another peer than before: somebody was brought from another call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(LegEvent):
+    """The far end has joined those it talked to, and is to be let go once it knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(LegEvent):
+    """A leg of the call has been brought to another call."""
+
+    host: Call
+
+
+@dataclass(frozen=True, slots=True)
+class MoveOver(LegEvent):
+    """A leg that was brought to another call is over."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class ShutDown:
     """The server is stopping and its patience is over: end now."""
 
@@ -192,4 +217,4 @@ class MediaLost:
     """The media engine failed under the call."""
 
 
-CallEvent = LegEvent | HandoffAsked | HandoffStopped | ConsultTold | ShutDown | HangUp | MediaLost
+CallEvent = LegEvent | HandoffAsked | HandoffStopped | ConsultTold | Joined | ShutDown | HangUp | MediaLost

@@ -23,11 +23,13 @@ from sip_stack.message import format_host_port
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.config import Dialled, Timers
     from b2bua.encryption import MediaProtection
     from b2bua.headers import Header
+    from b2bua.identity import Caller
     from media.engine import MediaLeg, StreamParameters
     from sip_stack.dialog.session import Session
-    from sip_stack.message import Message, Request
+    from sip_stack.message import Message, Request, Response
     from sip_stack.transaction import ServerTransaction
     from sip_stack.transport import Flow
 
@@ -55,6 +57,16 @@ class Leg:
         self._waits_for_keys = self._hears_tones = False
         self.notifys_open = 0
         """NOTIFYs of ours that are not answered yet."""
+        self.refers: set[str] = set()
+        """CSeqs of the REFERs of ours that were accepted."""
+        self._refers_open = 0
+        self.place: Dialled | None = None
+        """Where we dialled it; None for who called us."""
+        self.timers: Timers = call.configuration.timers
+        self.identity: Caller
+        """As whom others come to know the far end."""
+        self.home: Call | None = None
+        """The call that it was brought from and that lasts as long as it does."""
         self.over = False
         """Nothing more will be heard from or said to the far end: it left, or we hung up."""
 
@@ -67,6 +79,22 @@ class Leg:
     def session(self) -> Session:
         """The SIP side."""
         raise NotImplementedError
+
+    @property
+    def hangs_up_on_star(self) -> bool:
+        """True when the caller's `*` ends the talk with this far end."""
+        return False
+
+    def ring(self) -> None:
+        """Tell a caller who was not answered yet that somebody is being alerted."""
+
+    def early_media(self) -> None:
+        """Let a caller who was not answered yet hear what there is."""
+
+    @property
+    def hears_early_media(self) -> bool:
+        """True for a caller who hears before they are answered."""
+        return False
 
     def now(self) -> float:
         """Loop time, seconds."""
@@ -190,6 +218,21 @@ class Leg:
             self.notifys_open += method == "NOTIFY"
             self.flush()
 
+    def refer(self, refer_to: str, headers: Iterable[Header]) -> None:
+        """REFER the far end to somebody else; `ReferAnswered` and `ReferNotified` follow."""
+        referred_by = ("Referred-By", self.session.contact)
+        self._refers_open += not self.over
+        self.request("REFER", [("Refer-To", refer_to), referred_by, *headers])
+
+    def _referred(self, response: Response | None) -> None:
+        """Tell of the final response to a REFER; not of silence after one that nobody waits for any more."""
+        self._refers_open -= 1
+        if response is not None:
+            number = str(response.cseq.number)
+            self.tell(events.ReferAnswered(self, response.status, response.reason, number))
+        elif self._refers_open == 0:
+            self.tell(events.ReferAnswered(self, None, None, ""))
+
     def _receive_notify(self, transaction: ServerTransaction, request: Request) -> None:
         """Hear what became of a REFER of ours; other packages nobody subscribed to (RFC 6665 section 4.1.3)."""
         package = event_package(request)
@@ -208,6 +251,8 @@ class Leg:
 
     def note_end(self, by: str, outcome: cause.Outcome) -> None:
         """Write down who ended the leg; the first to say so stands."""
+        if self.record.ended is None and self.home is not None:
+            self.home.inbox.put(events.MoveOver(self, outcome))
         self.record.end(by, self.now())
 
     def statistics(self) -> JsonObject:
@@ -238,6 +283,8 @@ class Leg:
                 self._receive(transaction, request)
             case sip.RequestCompleted(_, "INFO", response) if response and response.status in (405, 415, 501):
                 self.takes_info = False
+            case sip.RequestCompleted(_, "REFER", response):
+                self._referred(response)
             case sip.RequestCompleted(_, "NOTIFY", _):
                 self.notifys_open -= 1
                 self.tell(events.NotifyAnswered(self))
@@ -270,7 +317,7 @@ class Leg:
 
     def let_go(self) -> None:
         """Hear nothing more of the session; see `Call.let_go`."""
-        self.session.owner = None
+        self.session.owner = self.home = None
         del self.reoffers
 
     def _ended(self, by: sip.EndedBy) -> None:

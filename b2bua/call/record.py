@@ -96,6 +96,14 @@ class LegRecord:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class BridgeRecord:
+    """The call was joined with another one that we held."""
+
+    call_id: str
+    at: float
+
+
 @dataclass(slots=True)
 class CallRecord:
     """Everything about one call, filled while it lives, written once when it ended."""
@@ -114,6 +122,7 @@ class CallRecord:
     attempts: list[AttemptRecord] = field(default_factory=list)
     handoffs: list[JsonObject] = field(default_factory=list)
     legs: list[LegRecord] = field(default_factory=list)
+    bridges: list[BridgeRecord] = field(default_factory=list)
     media: dict[str, JsonObject] = field(default_factory=dict)
 
     @property
@@ -141,5 +150,6 @@ class CallRecord:
             "attempts": [attempt.as_json(clock) for attempt in self.attempts],
             "handoffs": self.handoffs,
             "legs": [leg.as_json(clock) for leg in self.legs],
+            "bridges": [{"call_id": each.call_id, "at": clock.stamp(each.at)} for each in self.bridges],
             "media": {role: self.media.get(role, {}) for role in ("caller", "assistant", "agent")},
         }

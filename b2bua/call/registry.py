@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, story
@@ -13,9 +13,13 @@ from b2bua.call.caller_leg import CallerLeg
 from b2bua.call.clock import CallClock
 from b2bua.call.events import CallEvent, ShutDown
 from b2bua.call.inbox import Inbox
+from b2bua.call.joining import lasting
 from b2bua.call.leg import deliver_to_leg
 from b2bua.call.limits import Limits
+from b2bua.call.placing import CallOrder, placed_call
 from b2bua.call.record import CallRecord
+from b2bua.control import ControlError
+from b2bua.handoff.begin import place_of
 from b2bua.handoff.referral import receive_refer
 from b2bua.inquiry import Inquiry
 from b2bua.telemetry.logs import get_logger
@@ -125,10 +129,29 @@ class CallRegistry:
         except Refused as refused:
             self._refuse(record, session, refused)
             return
-        self._limits.enter(trunk.name)
+        assert isinstance(call.caller, CallerLeg), "an admitted call has its caller"
+        self._start(call, story.of_caller(call, call.caller, route))
+
+    def place(self, order: CallOrder) -> Call:
+        """Place a call of our own; it is dialled when this returns. Raises `ControlError`."""
+        destination = place_of(self.configuration, order.request)
+        if destination.method != "invite":
+            raise ControlError(400, "invalid_request", f"not with method {destination.method}", "destination")
+        limits = self.configuration.limits
+        if self.draining:
+            raise ControlError(503, "draining", "new calls are refused")
+        if not self._limits.admits("", trunk_limit=None, total_limit=limits.max_calls):
+            raise ControlError(503, "too_many_calls", f"there are {limits.max_calls} already")
+        call = placed_call(self.services, self.configuration, self._log, order, destination)
+        call.on_refer, call.on_handoff = receive_refer, self.on_handoff
+        self._start(call, story.of_placed(call, destination, order.errand(call)))
+        return call
+
+    def _start(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:
+        self._limits.enter(call.record.trunk)
         self.calls[call.id] = call
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(self._supervise(call, route), name=f"call {call.id}")
+        task = asyncio.get_running_loop().create_task(self._supervise(call, told), name=f"call {call.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -193,11 +216,10 @@ class CallRegistry:
         self._log.info("refused", call_id=record.call_id, cause=outcome.name, code=outcome.code)
         self.services.records.write(record)
 
-    async def _supervise(self, call: Call, route: Route) -> None:
+    async def _supervise(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:
         """Run a call; whatever goes wrong in it ends that call and no other."""
         try:
-            assert call.caller is not None, "an admitted call has its caller"
-            await call.live(story.of_caller(call, call.caller, route))
+            await call.live(lasting(call, told))
         except Exception:
             self.failures += 1
             call.log.exception("internal_error")

@@ -6,12 +6,13 @@ here: they come out of `Call.next_event` as `CallOver` and end any story.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.call.call import CallOver
 from b2bua.call.dialing import DialFailed, Dialing, Errand
-from b2bua.call.events import Digit, Ended
+from b2bua.call.events import Digit
 from b2bua.config import Destination
 from b2bua.handoff.carry_out import carry_out
 from b2bua.headers import Variables
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import Progress
+    from b2bua.call.leg import Leg
     from b2bua.config import Route
-    from b2bua.identity import Caller
 
 
 async def of_caller(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
@@ -34,31 +35,34 @@ async def of_caller(call: Call, caller: CallerLeg, route: Route) -> cause.Outcom
     call.join(caller, peer)
     caller.answer()
     call.note_answered(peer)
-    return await _talk(call, caller, route)
+    return await _talk(call, route)
 
 
-async def of_probe(call: Call, destination: Destination, caller: Caller, seconds: float) -> cause.Outcome:
-    """A call of our own with nobody on our side: stay for `seconds` after the answer, then hang up."""
-    errand = Errand("agent", caller, call.record.attempts, Variables(call_id=call.id), unattended=True)
+async def of_placed(
+    call: Call, destination: Destination, errand: Errand, seconds: float | None = None
+) -> cause.Outcome:
+    """A call of our own, with nobody on our side until it is joined with another: until somebody hangs up, or for
+    `seconds` after the answer."""
     peer = await _dial_with_fallbacks(call, errand, destination)
     call.note_answered(peer)
+    if seconds is None:
+        call.media.hear(peer.media, None)
+        return await _talk(call, None)
     deadline = call.services.now() + seconds
-    while call.peer is not None:
-        try:
-            event = await call.next_event(deadline)
-        except TimeoutError:
-            break
-        if isinstance(event, Ended):
-            return event.outcome
+    with suppress(TimeoutError):
+        while call.peer is not None:
+            await call.next_event(deadline)
+        return call.peer_outcome
     return cause.local("normal_hangup", source="b2bua")
 
 
-async def _talk(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
-    """From the answer to the hang-up, handoffs in between."""
+async def _talk(call: Call, route: Route | None) -> cause.Outcome:
+    """From the answer to the hang-up, handoffs in between. Another caller may have come into the place of the first."""
     peer = call.peer
     deadline = _time_limit(call)
     while True:
-        if call.handoff is not None:
+        caller = call.caller
+        if caller is not None and call.handoff is not None:
             await carry_out(call, caller, call.handoff)
         elif call.peer is not None:
             try:
@@ -67,6 +71,8 @@ async def _talk(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
                 return cause.local("time_limit")
             if isinstance(event, Digit) and event.leg is caller:
                 _press(call, event.digit)
+        elif caller is None or route is None:
+            return call.peer_outcome
         else:
             await _find_somebody(call, caller, route)
         if call.peer is not None and call.peer is not peer:
@@ -85,15 +91,15 @@ def _time_limit(call: Call) -> float:
     return call.services.now() + call.peer.timers.time_limit
 
 
-async def _find_somebody(call: Call, caller: CallerLeg, route: Route) -> None:
+async def _find_somebody(call: Call, caller: Leg, route: Route) -> None:
     """The caller is alone: the assistant again, the default destination, or the end (`CallOver`), as configured."""
     left, outcome = call.last_peer, call.peer_outcome
     assert left is not None
     handed_over_in_vain = bool(call.handoffs) and call.handoffs[-1].outcome is not None
     call.media.hear(caller.media, call.ringback())
     call.media.close_leg(left.media)
-    if isinstance(left.place, Destination):
-        back = left.place.after_agent or route.after_agent
+    if left.role != "assistant":
+        back = (left.place.after_agent if isinstance(left.place, Destination) else None) or route.after_agent
         if back == "hangup" or route.assistant is None:
             raise CallOver(outcome)
         peer = await _dial_assistant(call, caller, route)
@@ -113,13 +119,13 @@ def _tried_default(call: Call) -> bool:
     return any(attempt.destination == name for handoff in call.handoffs[-1:] for attempt in handoff.attempts)
 
 
-async def _dial_assistant(call: Call, caller: CallerLeg, route: Route) -> DialledLeg:
+async def _dial_assistant(call: Call, caller: Leg, route: Route) -> DialledLeg:
     assistant = call.configuration.assistant_for(route)
     assert assistant is not None, "a route without a destination has an assistant"
     return await Dialing(call, _errand(call, caller, "assistant")).dial(assistant)
 
 
-async def _dial_human(call: Call, caller: CallerLeg, destination: Destination) -> DialledLeg:
+async def _dial_human(call: Call, caller: Leg, destination: Destination) -> DialledLeg:
     return await _dial_with_fallbacks(call, _errand(call, caller, "agent"), destination)
 
 
@@ -136,7 +142,7 @@ async def _dial_with_fallbacks(call: Call, errand: Errand, destination: Destinat
             destination = call.configuration.destinations[destination.fallback]
 
 
-def _errand(call: Call, caller: CallerLeg, role: str) -> Errand:
+def _errand(call: Call, caller: Leg, role: str) -> Errand:
     variables = Variables(
         call_id=call.id,
         caller_id=caller.identity.user,
@@ -153,7 +159,7 @@ def _errand(call: Call, caller: CallerLeg, role: str) -> Errand:
     )
 
 
-def _alert(call: Call, caller: CallerLeg, leg: DialledLeg, progress: Progress) -> None:
+def _alert(call: Call, caller: Leg, leg: DialledLeg, progress: Progress) -> None:
     """Pass ringing on to the caller, and with early media let them hear it."""
     if progress.early_media:
         call.media.bridge(caller.media, leg.media)
@@ -163,7 +169,7 @@ def _alert(call: Call, caller: CallerLeg, leg: DialledLeg, progress: Progress) -
         caller.ring()
 
 
-def _hold_back(call: Call, caller: CallerLeg) -> None:
+def _hold_back(call: Call, caller: Leg) -> None:
     """Whoever answered must accept first: the caller goes on hearing that it rings."""
     if call.answered or caller.hears_early_media:
         call.media.hear(caller.media, call.ringback())

@@ -42,7 +42,7 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
                 return known
     if call.over:
         raise ControlError(409, "call_ended", "the call has ended")
-    if not call.answered or call.peer is None:
+    if not call.answered or call.peer is None or call.caller is None:
         raise ControlError(409, "call_not_answered", "the caller does not talk to anybody yet")
     if call.handoff is not None:
         raise ControlError(409, "handoff_running", f"handoff {call.handoff.id} is under way")

@@ -17,7 +17,7 @@ from b2bua.handoff.silence import longest_wait, wait_for_silence
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
@@ -25,7 +25,7 @@ PATIENCE = 33.0
 """Seconds until a BYE that nobody answers has timed out in the transaction (64*T1), and a little."""
 
 
-async def by_bye(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+async def by_bye(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
     """Raises `CallOver` when the BYE is finished, `HandoffFailed` when it must not be sent."""
     headers = custom_headers(call, caller, handoff, destination)
     await wait_for_silence(call, longest_wait(handoff.request, destination))
@@ -42,7 +42,7 @@ async def by_bye(call: Call, caller: CallerLeg, handoff: Handoff, destination: D
     raise CallOver(outcome)
 
 
-async def _answer(call: Call, caller: CallerLeg) -> int | None:
+async def _answer(call: Call, caller: Leg) -> int | None:
     """The final response to our BYE; None after silence."""
     deadline = call.services.now() + PATIENCE
     while True:

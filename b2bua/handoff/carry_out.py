@@ -19,13 +19,12 @@ from b2bua.handoff.refer import by_refer
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
 
-async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
+async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
     """Move the caller to a human. Returns with the human, or whoever was there before, as `call.peer`.
 
     Raises `CallOver` when the SBC took the caller (refer, bye) or the call ended meanwhile.
@@ -64,7 +63,7 @@ async def carry_out(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
         _take_back(call, caller)
 
 
-async def _through_destinations(call: Call, caller: CallerLeg, handoff: Handoff) -> None:
+async def _through_destinations(call: Call, caller: Leg, handoff: Handoff) -> None:
     destination = handoff.first
     while True:
         handoff.destination, handoff.method = destination.name, destination.method
@@ -84,7 +83,7 @@ async def _through_destinations(call: Call, caller: CallerLeg, handoff: Handoff)
             destination = call.configuration.destinations[destination.fallback]
 
 
-async def _by_method(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+async def _by_method(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
     trunk = call.configuration.trunks.get(call.record.trunk)
     if trunk is not None and destination.method not in trunk.allowed_methods:
         raise HandoffFailed(cause.local("method_not_allowed", detail=f"{trunk.name}: {destination.method}"))
@@ -103,7 +102,7 @@ async def _tell_first(call: Call, referrer: Leg) -> None:
         await until_told(call, referrer)
 
 
-def _take_back(call: Call, caller: CallerLeg) -> None:
+def _take_back(call: Call, caller: Leg) -> None:
     """Let the caller hear again whom they talked to, if they are still there."""
     if call.peer is not None:
         call.join(caller, call.peer)

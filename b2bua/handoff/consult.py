@@ -16,8 +16,8 @@ from b2bua.handoff.failed import HandoffFailed
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 async def consult(
     call: Call,
-    caller: CallerLeg,
+    caller: Leg,
     handoff: Handoff,
     place: Destination,
     agent: DialledLeg,
@@ -69,7 +69,7 @@ class _Scene:
     """Who hears whom among the three."""
 
     def __init__(
-        self, call: Call, caller: CallerLeg, handoff: Handoff, agent: DialledLeg, interlude: Interlude
+        self, call: Call, caller: Leg, handoff: Handoff, agent: DialledLeg, interlude: Interlude
     ) -> None:
         self.call, self.handoff, self.agent = call, handoff, agent
         self._caller, self._interlude = caller, interlude

@@ -20,7 +20,7 @@ from b2bua.headers import Dropped, Header, Scalar
 if TYPE_CHECKING:
     from b2bua.call.cause import Outcome
     from b2bua.call.clock import CallClock
-    from b2bua.call.dialled_leg import DialledLeg
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from sip_stack.auth import Credentials
 
@@ -119,7 +119,7 @@ class Handoff:
     """Where the consultation is; None without one."""
     irrevocable: bool = False
     """What was sent cannot be taken back: a BYE to the caller."""
-    notifies: DialledLeg | None = field(default=None, repr=False)
+    notifies: Leg | None = field(default=None, repr=False)
     """The assistant, or the human, that asked by REFER and is told how it goes."""
     on_progress: Callable[[Handoff], None] = field(default=_nobody, repr=False)
     """Told after each change of state."""

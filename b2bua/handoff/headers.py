@@ -10,12 +10,12 @@ from b2bua.headers import Header, HeaderRefused, Variables, render
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
 
-def variables_of(call: Call, caller: CallerLeg, handoff: Handoff) -> Variables:
+def variables_of(call: Call, caller: Leg, handoff: Handoff) -> Variables:
     """What `$name` stands for in the headers of this handoff."""
     request = handoff.request
     return Variables(
@@ -41,7 +41,7 @@ def requested_headers(handoff: Handoff) -> dict[str, str]:
     return asked if named else {**asked, HANDOFF_ID: handoff.id}
 
 
-def custom_headers(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> list[Header]:
+def custom_headers(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> list[Header]:
     """What goes out with a REFER or BYE; noted in the handoff. Raises `HandoffFailed` for what must not go out."""
     try:
         rendered = render(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.leg import Leg
     from b2bua.config import HoldMusic
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 class Interlude:
     """One destination's. `music` None is the assistant itself."""
 
-    def __init__(self, call: Call, caller: CallerLeg, music: HoldMusic | None) -> None:
+    def __init__(self, call: Call, caller: Leg, music: HoldMusic | None) -> None:
         self._call = call
         self._caller = caller
         self._early_media = music is not None and music.kind == "early_media"

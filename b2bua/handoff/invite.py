@@ -22,7 +22,6 @@ from b2bua.handoff.silence import longest_wait, wait_for_silence
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import CallEvent, Progress
     from b2bua.call.leg import Leg
@@ -39,7 +38,7 @@ SWITCH_PATIENCE = 2.0
 """Seconds to wait for the engine's word on the switch, which it gives after `HEARD_WITHIN_MS` at the latest."""
 
 
-async def by_invite(call: Call, caller: CallerLeg, handoff: Handoff, place: Destination) -> None:
+async def by_invite(call: Call, caller: Leg, handoff: Handoff, place: Destination) -> None:
     """The human is `call.peer` when this returns. Raises `HandoffFailed`."""
     music = place.hold_music
     cuts_at_start = place.release_assistant == "before_dial" or (
@@ -78,7 +77,7 @@ async def by_invite(call: Call, caller: CallerLeg, handoff: Handoff, place: Dest
 
 
 async def _dial(
-    call: Call, caller: CallerLeg, handoff: Handoff, place: Destination, interlude: Interlude
+    call: Call, caller: Leg, handoff: Handoff, place: Destination, interlude: Interlude
 ) -> DialledLeg:
     def alert(leg: DialledLeg, progress: Progress) -> None:
         handoff.move(HandoffState.RINGING, call.services.now())
@@ -112,7 +111,7 @@ async def _dial(
         handoff.headers_sent, handoff.headers_dropped = errand.rendered.sent, errand.rendered.dropped
 
 
-async def _switch(call: Call, caller: CallerLeg, agent: DialledLeg) -> None:
+async def _switch(call: Call, caller: Leg, agent: DialledLeg) -> None:
     """The human hears the caller at once; the caller hears the human from their first audio on."""
     call.media.hear(agent.media, caller.media)
     call.media.hear_when_heard(caller.media, agent.media, within_ms=HEARD_WITHIN_MS)
@@ -151,7 +150,7 @@ async def _release_first(call: Call) -> None:
     await until_gone(call, assistant)
 
 
-async def _let_go(call: Call, assistant: DialledLeg, handoff: Handoff) -> None:
+async def _let_go(call: Call, assistant: Leg, handoff: Handoff) -> None:
     """BYE to the assistant, after it has heard how its own REFER ended: one that gets the BYE first never learns."""
     if handoff.notifies is assistant:
         await until_told(call, assistant)

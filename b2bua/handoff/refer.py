@@ -20,7 +20,7 @@ from sip_stack.dialog.refer import refer_to
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
@@ -36,7 +36,7 @@ class _Refused(Exception):
         self.outcome = outcome
 
 
-async def by_refer(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+async def by_refer(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
     """Raises `CallOver` when the SBC has the caller, `HandoffFailed` when it has not."""
     headers = custom_headers(call, caller, handoff, destination)
     await wait_for_silence(call, longest_wait(handoff.request, destination))
@@ -56,7 +56,7 @@ async def by_refer(call: Call, caller: CallerLeg, handoff: Handoff, destination:
         await by_invite(call, caller, handoff, destination)
 
 
-async def _follow(call: Call, caller: CallerLeg, handoff: Handoff, destination: Destination) -> None:
+async def _follow(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
     """Until it is known what became of the REFER; a NOTIFY may come before the response to it."""
     timers = call.configuration.timers_for(destination)
     deadline = call.services.now() + timers.refer_timeout

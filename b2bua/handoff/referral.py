@@ -97,7 +97,7 @@ class _Subscription:
         self._over = False
         handoff.on_progress = self.tell
         if leg is call.peer:
-            handoff.notifies = call.peer
+            handoff.notifies = leg
         self._notify(100, active=True)
 
     def tell(self, handoff: Handoff) -> None:

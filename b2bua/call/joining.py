@@ -1,0 +1,118 @@
+"""Two calls become one: a leg of one is brought to the other, and those whom both talked to before are let go.
+
+Done in one step, between two events of either call, so that neither can change its mind in between. The call that is
+joined goes on as any call; the one that a leg left lives on without it, for as long as that leg does, so that its
+record, its limits and `DELETE` mean what they did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause
+from b2bua.call.call import CallOver, MovedOn
+from b2bua.call.events import Ended, Joined, Moved, MoveOver
+from b2bua.call.record import BridgeRecord
+from b2bua.control import ControlError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from b2bua.call.call import Call
+    from b2bua.call.leg import Leg
+
+JOINED = cause.local("normal_hangup", source="b2bua")
+"""Why those are let go whom the two talked to before."""
+
+_LONG = 3600.0
+"""Seconds between two looks at nothing: no wait without a deadline."""
+_OTHER_SIDE = {"caller": "agent", "agent": "caller"}
+
+
+def bridge(call: Call, other: Call) -> None:
+    """Let those hear each other for whom two calls are there. Raises `ControlError`, and then nothing has changed."""
+    if call is other:
+        raise ControlError(400, "invalid_request", "a call cannot be joined with itself", "call_id")
+    for each in (call, other):
+        _check(each)
+    # A call of our own has no caller: it is the one that is brought, unless both are.
+    host, guest = (call, other) if call.caller is not None or other.caller is None else (other, call)
+    if host.caller is None:
+        host.caller, host.peer = host.peer, None
+    leg = guest.caller or guest.peer
+    assert host.caller is not None, "checked"
+    assert leg is not None, "checked"
+    _release(host)
+    if leg is guest.caller:
+        _release(guest)
+    _bring(leg, guest, host)
+    host.peer = leg
+    host.join(host.caller, leg)
+    host.watch(leg)
+    host.inbox.put(Joined())
+    host.log.info("joined", with_call=guest.id)
+
+
+def _check(call: Call) -> None:
+    if call.over:
+        raise ControlError(409, "call_ended", "the call has ended")
+    if call.handoff is not None:
+        raise ControlError(409, "handoff_running", f"handoff {call.handoff.id} is under way")
+    legs = [leg for leg in (call.caller, call.peer) if leg is not None]
+    if not call.answered or not legs or call.peer is None or any(leg.over for leg in legs):
+        raise ControlError(
+            409, "call_not_answered", "nobody has answered the call, or it talks in another one"
+        )
+
+
+def _release(call: Call) -> None:
+    peer = call.peer
+    if peer is not None:
+        call.release_peer(JOINED)
+        call.media.close_leg(peer.media)
+
+
+def _bring(leg: Leg, guest: Call, host: Call) -> None:
+    """Make a leg of `guest` one of `host`: its media, its events, a record of its own there."""
+    now = host.services.now()
+    host.media.adopt(leg.media, guest.media)
+    guest.caller = guest.peer = guest.bridge = None
+    leg.call, leg.home = host, guest
+    assert host.caller is not None, "there is somebody to talk to"
+    leg.role = "agent" if host.caller.role != "agent" else "caller"
+    leg.record = replace(leg.record, role=leg.role, started=now, answered=now)
+    host.add_leg(leg)
+    for call, with_call in ((host, guest), (guest, host)):
+        call.record.bridges.append(BridgeRecord(with_call.id, now))
+    guest.inbox.put(Moved(leg, host))
+
+
+async def lasting(call: Call, story: Coroutine[None, None, cause.Outcome]) -> cause.Outcome:
+    """The story to its end, wherever its leg goes."""
+    try:
+        return await story
+    except MovedOn as moved:
+        return await _away(call, moved.leg, moved.host)
+
+
+async def _away(call: Call, leg: Leg, host: Call) -> cause.Outcome:
+    """The leg is in another call: until that has let it go. Whoever ends this call ends the leg."""
+    try:
+        while True:
+            try:
+                event = await call.next_event(call.services.now() + _LONG)
+            except TimeoutError:
+                continue
+            if isinstance(event, MoveOver) and event.leg is leg:
+                outcome = event.outcome
+                return replace(outcome, source=_OTHER_SIDE.get(outcome.source, outcome.source))
+    except CallOver as over:
+        leg.hang_up(over.outcome)
+        host.inbox.put(Ended(leg, over.outcome))
+        raise
+    finally:
+        leg.home = None
+        for known, record in zip(call.legs, call.record.legs, strict=True):
+            if known is leg:
+                record.end(record.role if leg.record.ended_by == leg.role else "b2bua", call.services.now())

@@ -1,0 +1,69 @@
+"""Calls of our own: what is asked for, and the call that comes of it. They are dialled as any handoff is."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from b2bua.call.call import Call
+from b2bua.call.clock import CallClock
+from b2bua.call.dialing import Errand
+from b2bua.call.events import CallEvent
+from b2bua.call.inbox import Inbox
+from b2bua.call.record import CallRecord
+from b2bua.headers import Variables
+from b2bua.identity import Caller
+
+if TYPE_CHECKING:
+    from b2bua.call.services import Services
+    from b2bua.config import Configuration, Destination
+    from b2bua.handoff.handoff import HandoffRequest
+    from b2bua.telemetry.logs import Logger
+
+
+@dataclass(frozen=True, slots=True)
+class CallOrder:
+    """A call to be placed."""
+
+    request: HandoffRequest
+    """Whom to call, as a handoff names them."""
+    from_user: str = ""
+    """Who is shown as calling; empty for anonymous."""
+    call_id: str = ""
+    """The live call beside which it is placed, to consult somebody; empty for a call alone."""
+
+    def errand(self, call: Call) -> Errand:
+        """On whose behalf it is dialled."""
+        request = self.request
+        variables = Variables(
+            reason=request.reason,
+            shared_id=request.shared_id,
+            call_id=call.id,
+            caller_id=self.from_user,
+            called=call.record.called,
+            data=request.data,
+        )
+        caller = Caller(user=self.from_user, display="", private=False, max_forwards=70)
+        return Errand("agent", caller, call.record.attempts, variables, request.sip_headers)
+
+
+def placed_call(
+    services: Services, configuration: Configuration, log: Logger, order: CallOrder, destination: Destination
+) -> Call:
+    """The call, not dialled yet."""
+    now, token = services.now(), services.stack.token
+    record = CallRecord(
+        call_id=token(),
+        session_id=token(),
+        node=services.node,
+        trunk=destination.trunk or "",
+        caller=order.from_user,
+        called=destination.name or destination.route[0],
+        started=now,
+        clock=CallClock(now),
+    )
+    inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
+    log = log.bind(call_id=record.call_id)
+    log.info("placed", called=record.called)
+    return Call(services, configuration, record, inbox, log)
