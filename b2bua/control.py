@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from b2bua.call.placing import CallOrder
     from b2bua.call.record import JsonObject
     from b2bua.config import Configuration, ReloadResult
     from b2bua.feed import Feed
@@ -71,6 +72,15 @@ class Control(Protocol):
 
     async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:
         """Keep a note on a call; the note, and whether the store has it. 409 `too_many_annotations`."""
+        ...
+
+    async def place_call(self, order: CallOrder) -> JsonObject:
+        """Place a call, or begin a consultation beside a live one; the call in full. The same idempotency key answers
+        with the call of before. 503 `draining`, `too_many_calls`; else as `hand_off`."""
+        ...
+
+    async def bridge(self, call_id: str, other: str) -> JsonObject:
+        """Join two calls; the first in full. 409 `call_not_answered`, `call_ended`, `handoff_running`."""
         ...
 
     async def hand_off(self, call_id: str, request: HandoffRequest) -> JsonObject:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from b2bua.call import joining
 from b2bua.call.events import HandoffStopped, HangUp
 from b2bua.control import ControlError
 from b2bua.feed import Entry, HandoffChanged
@@ -17,6 +18,7 @@ from b2bua.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.placing import CallOrder
     from b2bua.call.record import CallRecord, JsonObject
     from b2bua.call.registry import CallRegistry
     from b2bua.call.services import Records
@@ -51,6 +53,8 @@ class Operations:
         """Those of live calls, by id."""
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         """Idempotency keys of calls that have ended, and the handoffs they began."""
+        self._placed: OrderedDict[str, str] = OrderedDict()
+        """Calls of ours by idempotency key."""
         self.registry: CallRegistry
         """Set once, before the first call."""
 
@@ -138,6 +142,26 @@ class Operations:
         if len(await self._history.annotations(call_id)) >= MAX_ANNOTATIONS:
             raise ControlError(409, "too_many_annotations", f"the call has {MAX_ANNOTATIONS} annotations")
         return await self._history.keep_annotation(call_id, annotation)
+
+    async def place_call(self, order: CallOrder) -> JsonObject:
+        """Place a call, or begin a consultation beside a live one."""
+        key = order.request.idempotency_key
+        if order.call_id:
+            await self.hand_off(order.call_id, order.request)
+            return await self.call(order.call_id)
+        known = self._placed.get(key)
+        if known is None or not key:
+            known = self.registry.place(order).id
+        if key:
+            self._placed[key] = known
+        while len(self._placed) > JOINABLE:
+            self._placed.popitem(last=False)
+        return await self.call(known)
+
+    async def bridge(self, call_id: str, other: str) -> JsonObject:
+        """Join two calls."""
+        joining.bridge(await self._live(call_id), await self._live(other))
+        return await self.call(call_id)
 
     # -- handoffs ------------------------------------------------------------------------------------------------------
 

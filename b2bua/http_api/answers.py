@@ -215,6 +215,8 @@ class Call(CallInShort):
     handoffs: list[Handoff]
     legs: list[dict[str, object]]
     """As in the call record: role, addresses, times, who ended it."""
+    bridges: list[dict[str, object]] = []
+    """The calls that it was joined with, and when."""
     media: dict[str, dict[str, object]]
     """Counters of each leg by its role."""
     annotations: list[Annotation]

@@ -21,6 +21,7 @@ from b2bua.http_api.events import event_routes
 from b2bua.http_api.gate import OPEN_PATHS, Gate
 from b2bua.http_api.handoffs import handoff_routes
 from b2bua.http_api.history import history_routes
+from b2bua.http_api.placing import placing_routes
 from b2bua.http_api.process import process_routes
 
 DESCRIPTION = """\
@@ -64,7 +65,7 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
     )
     register_error_answers(app)
     of_handoffs = (handoff_routes, consult_routes, history_routes)
-    for routes in (call_routes, *of_handoffs, destination_routes, process_routes):
+    for routes in (call_routes, placing_routes, *of_handoffs, destination_routes, process_routes):
         app.include_router(routes(control))
     app.include_router(event_routes(log))
     return app

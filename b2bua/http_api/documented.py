@@ -71,6 +71,7 @@ ERRORS = (
     ErrorCode("not_json", 415, "there is a body, and its Content-Type is not application/json"),
     ErrorCode("internal_error", 500, "a defect of the program; its log says more"),
     ErrorCode("too_many_connections", 503, "try again in a moment"),
+    ErrorCode("too_many_calls", 503, "as many calls are running as `limits` allow"),
     ErrorCode("too_many_streams", 503, "16 clients follow the events already"),
     ErrorCode("store_unavailable", 503, "the store does not answer, and it is not known here"),
     ErrorCode("draining", 503, "running calls are finished, new ones are refused"),

@@ -76,7 +76,7 @@ def handoff_routes(control: Control) -> APIRouter:
 
 def _request(control: Control, body: HandoffBody, idempotency_key: str) -> HandoffRequest:
     """The body in the program's words. Raises `ControlError` 400 for parts that do not go together."""
-    _check_target(body)
+    check_place(body.destination, body.route, body.encryption, body.auth)
     _check_consult(body)
     named = body.destination
     if named is None and body.route is None:
@@ -84,7 +84,7 @@ def _request(control: Control, body: HandoffBody, idempotency_key: str) -> Hando
     return HandoffRequest(
         destination=named,
         route=body.route or (),
-        credentials=_credentials(body.auth) if body.auth else None,
+        credentials=credentials_of(body.auth) if body.auth else None,
         encryption=body.encryption,
         reason=body.reason,
         utterance=body.utterance,
@@ -110,35 +110,44 @@ def _request(control: Control, body: HandoffBody, idempotency_key: str) -> Hando
     )
 
 
-def _check_target(body: HandoffBody) -> None:
-    if body.route is None:
-        for field, value in (("auth", body.auth), ("encryption", body.encryption)):
+def check_place(
+    destination: str | None,
+    route: tuple[str, ...] | None,
+    encryption: str | None,
+    auth: HandoffAuth | None,
+    auth_field: str = "auth",
+) -> None:
+    """Whether it is clear whom to call. Raises `ControlError` 400."""
+    if route is None:
+        for field, value in ((auth_field, auth), ("encryption", encryption)):
             if value is not None:
-                raise _refusal("goes with route; a destination has its own", field)
+                raise refusal_of_request("goes with route; a destination has its own", field)
         return
-    if body.destination is not None:
-        raise _refusal("a destination or a route, not both", "route")
-    if not body.route:
-        raise _refusal("a route needs a URI", "route")
+    if destination is not None:
+        raise refusal_of_request("a destination or a route, not both", "route")
+    if not route:
+        raise refusal_of_request("a route needs a URI", "route")
 
 
 def _check_consult(body: HandoffBody) -> None:
     if body.consult:
         if body.release_assistant not in (None, "on_answer"):
-            raise _refusal("the assistant stays for as long as it consults", "release_assistant")
+            raise refusal_of_request("the assistant stays for as long as it consults", "release_assistant")
         return
     for field, given in (("brief", body.brief != "on_request"), ("consult_timeout", body.consult_timeout)):
         if given:
-            raise _refusal("goes with consult", field)
+            raise refusal_of_request("goes with consult", field)
 
 
-def _credentials(auth: HandoffAuth) -> Credentials:
+def credentials_of(auth: HandoffAuth) -> Credentials:
+    """What answers the challenges of a route. Raises `ControlError` 400 for what cannot be sent."""
     try:
         return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
     except LocalError as error:
         # Its text names the part and never quotes it.
-        raise _refusal(str(error), "auth") from None
+        raise refusal_of_request(str(error), "auth") from None
 
 
-def _refusal(message: str, field: str) -> ControlError:
+def refusal_of_request(message: str, field: str) -> ControlError:
+    """What is wrong with a request, and where."""
     return ControlError(400, "invalid_request", message, field)

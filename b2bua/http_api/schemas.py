@@ -22,7 +22,7 @@ from pydantic import (
 from b2bua.config.acceptance import AcceptKey, PostDialDigits
 from b2bua.config.auth import Password, Word
 from b2bua.config.callback_url import CallbackUrlText
-from b2bua.config.dial_uri import RouteUri
+from b2bua.config.dial_uri import FromUser, RouteUri
 from b2bua.config.dialled import MAX_ROUTE
 from b2bua.config.durations import DAY, EXAMPLES, format_duration, parse_duration
 from b2bua.config.section import Section, refusal
@@ -142,6 +142,53 @@ class HandoffAuth(Section):
     password: Annotated[Password, WithJsonSchema({"type": "string", "writeOnly": True, "maxLength": 1024})]
     realm: Word | None = None
     """When set, challenges of other realms are not answered."""
+
+
+class CallBody(Section):
+    """A call to be placed. Without `destination` and `route` it goes to the default destination."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"destination": "billing", "caller_id": "+15550001000"}]}
+    )
+
+    destination: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_line)] | None = None
+    """The name of a destination; or `route` in its place."""
+    route: Annotated[tuple[RouteUri, ...], _ROUTE] | None = None
+    """The URI, or the URIs in the order in which they are tried. `policy` must allow each."""
+    encryption: Encryption | None = None
+    """For `route`."""
+    sip_auth_username: Word | None = None
+    """Answers the challenges of `route`."""
+    sip_auth_password: (
+        Annotated[Password, WithJsonSchema({"type": "string", "writeOnly": True, "maxLength": 1024})] | None
+    ) = None
+    """Kept in memory only, returned and logged never."""
+    caller_id: FromUser | None = None
+    """The number or name that is shown as calling, in a call alone."""
+    call_id: ShortLine = ""
+    """The live call in which whoever answers is consulted; without it the call stands alone."""
+    brief: Literal["on_request", "on_answer"] = "on_request"
+    """With `call_id`: when the assistant talks to the human."""
+    reason: Line = ""
+    """`$reason` in headers."""
+    sip_headers: Annotated[
+        dict[HeaderName, Text],
+        Field(max_length=64),
+        AfterValidator(_custom_headers),
+    ] = Field(default={})
+    """`X-*` and `User-to-User` headers."""
+    data: Annotated[dict[DataKey, DataValue], Field(max_length=MAX_DATA)] = Field(default={})
+    """Context, plain values only; `$name` in the destination's headers."""
+    shared_id: ShortLine = ""
+    """Your own id; `$shared_id` in headers."""
+    ring_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("30s")] = None
+    """Instead of the destination's; at most a day."""
+
+
+class BridgeBody(Section):
+    """The call that another one is joined with."""
+
+    call_id: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_line)]
 
 
 class HandoffBody(Section):

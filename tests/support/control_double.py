@@ -7,6 +7,7 @@ from itertools import count
 
 from b2bua.call import cause
 from b2bua.call.clock import CallClock
+from b2bua.call.placing import CallOrder
 from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
 from b2bua.config import Configuration, ReloadResult
 from b2bua.control import Control, ControlError
@@ -28,6 +29,7 @@ class ControlDouble:
         self.reload_result = ReloadResult(configuration)
         self.reloads = 0
         self.requests: list[HandoffRequest] = []
+        self.orders: list[CallOrder] = []
         self.live: dict[str, Handoff] = {}
         self.hung_up: list[str] = []
         self.contexts: dict[str, JsonObject] = {}
@@ -63,6 +65,22 @@ class ControlDouble:
         if self._known(call_id).ended is not None:
             raise ControlError(409, "call_ended", "the call has ended")
         self.hung_up.append(call_id)
+
+    async def place_call(self, order: CallOrder) -> JsonObject:
+        self.orders.append(order)
+        if order.call_id:
+            await self.hand_off(order.call_id, order.request)
+            return await self.call(order.call_id)
+        self._check(order.request)
+        return await self.call("call-1")
+
+    async def bridge(self, call_id: str, other: str) -> JsonObject:
+        for each in (self._known(call_id), self._known(other)):
+            if each.ended is not None:
+                raise ControlError(409, "call_ended", "the call has ended")
+            if each.answered is None:
+                raise ControlError(409, "call_not_answered", "nobody has answered the call")
+        return await self.call(call_id)
 
     async def hand_off(self, call_id: str, request: HandoffRequest) -> JsonObject:
         record = self._known(call_id)

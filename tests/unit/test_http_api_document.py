@@ -43,6 +43,8 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("GET", "/v1/calls"),
         ("GET", "/v1/calls/{call_id}"),
         ("DELETE", "/v1/calls/{call_id}"),
+        ("POST", "/v1/calls"),
+        ("POST", "/v1/calls/{call_id}/bridge"),
         ("POST", "/v1/calls/{call_id}/handoff"),
         ("GET", "/v1/handoffs"),
         ("POST", "/v1/handoffs"),
