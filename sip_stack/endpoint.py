@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
-from sip_stack.dialog import ClientSession, OutOfDialogRequest
-from sip_stack.dialog.core import HeaderLines, body_headers, contact, via
+from sip_stack.dialog import ClientSession, OutOfDialogRequest, Session
+from sip_stack.dialog.core import HeaderLines, body_headers, contact, session_key, via
 from sip_stack.dialog.uac import build_invite
 from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
@@ -81,6 +81,11 @@ class Endpoint:
     def session_count(self) -> int:
         """INVITE sessions held."""
         return len(self._core.sessions)
+
+    def find_session(self, call_id: str, *, local_tag: str, remote_tag: str) -> Session | None:
+        """The session of a dialog; None when we have none by these names."""
+        session = self._core.sessions.get(session_key(call_id, local_tag))
+        return session if session is not None and session.owns(remote_tag) else None
 
     # Outputs
 

@@ -68,10 +68,11 @@ class CallOver(Exception):
 class MovedOn(Exception):
     """The leg that the call is there for was brought to another call, or whom it talked to was."""
 
-    def __init__(self, leg: Leg, host: Call) -> None:
+    def __init__(self, leg: Leg, host: Call, *, lasts: bool) -> None:
         super().__init__(host.id)
         self.leg = leg
         self.host = host
+        self.lasts = lasts
 
 
 class HandoffCancelled(Exception):
@@ -202,8 +203,8 @@ class Call:
                 raise CallOver(outcome, leg)
             case AudioLost(leg) if self.answered and leg in (self.caller, self.peer):
                 raise CallOver(cause.local("media_timeout", source=leg.role))
-            case Moved(leg, host):
-                raise MovedOn(leg, host)
+            case Moved(leg, host, lasts):
+                raise MovedOn(leg, host, lasts=lasts)
             case HandoffStopped(handoff) if handoff is self.handoff and handoff.can_be_stopped:
                 raise HandoffCancelled
             case Ended(leg, outcome) if leg is self.peer:

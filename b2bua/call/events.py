@@ -191,6 +191,8 @@ class Moved(LegEvent):
     """A leg of the call has been brought to another call."""
 
     host: Call
+    lasts: bool
+    """The call was there for that leg, and lasts as long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.call.call import CallOver, MovedOn
-from b2bua.call.events import Ended, Joined, Moved, MoveOver
+from b2bua.call.events import Ended, Joined, Moved, MoveOver, Transferred
 from b2bua.call.record import BridgeRecord
 from b2bua.control import ControlError
 
@@ -54,6 +54,33 @@ def bridge(call: Call, other: Call) -> None:
     host.log.info("joined", with_call=guest.id)
 
 
+def transfer(leg: Leg, consulted: Leg) -> None:
+    """The far end of both legs leaves the two it talks to together, in the call of `leg`; that call lets it go once it
+    knows. Raises `ControlError`, and then nothing has changed."""
+    call, guest = leg.call, consulted.call
+    if call is guest:
+        raise ControlError(409, "call_not_answered", "both are of one call")
+    for each, own in ((call, leg), (guest, consulted)):
+        _check(each)
+        if own not in (each.caller, each.peer) or each.caller is None:
+            raise ControlError(409, "call_not_answered", "it talks to nobody there")
+    survivor = guest.peer if consulted is guest.caller else guest.caller
+    assert survivor is not None, "checked"
+    if leg is call.caller:
+        call.caller, call.peer = call.peer, None
+    else:
+        call.lose_peer(JOINED)
+    if consulted is guest.peer:
+        _release(guest)
+    assert call.caller is not None, "checked"
+    _bring(survivor, guest, call)
+    call.peer = survivor
+    call.join(call.caller, survivor)
+    call.watch(survivor)
+    call.inbox.put(Transferred(leg))
+    call.log.info("transferred", by=leg.role, with_call=guest.id)
+
+
 def _check(call: Call) -> None:
     if call.over:
         raise ControlError(409, "call_ended", "the call has ended")
@@ -77,15 +104,16 @@ def _bring(leg: Leg, guest: Call, host: Call) -> None:
     """Make a leg of `guest` one of `host`: its media, its events, a record of its own there."""
     now = host.services.now()
     host.media.adopt(leg.media, guest.media)
+    lasts = guest.caller in (leg, None)
     guest.caller = guest.peer = guest.bridge = None
-    leg.call, leg.home = host, guest
+    leg.call, leg.home = host, guest if lasts else None
     assert host.caller is not None, "there is somebody to talk to"
     leg.role = "agent" if host.caller.role != "agent" else "caller"
     leg.record = replace(leg.record, role=leg.role, started=now, answered=now)
     host.add_leg(leg)
     for call, with_call in ((host, guest), (guest, host)):
         call.record.bridges.append(BridgeRecord(with_call.id, now))
-    guest.inbox.put(Moved(leg, host))
+    guest.inbox.put(Moved(leg, host, lasts))
 
 
 async def lasting(call: Call, story: Coroutine[None, None, cause.Outcome]) -> cause.Outcome:
@@ -93,6 +121,10 @@ async def lasting(call: Call, story: Coroutine[None, None, cause.Outcome]) -> ca
     try:
         return await story
     except MovedOn as moved:
+        if not moved.lasts:
+            # Its caller has left, and whom they talked to is elsewhere.
+            _close_record(call, moved.leg)
+            return cause.local("normal_hangup", source="caller")
         return await _away(call, moved.leg, moved.host)
 
 
@@ -113,6 +145,11 @@ async def _away(call: Call, leg: Leg, host: Call) -> cause.Outcome:
         raise
     finally:
         leg.home = None
-        for known, record in zip(call.legs, call.record.legs, strict=True):
-            if known is leg:
-                record.end(record.role if leg.record.ended_by == leg.role else "b2bua", call.services.now())
+        _close_record(call, leg)
+
+
+def _close_record(call: Call, leg: Leg) -> None:
+    """The leg of the record of before ends with its time in this call."""
+    for known, record in zip(call.legs, call.record.legs, strict=True):
+        if known is leg:
+            record.end(record.role if leg.record.ended_by == leg.role else "b2bua", call.services.now())

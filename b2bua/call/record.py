@@ -150,6 +150,6 @@ class CallRecord:
             "attempts": [attempt.as_json(clock) for attempt in self.attempts],
             "handoffs": self.handoffs,
             "legs": [leg.as_json(clock) for leg in self.legs],
-            "bridges": [{"call_id": each.call_id, "at": clock.stamp(each.at)} for each in self.bridges],
             "media": {role: self.media.get(role, {}) for role in ("caller", "assistant", "agent")},
+            "bridges": [{"call_id": each.call_id, "at": clock.stamp(each.at)} for each in self.bridges],
         }

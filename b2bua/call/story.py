@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause
 from b2bua.call.call import CallOver
 from b2bua.call.dialing import DialFailed, Dialing, Errand
-from b2bua.call.events import Digit
+from b2bua.call.events import Digit, Transferred
 from b2bua.config import Destination
 from b2bua.handoff.carry_out import carry_out
+from b2bua.handoff.patience import until_told
 from b2bua.headers import Variables
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ async def _talk(call: Call, route: Route | None) -> cause.Outcome:
                 event = await call.next_event(deadline)
             except TimeoutError:
                 return cause.local("time_limit")
-            if isinstance(event, Digit) and event.leg is caller:
+            if isinstance(event, Transferred):
+                await _dismiss(call, event.leg)
+            elif isinstance(event, Digit) and event.leg is caller:
                 _press(call, event.digit)
         elif caller is None or route is None:
             return call.peer_outcome
@@ -77,6 +80,13 @@ async def _talk(call: Call, route: Route | None) -> cause.Outcome:
             await _find_somebody(call, caller, route)
         if call.peer is not None and call.peer is not peer:
             peer, deadline = call.peer, _time_limit(call)
+
+
+async def _dismiss(call: Call, leg: Leg) -> None:
+    """Let somebody go who has joined those they talked to; they hear first that it worked."""
+    await until_told(call, leg)
+    leg.hang_up(cause.local("normal_hangup", source="b2bua"))
+    call.media.close_leg(leg.media)
 
 
 def _press(call: Call, digit: str) -> None:

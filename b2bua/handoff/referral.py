@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from b2bua.config.dial_uri import least_encryption
 from b2bua.control import ControlError
+from b2bua.handoff.attended import join_by_replaces
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
 from sip_stack.dialog.refer import (
@@ -33,27 +34,37 @@ _STATUS_OF = {HandoffState.DIALING: 100, HandoffState.RINGING: 180, HandoffState
 
 def receive_refer(call: Call, leg: Leg, transaction: ServerTransaction, request: Request) -> None:
     """Answer a REFER at once; when it is accepted, the handoff waits in the call's inbox."""
+    handoff: Handoff | None = None
     try:
-        handoff = _accept(call, leg, request)
+        target = read_refer_to(request)
+        if target.replaces is not None:
+            join_by_replaces(leg, target)
+        else:
+            handoff = _accept(call, leg, target)
     except RemoteError as error:
         leg.respond(transaction, error.status_hint, error.headers)
         call.log.info("refer_declined", leg=leg.role, status=error.status_hint, why=error.reason)
         return
     silent = wants_no_subscription(request)
     leg.respond(transaction, 202, [("Refer-Sub", "false")] if silent else [])
-    if not silent:
+    if silent:
+        return
+    if handoff is None:
+        # It is done already, and there is nothing more to tell.
+        headers = [("Event", "refer"), ("Subscription-State", subscription_state(active=False))]
+        leg.request("NOTIFY", headers, sipfrag(200), SIPFRAG)
+    else:
         _Subscription(call, leg, handoff, request.cseq.number)
 
 
-def _accept(call: Call, leg: Leg, request: Request) -> Handoff:
+def _accept(call: Call, leg: Leg, target: ReferTo) -> Handoff:
     if leg is not call.peer or not leg.may_refer:
         raise _declined(
             "Only the assistant may refer the caller, and a human where agent_may_transfer says so"
         )
     if call.handoff is not None:
         raise RemoteError(491, "A handoff is under way")
-    target = read_refer_to(request)
-    if target.replaces is not None or target.method != "INVITE":
+    if target.method != "INVITE":
         raise _declined("Only a plain INVITE can be referred to")
     try:
         return begin(call, _request(call, leg, target))

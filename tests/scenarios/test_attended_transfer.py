@@ -1,0 +1,137 @@
+"""Attended transfer: who has two calls with us joins those they talk to, by REFER with Replaces, and is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sip_stack.dialog import ClientSession, ServerSession
+from sip_stack.dialog.refer import read_sipfrag, refer_to
+from sip_stack.dialog.replaces import Replaces
+from sip_stack.errors import RemoteError
+from sip_stack.events import Answered, Ended, RequestCompleted
+from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play
+from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once, talking
+
+BOT_MAY_CALL = MAIN.replace('["192.0.2.0/24"]', f'["192.0.2.0/24", "{ASSISTANT}/32"]')
+Session = ClientSession | ServerSession
+
+
+def replaces(session: Session) -> str:
+    """A dialog as its far end, which is us, has to see it."""
+    return f"{session.call_id};to-tag={session.remote_tag};from-tag={session.local_tag}"
+
+
+async def refer(phone: Phone, on: Session, value: str) -> int:
+    """REFER on one dialog to what `value` names; the status."""
+    headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", value)]))]
+    count = len([event for event in phone.events if isinstance(event, RequestCompleted)])
+    phone.do(lambda now: on.request(now, "REFER", headers=headers))
+    done = await phone.until(RequestCompleted, count=count + 1)
+    assert done.response is not None
+    return done.response.status
+
+
+def told(phone: Phone) -> list[int | None]:
+    return [read_sipfrag(request.body) for request in phone.requests if request.method == "NOTIFY"]
+
+
+def test_a_phone_with_two_calls_joins_those_it_called(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        desk, billing = await world.phone(DESK, answer_at_once), await world.phone(BILLING, answer_at_once)
+        pat = await world.phone(SBC)
+        one = pat.call("desk")
+        await pat.until(Answered)
+        other = pat.call("billing")
+        await pat.until(Answered, count=2)
+        assert await refer(pat, one, replaces(other)) == 202
+        await pat.until(Ended, count=2)
+        assert told(pat) == [200], "it hears so before its BYE"
+        media = world.media.calls[0]
+        first, second = (leg for leg in media.legs if not leg.closed)
+        assert first.peer is second
+        assert second.peer is first
+        record = await world.record()
+        assert record.called == "billing"
+        assert record.outcome is not None
+        assert (record.outcome.code, record.outcome.source) == (4000, "caller")
+        await asyncio.sleep(20)
+        billing.do(billing.sessions[0].bye)
+        await desk.until(Ended)
+        record = await world.record(2)
+        assert record.duration_ms >= 20_000
+        assert record.bridges[0].call_id == world.records[0].call_id
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_the_assistant_calls_a_human_itself_and_leaves_the_caller_with_them(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, answer_at_once)
+        cast = await talking(world)
+        second = cast.bot.call("desk")
+        await cast.bot.until(Answered)
+        assert await refer(cast.bot, cast.bot.sessions[0], replaces(second)) == 202
+        await cast.bot.until(Ended, count=2)
+        assert told(cast.bot) == [200]
+        joined = next(leg for leg in cast.call.legs if leg not in (cast.caller, cast.assistant))
+        assert cast.caller.peer is joined
+        assert joined.peer is cast.caller
+        cast.hang_up()
+        await desk.until(Ended)
+        await world.record(2)
+
+    play(story, tmp_path, main=BOT_MAY_CALL)
+
+
+@pytest.mark.parametrize("change", ["to-tag", "from-tag", "call-id"])
+def test_a_dialog_that_we_do_not_have_is_declined_and_nothing_changes(tmp_path: Path, change: str) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK, answer_at_once)
+        cast = await talking(world)
+        second = cast.bot.call("desk")
+        await cast.bot.until(Answered)
+        value = replaces(second)
+        wrong = f"x{value}" if change == "call-id" else value.replace(f"{change}=", f"{change}=x")
+        assert await refer(cast.bot, cast.bot.sessions[0], wrong) == 603
+        assert await refer(cast.bot, cast.bot.sessions[0], replaces(cast.bot.sessions[0])) == 603, "its own"
+        assert cast.caller.peer is cast.assistant
+        cast.bot.do(second.bye)
+        cast.hang_up()
+        await world.record(2)
+
+    play(story, tmp_path, main=BOT_MAY_CALL)
+
+
+def test_the_dialog_of_somebody_else_cannot_be_taken(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK, answer_at_once)
+        cast = await talking(world)
+        hers = cast.session
+        assert await refer(cast.bot, cast.bot.sessions[0], replaces(hers)) == 603
+        other = await world.phone("192.0.2.79")
+        theirs = other.call("desk")
+        await other.until(Answered)
+        assert await refer(cast.bot, cast.bot.sessions[0], replaces(theirs)) == 603
+        other.do(theirs.bye)
+        cast.hang_up()
+        await world.record(2)
+
+    play(story, tmp_path, main=BOT_MAY_CALL)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a", "a;to-tag=b", "a;from-tag=b", "a;to-tag=;from-tag=c", "a;to-tag=b;to-tag=c;from-tag=d"]
+)
+def test_a_malformed_replaces_is_400(value: str) -> None:
+    with pytest.raises(RemoteError) as raised:
+        Replaces.parse(value)
+    assert raised.value.status_hint == 400
+
+
+def test_the_tags_of_replaces_come_in_any_order_and_case() -> None:
+    # RFC 3891 section 6.1, and as some phones write it.
+    parsed = Replaces.parse("98732@sip.example.com; FROM-TAG=r33th4x0r ;to-tag=ff87ff;early-only")
+    assert parsed == Replaces("98732@sip.example.com", "ff87ff", "r33th4x0r", early_only=True)
