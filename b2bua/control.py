@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from b2bua.call.placing import CallOrder
     from b2bua.call.record import JsonObject
+    from b2bua.call_order import CallOrder
     from b2bua.config import Configuration, ReloadResult
     from b2bua.feed import Feed
     from b2bua.handoff.consultation import ConsultVerb

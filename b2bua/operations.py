@@ -18,10 +18,10 @@ from b2bua.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.placing import CallOrder
     from b2bua.call.record import CallRecord, JsonObject
     from b2bua.call.registry import CallRegistry
     from b2bua.call.services import Records
+    from b2bua.call_order import CallOrder
     from b2bua.config import Configuration, ReloadResult
     from b2bua.feed import Feed
     from b2bua.handoff.consultation import ConsultVerb

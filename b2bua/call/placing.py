@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from b2bua.call.call import Call
@@ -17,35 +16,24 @@ from b2bua.identity import Caller
 
 if TYPE_CHECKING:
     from b2bua.call.services import Services
+    from b2bua.call_order import CallOrder
     from b2bua.config import Configuration, Destination
-    from b2bua.handoff.handoff import HandoffRequest
     from b2bua.telemetry.logs import Logger
 
 
-@dataclass(frozen=True, slots=True)
-class CallOrder:
-    """A call to be placed."""
-
-    request: HandoffRequest
-    """Whom to call, as a handoff names them."""
-    from_user: str = ""
-    """Who is shown as calling; empty for anonymous."""
-    call_id: str = ""
-    """The live call beside which it is placed, to consult somebody; empty for a call alone."""
-
-    def errand(self, call: Call) -> Errand:
-        """On whose behalf it is dialled."""
-        request = self.request
-        variables = Variables(
-            reason=request.reason,
-            shared_id=request.shared_id,
-            call_id=call.id,
-            caller_id=self.from_user,
-            called=call.record.called,
-            data=request.data,
-        )
-        caller = Caller(user=self.from_user, display="", private=False, max_forwards=70)
-        return Errand("agent", caller, call.record.attempts, variables, request.sip_headers)
+def errand_of(order: CallOrder, call: Call) -> Errand:
+    """On whose behalf it is dialled."""
+    request = order.request
+    variables = Variables(
+        reason=request.reason,
+        shared_id=request.shared_id,
+        call_id=call.id,
+        caller_id=order.from_user,
+        called=call.record.called,
+        data=request.data,
+    )
+    caller = Caller(user=order.from_user, display="", private=False, max_forwards=70)
+    return Errand("agent", caller, call.record.attempts, variables, request.sip_headers)
 
 
 def placed_call(

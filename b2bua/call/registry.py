@@ -16,7 +16,7 @@ from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
 from b2bua.call.leg import deliver_to_leg
 from b2bua.call.limits import Limits
-from b2bua.call.placing import CallOrder, placed_call
+from b2bua.call.placing import errand_of, placed_call
 from b2bua.call.record import CallRecord
 from b2bua.control import ControlError
 from b2bua.handoff.begin import place_of
@@ -32,6 +32,7 @@ from sip_stack.refusals import Refusal
 
 if TYPE_CHECKING:
     from b2bua.call.services import Services
+    from b2bua.call_order import CallOrder
     from b2bua.config import Configuration, Route, Trunk
     from b2bua.handoff.handoff import Handoff
     from sip_stack.dialog.uas import ServerSession
@@ -144,7 +145,7 @@ class CallRegistry:
             raise ControlError(503, "too_many_calls", f"there are {limits.max_calls} already")
         call = placed_call(self.services, self.configuration, self._log, order, destination)
         call.on_refer, call.on_handoff = receive_refer, self.on_handoff
-        self._start(call, story.of_placed(call, destination, order.errand(call)))
+        self._start(call, story.of_placed(call, destination, errand_of(order, call)))
         return call
 
     def _start(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from b2bua.call.placing import CallOrder
+from b2bua.call_order import CallOrder
 from b2bua.control import Control
 from b2bua.handoff.handoff import HandoffRequest
 from b2bua.http_api import answers

@@ -10,7 +10,7 @@ import pytest
 from b2bua.call import joining
 from b2bua.call.call import Call
 from b2bua.call.events import HangUp
-from b2bua.call.placing import CallOrder
+from b2bua.call_order import CallOrder
 from b2bua.control import ControlError
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import HandoffRequest

@@ -7,8 +7,8 @@ from itertools import count
 
 from b2bua.call import cause
 from b2bua.call.clock import CallClock
-from b2bua.call.placing import CallOrder
 from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
+from b2bua.call_order import CallOrder
 from b2bua.config import Configuration, ReloadResult
 from b2bua.control import Control, ControlError
 from b2bua.feed import Feed
