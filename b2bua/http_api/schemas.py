@@ -151,7 +151,7 @@ class CallBody(Section):
         json_schema_extra={"examples": [{"destination": "billing", "caller_id": "+15550001000"}]}
     )
 
-    destination: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_line)] | None = None
+    destination: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(line)] | None = None
     """The name of a destination; or `route` in its place."""
     route: Annotated[tuple[RouteUri, ...], _ROUTE] | None = None
     """The URI, or the URIs in the order in which they are tried. `policy` must allow each."""
@@ -188,7 +188,7 @@ class CallBody(Section):
 class BridgeBody(Section):
     """The call that another one is joined with."""
 
-    call_id: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_line)]
+    call_id: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(line)]
 
 
 class HandoffBody(Section):
