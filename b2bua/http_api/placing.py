@@ -16,7 +16,7 @@ from b2bua.http_api.handoffs import IdempotencyKey, check_place, credentials_of,
 from b2bua.http_api.schemas import BridgeBody, CallBody, HandoffAuth
 
 _PLACE_ERRORS = (
-    *("invalid_request", "not_available_yet", "unknown_destination", "policy_refused"),
+    *("invalid_request", "unknown_destination", "policy_refused"),
     *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
     *("draining", "too_many_calls", "store_unavailable"),
 )
