@@ -129,7 +129,8 @@ def test_the_sbc_takes_the_caller(stage: Stage, on_refer: OnRefer, confirmed: st
     handoff, sbc = hand_over(stage, on_refer)
     assert (handoff["method"], handoff["confirmed"], handoff["outcome"]["code"]) == ("refer", confirmed, 4000)
     (refer,) = sbc.requests("REFER")
-    assert refer.header("Refer-To") == "<sip:operator@sbc.example.com?X-Reason=a%20human%2C%20please>"
+    headers = f"X-Reason=a%20human%2C%20please&X-Handoff-ID={handoff['id']}"
+    assert refer.header("Refer-To") == f"<sip:operator@sbc.example.com?{headers}>"
     assert refer.header("Referred-By")
 
 
