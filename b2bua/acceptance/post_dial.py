@@ -36,7 +36,7 @@ class PostDial:
 
     def begin(self) -> None:
         """Begin to send."""
-        by_info = self._leg.names_info and not self._leg.takes_events
+        by_info = self._leg.keys_by_info.named and not self._leg.takes_events
         self._leg.log("digits_sent", by_info=by_info, count=len(self._digits))
         if by_info:
             self._send_next()
@@ -51,10 +51,14 @@ class PostDial:
         """It is time for the next key by INFO; or the audio has taken longer than it is."""
         if self._sent == 0:
             return "done"
-        if not self._leg.takes_info:
+        if not self._leg.keys_by_info.taken:
             # It refused the last one, and takes none of the others: from that one on as tones.
             self._play(self._digits[self._sent - 1 :])
             self._sent = 0
+            return None
+        if not self._leg.keys_by_info.idle:
+            # The last one is on its way still, for as long as its transaction may take.
+            self.deadline = self._leg.now() + BETWEEN_INFOS
             return None
         if self._sent == len(self._digits):
             return "done"
@@ -75,5 +79,5 @@ class PostDial:
         digit = self._digits[self._sent]
         self._sent += 1
         if digit not in WAITS:
-            self._leg.press(KeyPress(digit))
+            self._leg.keys_by_info.press(KeyPress(digit))
         self.deadline = self._leg.now() + WAITS.get(digit, BETWEEN_INFOS)

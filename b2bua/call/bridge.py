@@ -52,4 +52,4 @@ class Bridge:
             leg.keys_in_audio = True
         if other.takes_events if in_audio else leg.keys_in_audio:
             return
-        other.press(key)
+        other.keys_by_info.press(key)

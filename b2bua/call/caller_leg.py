@@ -43,7 +43,7 @@ class CallerLeg(Leg):
         """In our 200 to an INVITE without an offer, until the ACK brings the answer."""
         self._session = session
         session.credentials = _credentials(call)
-        self.learn_methods(request)
+        self.keys_by_info.learn_methods(request)
         self._alerted = False
         self._early_media = False
         self._answered = False

@@ -158,7 +158,7 @@ class DialledLeg(Leg):
         self._answered = True
         self.record.answered = now
         self.record.remote_tag = self._session.remote_tag or ""
-        self.learn_methods(response)
+        self.keys_by_info.learn_methods(response)
         outcome = self._take_answer(response)
         if outcome is None:
             call = self.call

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import media_terms
-from b2bua.call.dtmf import RELAY, KeyPress, read_key_press, write_key_press
+from b2bua.call.dtmf import read_key_press
+from b2bua.call.keys_by_info import KeysByInfo
 from b2bua.call.record import JsonObject, LegRecord
 from b2bua.call.reoffers import Reoffers
 from b2bua.sdp_bridge import LegDescription, Wish
 from media.quality import estimate
 from sip_stack import events as sip
 from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
-from sip_stack.errors import RemoteError
 from sip_stack.message import format_host_port
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from b2bua.identity import Caller
     from media.engine import MediaLeg, StreamParameters
     from sip_stack.dialog.session import Session
-    from sip_stack.message import Message, Request, Response
+    from sip_stack.message import Request, Response
     from sip_stack.transaction import ServerTransaction
     from sip_stack.transport import Flow
 
@@ -50,10 +50,7 @@ class Leg:
         self._watched: float | None = None
         self._agreed: StreamParameters | None = None
         self._wish = self._permitted = Wish()
-        self.takes_info = True
-        """False once the far end is known not to take INFO."""
-        self.names_info = False
-        """Its Allow says that it takes INFO."""
+        self.keys_by_info = KeysByInfo(self)
         self._waits_for_keys = self._hears_tones = False
         self.notifys_open = 0
         """NOTIFYs of ours that are not answered yet."""
@@ -171,25 +168,6 @@ class Leg:
             self._hears_tones = tones
             self.media.listen_for_keys(tones)
 
-    def press(self, key: KeyPress) -> None:
-        """Send a key to the far end by INFO, unless it is known not to take any."""
-        if self.over:
-            return
-        if not self.takes_info:
-            self.log("key_not_passed_on")
-            return
-        self.session.request(self.now(), "INFO", body=write_key_press(key), content_type=RELAY)
-        self.flush()
-
-    def learn_methods(self, message: Message) -> None:
-        """Note what the far end's Allow says; without a readable one it is tried."""
-        try:
-            methods = message.allow
-        except RemoteError:
-            return
-        self.names_info = "INFO" in methods
-        self.takes_info = self.names_info or not methods
-
     def _answer_info(self, transaction: ServerTransaction, request: Request) -> None:
         """200 whatever it says: a phone that is told 4xx beeps at its user, or gives up on keys."""
         self.session.respond(self.now(), transaction, 200)
@@ -281,8 +259,8 @@ class Leg:
                 self.acknowledged(request)
             case sip.RequestReceived(_, transaction, request):
                 self._receive(transaction, request)
-            case sip.RequestCompleted(_, "INFO", response) if response and response.status in (405, 415, 501):
-                self.takes_info = False
+            case sip.RequestCompleted(_, "INFO", response):
+                self.keys_by_info.completed(response)
             case sip.RequestCompleted(_, "REFER", response):
                 self._referred(response)
             case sip.RequestCompleted(_, "NOTIFY", _):
@@ -318,7 +296,7 @@ class Leg:
     def let_go(self) -> None:
         """Hear nothing more of the session; see `Call.let_go`."""
         self.session.owner = self.home = None
-        del self.reoffers
+        del self.reoffers, self.keys_by_info
 
     def _ended(self, by: sip.EndedBy) -> None:
         outcome = cause.local("not_acknowledged" if by == "no_ack" else "normal_hangup", source=self.role)

@@ -293,6 +293,11 @@ class Session(InviteUsage):
             self.stop_timer()
             self._send_reoffer_when_allowed(now)
 
+    def was_overtaken(self, response: Response) -> bool:
+        """True for the 500 to a request of ours that came after a later one (section 12.2.2): it was not looked at."""
+        dialog = self.dialog
+        return response.status == 500 and dialog is not None and response.cseq.number < dialog.local_cseq
+
     def glare_delay(self) -> float:
         """Seconds to wait after a 491; the side that does not own the Call-ID goes first (section 14.1)."""
         return 0.01 * self.draw(200)
@@ -300,7 +305,7 @@ class Session(InviteUsage):
     def _retry_delay(self, response: Response) -> float | None:
         """Seconds until a refused re-INVITE is worth another try; None: never. 500 with Retry-After is what a peer
         says that is in the middle of an INVITE of ours or of its own (section 14.2). 500 is also what the peer says to
-        a re-INVITE that a later request of ours has overtaken on the way (section 12.2.2)."""
+        a re-INVITE that a later request of ours has overtaken on the way."""
         if response.status == 491:
             return self.glare_delay()
         if response.status != 500:
@@ -308,8 +313,7 @@ class Session(InviteUsage):
         wanted = response.retry_after
         if wanted is not None and wanted < 100:
             return max(wanted, self.glare_delay())
-        overtaken = self.dialog is not None and response.cseq.number < self.dialog.local_cseq
-        return 0.0 if overtaken else None
+        return 0.0 if self.was_overtaken(response) else None
 
     def _short_delay(self) -> str:
         return str(self.draw(11))

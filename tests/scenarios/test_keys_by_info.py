@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from b2bua.call.keys_by_info import CAPACITY
 from sip_stack.dialog import ClientSession, ServerSession
 from sip_stack.events import Acknowledged, Answered, RequestCompleted, RequestReceived
 from sip_stack.message import Request
+from sip_stack.sdp import Direction
 from sip_stack.settings import EndpointSettings
-from tests.support.b2bua_world import B2BUA, DESK, SBC, Phone, World, offer, play
+from tests.support.b2bua_world import B2BUA, DESK, SBC, Phone, World, offer, play, respond
+from tests.support.fake_network import Wire
 from tests.support.raw_phone import RawPhone
 
 NO_EVENTS = "0 8"
@@ -135,6 +138,96 @@ def test_a_side_that_refuses_an_info_gets_no_more(tmp_path: Path) -> None:
             await asyncio.sleep(0.5)
         assert len(keys(desk)) == 1
         assert world.registry.calls
+        sbc.do(call.bye)
+
+    play(story, tmp_path)
+
+
+DIGITS = "4711*0815#23"
+
+
+async def type_digits(world: World, every: float) -> None:
+    """The caller's phone sends keys in its audio, to a human who takes none there."""
+    caller, _ = world.legs()
+    for digit in DIGITS:
+        caller.press(digit)
+        await asyncio.sleep(every)
+
+
+def signals(phone: Phone) -> str:
+    """The keys that reached a phone by INFO."""
+    return "".join(body.decode()[len("Signal=")] for body in keys(phone))
+
+
+def test_a_lost_info_costs_no_key_and_keeps_the_order(tmp_path: Path) -> None:
+    # Sent at once, the second key would overtake the first, whose repetition is then 500 (RFC 3261 section 12.2.2).
+    async def story(world: World) -> None:
+        sbc, call, desk = await talking(world, agent_payload=NO_EVENTS)
+        world.network.wire.drop("INFO", 1)
+        await type_digits(world, 0.1)
+        await world.until(lambda: len(keys(desk)) == len(DIGITS), patience=10)
+        assert signals(desk) == DIGITS
+        sbc.do(call.bye)
+
+    play(story, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_key_arrives_once_and_in_order_over_a_network_that_loses_doubles_and_reorders(
+    tmp_path: Path, seed: int
+) -> None:
+    async def story(world: World) -> None:
+        sbc, call, desk = await talking(world, agent_payload=NO_EVENTS)
+        await type_digits(world, 0.3)
+        await world.until(lambda: len(keys(desk)) == len(DIGITS))
+        await asyncio.sleep(5)
+        assert signals(desk) == DIGITS
+        sbc.do(call.bye)
+
+    play(story, tmp_path, wire=Wire(seed=seed, loss=0.15, duplicate=0.1, jitter=0.2))
+
+
+def test_an_info_that_a_reinvite_overtakes_is_sent_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        sbc, call, desk = await talking(world, agent_payload=NO_EVENTS)
+        world.network.wire.drop("INFO", 1)
+        world.legs()[0].press("7")
+        sbc.reoffer(call, Direction.SENDONLY)
+        await world.until(lambda: desk.reoffers() and keys(desk))
+        assert signals(desk) == "7"
+        sbc.do(call.bye)
+
+    play(story, tmp_path)
+
+
+def test_keys_that_a_silent_far_end_keeps_waiting_are_given_up(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        sbc, call, desk = await talking(world, agent_payload=NO_EVENTS)
+        unanswered: list[RequestReceived] = []
+        desk.on_request = lambda phone, event: unanswered.append(event)
+        caller, _ = world.legs()
+        for _ in range(CAPACITY + 5):
+            caller.press("1")
+        await asyncio.sleep(40)
+        assert signals(desk) == "1", "nobody answered the first, and what waited is too old"
+        desk.on_request = respond
+        caller.press("2")
+        await asyncio.sleep(1)
+        assert signals(desk) == "12"
+        desk.do(lambda now: respond(desk, unanswered[0]))
+        sbc.do(call.bye)
+
+    play(story, tmp_path)
+
+
+def test_more_keys_than_may_wait_are_dropped(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        sbc, call, desk = await talking(world, agent_payload=NO_EVENTS)
+        caller, _ = world.legs()
+        for _ in range(CAPACITY + 5):
+            caller.press("1")
+        await asyncio.sleep(5)
+        assert signals(desk) == "1" * (CAPACITY + 1), "one on its way, the others waiting"
         sbc.do(call.bye)
 
     play(story, tmp_path)

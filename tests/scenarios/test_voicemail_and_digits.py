@@ -71,6 +71,19 @@ def test_digits_go_by_info_where_only_that_is_known_and_waits_take_their_time(tm
     play(story, tmp_path, main=MAIN, destinations=asking(tmp_path, 'post_dial_digits: "1w2W3"'))
 
 
+def test_a_digit_by_info_that_is_lost_is_sent_again_before_the_next(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, answer_without_events)
+        cast = await talking(world)
+        world.network.wire.drop("INFO", 1)
+        world.hand_off(destination="front-desk")
+        await cast.until_awaited()
+        assert infos(desk) == ["1", "2", "3"]
+        cast.hang_up()
+
+    play(story, tmp_path, main=MAIN, destinations=asking(tmp_path, 'post_dial_digits: "123"'))
+
+
 def test_who_refuses_info_gets_the_digits_as_tones(tmp_path: Path) -> None:
     def refuse_info(phone: Phone, event: RequestReceived) -> None:
         event.session.respond(phone.now, event.transaction, 415 if event.request.method == "INFO" else 200)
