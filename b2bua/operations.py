@@ -127,9 +127,8 @@ class Operations:
         call = self.registry.calls.get(call_id)
         if call is None or call.over:
             return await self._ended(call_id)
-        story = self._history.story(call.record, call.handoffs)
-        story["media"] = call.media_statistics()
-        return await self._history.with_notes(story)
+        call.note_statistics()
+        return await self._history.with_notes(self._history.story(call.record, call.handoffs))
 
     async def hang_up(self, call_id: str) -> None:
         """End a call toward every side."""

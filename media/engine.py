@@ -120,6 +120,10 @@ class LegStatistics:
     octets_out: int
     lost: int
     """Expected by extended sequence number minus received (RFC 3550 A.3), never below 0."""
+    late: int = field(default=0, kw_only=True)
+    """Packets in that newer ones had overtaken; used all the same."""
+    duplicates: int = field(default=0, kw_only=True)
+    """Packets that had come before; dropped. Those of an SRTP leg are `replayed`."""
     jitter_ms: float
     """Interarrival jitter now (RFC 3550 A.8)."""
     longest_gap_ms: int

@@ -384,6 +384,8 @@ class NativeLeg:
             octets_in=counters.octets_in,
             octets_out=counters.octets_out,
             lost=counters.lost,
+            late=counters.late,
+            duplicates=counters.duplicates,
             jitter_ms=round(counters.jitter_ms, 3),
             longest_gap_ms=counters.longest_gap_ms,
             foreign=counters.foreign,

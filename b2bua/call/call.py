@@ -39,7 +39,7 @@ from media.engine import Switched as MediaSwitched
 
 if TYPE_CHECKING:
     from b2bua.call.leg import Leg
-    from b2bua.call.record import CallRecord, JsonObject
+    from b2bua.call.record import CallRecord
     from b2bua.call.services import Services
     from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
@@ -293,14 +293,10 @@ class Call:
             else:
                 self.on_alone()
 
-    def media_statistics(self) -> dict[str, JsonObject]:
-        """The media columns by role: of several legs in a role the last one that was answered."""
-        chosen: dict[str, Leg] = {}
-        # By the record: a leg that was brought elsewhere has another role there.
+    def note_statistics(self) -> None:
+        """Write down how the audio of each leg is by now."""
         for leg, record in zip(self.legs, self.record.legs, strict=True):
-            if record.role not in chosen or record.answered is not None:
-                chosen[record.role] = leg
-        return {role: leg.statistics() for role, leg in chosen.items()}
+            record.media = leg.statistics()
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -313,7 +309,7 @@ class Call:
         self.record.ended = now
         for leg in self.own_legs():
             leg.hang_up(outcome)
-        self.record.media = self.media_statistics()
+        self.note_statistics()
         for attempt in self.record.attempts:
             attempt.close(now, outcome)
         for handoff in self.handoffs:

@@ -234,18 +234,22 @@ class Leg:
         self.record.end(by, self.now())
 
     def statistics(self) -> JsonObject:
-        """The media columns of the call's record."""
+        """How the audio is, as records and the API show it. Reads counters; no media worker is asked."""
         counters = self.media.statistics()
         return {
             "codec": str(counters.codec) if counters.codec else None,
             "packets_in": counters.packets_in,
             "packets_out": counters.packets_out,
             "lost": counters.lost,
+            "late": counters.late,
+            "duplicates": counters.duplicates,
             "jitter_ms": round(counters.jitter_ms, 1),
             "longest_gap_ms": counters.longest_gap_ms,
             "mos": estimate(counters.packets_in, counters.lost, counters.jitter_ms, counters.round_trip_ms),
             "rtt_ms": None if counters.round_trip_ms is None else round(counters.round_trip_ms, 1),
             "remote_lost": counters.remote_lost,
+            "unauthenticated": counters.unauthenticated,
+            "replayed": counters.replayed,
         }
 
     def deliver(self, event: sip.SessionEvent) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, object]
 
+ROLES = ("caller", "assistant", "agent")
+
 
 @dataclass(slots=True)
 class AttemptRecord:
@@ -68,6 +70,8 @@ class LegRecord:
     answered: float | None = None
     ended: float | None = None
     ended_by: str | None = None
+    media: JsonObject = field(default_factory=dict)
+    """How the audio was; by the end of the call, or when somebody asked last."""
 
     @property
     def encryption(self) -> str:
@@ -93,6 +97,7 @@ class LegRecord:
             "answered": clock.stamp(self.answered),
             "ended": clock.stamp(self.ended),
             "ended_by": self.ended_by,
+            "media": self.media,
         }
 
 
@@ -123,7 +128,15 @@ class CallRecord:
     handoffs: list[JsonObject] = field(default_factory=list)
     legs: list[LegRecord] = field(default_factory=list)
     bridges: list[BridgeRecord] = field(default_factory=list)
-    media: dict[str, JsonObject] = field(default_factory=dict)
+
+    @property
+    def media(self) -> dict[str, JsonObject]:
+        """How the audio was, by role: of several legs in a role the last one that was answered."""
+        chosen: dict[str, LegRecord] = {}
+        for leg in self.legs:
+            if leg.role not in chosen or leg.answered is not None:
+                chosen[leg.role] = leg
+        return {role: chosen[role].media if role in chosen else {} for role in ROLES}
 
     @property
     def duration_ms(self) -> int:
@@ -150,6 +163,6 @@ class CallRecord:
             "attempts": [attempt.as_json(clock) for attempt in self.attempts],
             "handoffs": self.handoffs,
             "legs": [leg.as_json(clock) for leg in self.legs],
-            "media": {role: self.media.get(role, {}) for role in ("caller", "assistant", "agent")},
+            "media": self.media,
             "bridges": [{"call_id": each.call_id, "at": clock.stamp(each.at)} for each in self.bridges],
         }

@@ -214,11 +214,12 @@ class Call(CallInShort):
     """Those of the initial route; a handoff's are under the handoff."""
     handoffs: list[Handoff]
     legs: list[dict[str, object]]
-    """As in the call record: role, addresses, times, who ended it."""
+    """As in the call record: role, addresses, encryption, times, who ended it, and how the audio of each is (`media`),
+    for a live call at this moment."""
     bridges: list[dict[str, object]] = []
     """The calls that it was joined with, and when."""
     media: dict[str, dict[str, object]]
-    """Counters of each leg by its role."""
+    """The same by role: of several legs in a role the last one that was answered."""
     annotations: list[Annotation]
     """Notes on the call, the oldest first."""
     timeline: list[dict[str, object]]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from b2bua.call.record import CallRecord
+from b2bua.call.record import CallRecord, JsonObject
 from b2bua.feed import HandoffChanged
 from b2bua.history import Annotation, History, Resolution
 from b2bua.operations import Operations
@@ -14,6 +15,18 @@ from b2bua.store import Document, Kind, Removal, Store, Write
 from tests.support.b2bua_world import DESK, World, play, refuse
 from tests.support.handoff_cast import MAIN, talking
 from tests.support.store_backends import BackendDouble, PatientWorker, as_backend
+
+
+def as_object(value: object) -> JsonObject:
+    """A JSON object."""
+    assert isinstance(value, dict)
+    return value
+
+
+def as_objects(value: object) -> list[JsonObject]:
+    """A list of JSON objects."""
+    assert isinstance(value, list)
+    return value
 
 
 class Nobody:
@@ -147,6 +160,29 @@ def test_the_story_of_a_call_has_what_was_said_about_it(tmp_path: Path) -> None:
         assert {"annotated", "outcome called back"} <= {moment["event"] for moment in whole["timeline"]}
         assert [call["call_id"] for call in await operations.calls(limit=5)] == [handoff.call_id]
         assert (await operations.hand_off(handoff.call_id, handoff.request))["id"] == handoff.id
+        await keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_live_call_shows_how_the_audio_of_each_leg_is_now_without_asking_a_worker(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        keeping = Keeping(world)
+        cast = await talking(world)
+        (call_id,) = world.registry.calls
+        for packets in (3, 4):
+            cast.caller.hear(packets)
+            shown = await keeping.operations.call(call_id)
+        legs = as_objects(shown["legs"])
+        assert [(leg["role"], as_object(leg["media"])["packets_in"]) for leg in legs] == [
+            ("caller", 7),
+            ("assistant", 0),
+        ]
+        assert as_object(as_object(shown["media"])["caller"])["packets_in"] == 7
+        cast.caller.counters = replace(cast.caller.counters, packets_in=9)
+        cast.hang_up()
+        record = (await world.record()).as_json()
+        assert as_object(as_objects(record["legs"])[0]["media"])["packets_in"] == 9
         await keeping.store.close(1.0)
 
     play(story, tmp_path, main=MAIN)

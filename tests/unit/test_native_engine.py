@@ -211,6 +211,7 @@ async def test_loss_and_reordering_stay_visible_and_duplicates_go(
     ]
     statistics = leg.statistics()
     assert (statistics.packets_in, statistics.lost, statistics.dropped) == (5, 2, 1)
+    assert (statistics.late, statistics.duplicates) == (1, 1)
 
 
 @story(*TWO)

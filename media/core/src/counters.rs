@@ -46,6 +46,10 @@ pub struct Counters {
     pub octets_out: Counter,
     /// Expected minus received.
     pub lost: Counter,
+    /// Received, but overtaken by newer ones.
+    pub late: Counter,
+    /// Received before.
+    pub duplicates: Counter,
     /// Interarrival jitter in ticks, times 16.
     pub jitter_16: Counter,
     /// Longest time between two packets in, in microseconds.

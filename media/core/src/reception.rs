@@ -30,7 +30,9 @@ pub enum Arrival {
         /// Sequence number extended by the cycles.
         extended: i64,
     },
-    /// Seen before, too late to tell, of the stream before, or a jump nobody has confirmed yet.
+    /// Seen before.
+    Duplicate,
+    /// Too late to tell, of the stream before, or a jump nobody has confirmed yet.
     Useless,
 }
 
@@ -95,7 +97,7 @@ impl Reception {
             _ if -WINDOW < ahead && ahead <= 0 => {
                 let bit = 1 << -ahead;
                 if stream.window & bit != 0 {
-                    return Arrival::Useless;
+                    return Arrival::Duplicate;
                 }
                 stream.window |= bit;
                 stream.received += 1;
@@ -196,8 +198,8 @@ mod tests {
                 Arrival::Newest { extended: 11 },
                 Arrival::Newest { extended: 14 },
                 Arrival::Late { extended: 13 },
-                Arrival::Useless,
-                Arrival::Useless,
+                Arrival::Duplicate,
+                Arrival::Duplicate,
             ]
         );
         assert_eq!(reception.lost(), 1);

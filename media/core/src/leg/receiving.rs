@@ -108,7 +108,15 @@ impl Leg {
                 (extended, true)
             }
             Arrival::Newest { extended } => (extended, true),
-            Arrival::Late { extended } => (extended, false),
+            Arrival::Late { extended } => {
+                self.counters.late.bump();
+                (extended, false)
+            }
+            Arrival::Duplicate => {
+                self.counters.duplicates.bump();
+                self.counters.dropped.bump();
+                return None;
+            }
             Arrival::Useless => {
                 self.counters.dropped.bump();
                 return None;
