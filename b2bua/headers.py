@@ -13,9 +13,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from b2bua.user_to_user import UserToUser
 from sip_stack.message import Headers, Request, is_token
 
 Header = tuple[str, str]
+Template = str | UserToUser
+"""A configured value before its variables are filled in."""
 Scalar = str | int | float | bool | None
 
 MAX_NAME = 64
@@ -26,13 +29,17 @@ MAX_HEADERS = 32
 MAX_OCTETS = 4_096
 """All custom headers of one request together; they share a UDP datagram with everything else."""
 
-_USER_TO_USER = "user-to-user"
+HANDOFF_ID = "X-Handoff-ID"
+"""What each request of a handoff carries; `GET /v1/handoffs/{id}` has the context, for whoever answers."""
+USER_TO_USER = "user-to-user"
+"""The other custom header, in lower case."""
+
 _RESERVED_PREFIXES = ("ph-", "plivo", "fs-", "sipauth", "zt-", "twilio")
 _RESERVED_NAMES = ("clientregion",)
 
 _VARIABLE = re.compile(r"\$(\$|(?:data\.)?[A-Za-z_][A-Za-z0-9_]*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_BUILT_IN = ("reason", "shared_id", "call_id", "handoff_id", "caller_id", "called")
+_BUILT_IN = ("reason", "shared_id", "call_id", "handoff_id", "caller_id", "called", "destination")
 
 
 class HeaderRefused(Exception):
@@ -70,6 +77,8 @@ class Variables:
     handoff_id: str = ""
     caller_id: str = ""
     called: str = ""
+    destination: str = ""
+    """The name of the destination that gets the header."""
     data: Mapping[str, Scalar] = field(default_factory=dict)
     """What came with the request for a handoff."""
     received: Mapping[str, str] = field(default_factory=dict)
@@ -103,13 +112,13 @@ def refusal_of(name: str) -> str | None:
         return "not a header name"
     if bare.startswith(_RESERVED_PREFIXES) or bare in _RESERVED_NAMES:
         return "reserved name"
-    if lower != _USER_TO_USER and (bare == lower or not bare):
+    if lower != USER_TO_USER and (bare == lower or not bare):
         return "not X-* or User-to-User"
     return None
 
 
 def render(
-    configured: Mapping[str, str], per_request: Mapping[str, str], variables: Variables
+    configured: Mapping[str, Template], per_request: Mapping[str, str], variables: Variables
 ) -> RenderedHeaders:
     """The custom headers of one request to a destination.
 
@@ -120,9 +129,9 @@ def render(
     rendered = RenderedHeaders()
     given = {name.lower() for name in per_request}
     room = _Room()
-    for name, text in configured.items():
+    for name, template in configured.items():
         if name.lower() not in given:
-            value, why = _fill(text, variables)
+            value, why = _fill(template, variables)
             _take(rendered, room, name, value, why)
     for name, value in per_request.items():
         _take(rendered, room, name, value, None)
@@ -188,7 +197,15 @@ def _take(rendered: RenderedHeaders, room: _Room, name: str, value: str, why: st
         rendered.dropped.append(Dropped(name, why))
 
 
-def _fill(text: str, variables: Variables) -> tuple[str, str | None]:
+def _fill(template: Template, variables: Variables) -> tuple[str, str | None]:
+    """The value of a header, and why it must be left out, if it must."""
+    if isinstance(template, str):
+        return _fill_text(template, variables)
+    data, why = _fill_text(template.data, variables)
+    return (data, why) if why is not None else template.written(data)
+
+
+def _fill_text(text: str, variables: Variables) -> tuple[str, str | None]:
     """The text with its variables, and why the header must be left out, if it must.
 
     One pass: what a variable brings is never searched for variables again.

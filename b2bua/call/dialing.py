@@ -225,7 +225,8 @@ class Dialing:
         """The caller's headers that may pass, and the place's own with their variables filled in."""
         errand = self._errand
         try:
-            errand.rendered = render(place.headers, errand.headers, errand.variables)
+            variables = replace(errand.variables, destination=place.name)
+            errand.rendered = render(place.headers_of("invite"), errand.headers, variables)
         except HeaderRefused as error:
             raise DialFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error
         for dropped in errand.rendered.dropped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -43,6 +44,10 @@ class Assistant(DialTimers):
     def method(self) -> Literal["invite"]:
         """Assistants are dialled."""
         return "invite"
+
+    def headers_of(self, method: Literal["invite"]) -> Mapping[str, str]:
+        """What goes into the INVITE."""
+        return self.headers
 
 
 def _as_mapping(value: object) -> object:

@@ -6,6 +6,7 @@ knows where each is written; here is what depends on the method otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -28,12 +29,15 @@ from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.durations import PingInterval, SilenceDuration
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
+from b2bua.config.presets import NO_PRESET, PRESETS, PresetName
 from b2bua.config.route import AfterAgent
 from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trunk import Method
+from b2bua.config.user_to_user import UserToUserKeys
 from b2bua.encryption import DEFAULT, UNENCRYPTED, Encryption
+from b2bua.headers import HANDOFF_ID, USER_TO_USER, Template
 
 
 def _dials(info: ValidationInfo) -> bool:
@@ -62,6 +66,29 @@ def _route(value: object, handler: ValidatorFunctionWrapHandler, info: Validatio
     if method == "refer" and len(route) > 1:
         raise refusal("more than one URI with method refer", allowed="one; `fallback` names what follows")
     return route
+
+
+def _preset(name: PresetName | None, info: ValidationInfo) -> PresetName | None:
+    method = info.data.get("method")
+    if name is None or method is None:
+        return name
+    preset = PRESETS[name]
+    if method not in preset.methods:
+        raise refusal(
+            f"preset {name} is not for method {method}", allowed=f"with method {' or '.join(preset.methods)}"
+        )
+    names = (*preset.headers, *info.data.get("headers", ()), HANDOFF_ID)
+    written = len({header.lower() for header in names})
+    if preset.most_headers is not None and written > preset.most_headers:
+        message = f"{name} reads {preset.most_headers} custom headers and would get {written}"
+        raise refusal(message, allowed=f"those of the preset, {HANDOFF_ID}, and what is left in `headers`")
+    return name
+
+
+def _user_to_user(keys: UserToUserKeys | None, info: ValidationInfo) -> UserToUserKeys | None:
+    if keys is not None and any(name.lower() == USER_TO_USER for name in info.data.get("headers", ())):
+        raise refusal("`headers` has User-to-User too", allowed="one of them")
+    return keys
 
 
 class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
@@ -99,6 +126,11 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     """The user in From; the caller's when it is missing."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
+    # After `headers`, by which they are judged.
+    preset: Annotated[PresetName | None, AfterValidator(_preset)] = None
+    """The headers that a known platform reads; `headers` and `user_to_user` replace what they name."""
+    user_to_user: Annotated[UserToUserKeys | None, AfterValidator(_user_to_user)] = None
+    """The User-to-User header (RFC 7433)."""
     ping: PingInterval = 0.0
     """How often `route` is asked by OPTIONS whether it is there, so that no call waits in vain; 0 never asks."""
     fallback: Name | None = None
@@ -133,3 +165,16 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     def dials(self) -> bool:
         """True when we may send it INVITEs: method `invite`, or `refer` with `refer_fallback`."""
         return self.method == "invite" or self.refer_fallback == "invite"
+
+    def headers_of(self, method: Method) -> Mapping[str, Template]:
+        """Its custom headers in a request of `method`: the preset's, its own, and User-to-User."""
+        preset = PRESETS[self.preset] if self.preset is not None else NO_PRESET
+        shape = preset.user_to_user.get(method)
+        user_to_user = shape if self.user_to_user is None else self.user_to_user.over(shape)
+        if user_to_user is None and not preset.headers:
+            return self.headers
+        headers: dict[str, Template] = {} if user_to_user is None else {"User-to-User": user_to_user}
+        headers.update(preset.headers)
+        own = {name.lower() for name in self.headers}
+        kept = {name: value for name, value in headers.items() if name.lower() not in own}
+        return {**self.headers, **kept}

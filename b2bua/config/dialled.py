@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, Field
 
@@ -13,7 +13,7 @@ from b2bua.config.problems import closest
 from b2bua.config.section import FrozenMapping, refusal
 from b2bua.config.timers import Timers
 from b2bua.config.tls import TlsClient
-from b2bua.headers import refusal_of
+from b2bua.headers import Template, refusal_of
 
 MAX_ROUTE = 32
 """URIs of one `route`."""
@@ -56,9 +56,8 @@ class Dialled(Protocol):
     def from_user(self) -> str | None:
         """The user in From; None for the caller's."""
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Custom headers, with variables."""
+    def headers_of(self, method: Literal["invite"]) -> Mapping[str, Template]:
+        """The custom headers of the INVITE, with variables."""
 
     def over(self, defaults: Timers) -> Timers:
         """Its timers."""

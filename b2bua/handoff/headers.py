@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.handoff.failed import HandoffFailed
-from b2bua.headers import Header, HeaderRefused, Variables, render
+from b2bua.headers import HANDOFF_ID, Header, HeaderRefused, Variables, render
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -25,13 +25,10 @@ def variables_of(call: Call, caller: Leg, handoff: Handoff) -> Variables:
         handoff_id=handoff.id,
         caller_id=caller.identity.user,
         called=call.record.called,
+        destination=handoff.destination,
         data=request.data,
         received=caller.identity.variables,
     )
-
-
-HANDOFF_ID = "X-Handoff-ID"
-"""What each request of a handoff carries; `GET /v1/handoffs/{id}` has the context, for whoever answers."""
 
 
 def requested_headers(handoff: Handoff) -> dict[str, str]:
@@ -45,7 +42,9 @@ def custom_headers(call: Call, caller: Leg, handoff: Handoff, destination: Desti
     """What goes out with a REFER or BYE; noted in the handoff. Raises `HandoffFailed` for what must not go out."""
     try:
         rendered = render(
-            destination.headers, requested_headers(handoff), variables_of(call, caller, handoff)
+            destination.headers_of(destination.method),
+            requested_headers(handoff),
+            variables_of(call, caller, handoff),
         )
     except HeaderRefused as error:
         raise HandoffFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error

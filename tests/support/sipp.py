@@ -55,10 +55,12 @@ class Sipp(ChildProcess):
         media_port: int | None = None,
         tcp: bool = False,
         cpus: Sequence[int] | None = None,
+        trace: bool = False,
     ) -> None:
         """Start it. `keys` fill `[name]` in the scenario; with `tcp` all its calls share one connection.
 
-        RTP takes two ports for each call from `media_port` on; without `media_port` the calls are silent.
+        RTP takes two ports for each call from `media_port` on; without `media_port` the calls are silent. With
+        `trace` it keeps its messages, for `header_lines`.
         """
         # Below the ports that connections come from: SIPp would not start on one of theirs.
         self.port = free_port_range(2)[0]
@@ -70,6 +72,9 @@ class Sipp(ChildProcess):
         options += ["-trace_counts", "-trace_screen", "-screen_file", str(folder / f"{name}.screen")]
         # A call that hangs is a failed call, in this time and not after SIPp's own retransmissions.
         options += ["-recv_timeout", "20000"]
+        self._messages = folder / f"{name}.messages"
+        if trace:
+            options += ["-trace_msg", "-message_file", str(self._messages)]
         if media_port is not None:
             options += ["-mp", str(media_port)]
         # SIPp names the counts file itself, after the scenario file and its process id, where the scenario is.
@@ -120,6 +125,11 @@ class Sipp(ChildProcess):
         self.wait(deadline)
         return self.counters()
 
+    def header_lines(self, name: str) -> list[str]:
+        """The lines with this header in what it sent and received, octet by octet. After its end, with `trace`."""
+        lines = self._messages.read_bytes().decode("latin-1").split("\r\n")
+        return [line for line in lines if line.startswith(f"{name}:")]
+
     def complaints(self) -> str:
         """The start of what it wrote about unexpected messages."""
         errors = self.folder / f"{self.name}.errors"
@@ -136,10 +146,18 @@ def sipp_callee(
     media_port: int | None = None,
     tcp: bool = False,
     cpus: Sequence[int] | None = None,
+    trace: bool = False,
 ) -> Sipp:
     """A callee that is ready for calls. `call_length_ms` matters where the scenario hangs up."""
     arguments = ["-d", str(call_length_ms)]
-    callee = Sipp(name, scenario, folder, arguments, keys=keys, media_port=media_port, tcp=tcp, cpus=cpus)
+    callee = Sipp(
+        *(name, scenario, folder, arguments),
+        keys=keys,
+        media_port=media_port,
+        tcp=tcp,
+        cpus=cpus,
+        trace=trace,
+    )
 
     def listening() -> bool:
         if callee.returncode is not None:
@@ -168,6 +186,7 @@ def sipp_caller(
     media_port: int | None = None,
     tcp: bool = False,
     cpus: Sequence[int] | None = None,
+    trace: bool = False,
 ) -> Sipp:
     """A caller that makes `calls` calls, `rate` a second, to `service` at `target` (HOST:PORT), and ends."""
     arguments = [
@@ -183,7 +202,12 @@ def sipp_caller(
         service,
     ]
     return Sipp(
-        name, scenario, folder, [*arguments, target], keys=keys, media_port=media_port, tcp=tcp, cpus=cpus
+        *(name, scenario, folder, [*arguments, target]),
+        keys=keys,
+        media_port=media_port,
+        tcp=tcp,
+        cpus=cpus,
+        trace=trace,
     )
 
 
