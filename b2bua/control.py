@@ -54,6 +54,10 @@ class Control(Protocol):
         """How the store does."""
         ...
 
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """All metrics in the format that an Accept header asks for, and the media type of it."""
+        ...
+
     async def reload(self) -> ReloadResult:
         """Take the edited configuration; a bad one changes nothing."""
         ...

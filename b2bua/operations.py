@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff, HandoffRequest
     from b2bua.history import Annotation, Context, History, Page, Resolution
+    from b2bua.metrics.exposition import Exposition
     from b2bua.store import Place, Store, StoreStatus
 
 JOINABLE = 1000
@@ -57,6 +58,8 @@ class Operations:
         """Calls of ours by idempotency key."""
         self.registry: CallRegistry
         """Set once, before the first call."""
+        self.exposition: Exposition
+        """Set once, before the API serves."""
 
     # -- what calls tell -----------------------------------------------------------------------------------------------
 
@@ -107,6 +110,10 @@ class Operations:
     def store(self) -> StoreStatus:
         """How the store does."""
         return self._store.status
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, and the media type that they are in."""
+        return self.exposition.text(accept)
 
     async def reload(self) -> ReloadResult:
         """Take the edited configuration; a bad one changes nothing."""

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from b2bua.call.cause import CAUSES, Cause  # noqa: E402
 from b2bua.http_api.app import api_document  # noqa: E402
 from b2bua.http_api.documented import ERRORS  # noqa: E402
+from b2bua.metrics import FAMILIES  # noqa: E402
 from sip_stack.transaction.tables import (  # noqa: E402
     INVITE_CLIENT,
     INVITE_SERVER,
@@ -101,6 +102,35 @@ def state_machines() -> str:
     return "\n".join(lines)
 
 
+METRICS = """\
+`GET /metrics` of the HTTP API, in the format of Prometheus (or OpenMetrics, when a scraper asks for it). It needs an
+API key like everything that tells of calls:
+
+```yaml
+scrape_configs:
+  - job_name: b2bua
+    authorization: {credentials_file: /etc/prometheus/b2bua.key}
+    static_configs: [{targets: ["127.0.0.1:8080"]}]
+```
+
+`docker/grafana-dashboard.json` shows them. Counting costs a call some additions, whether anybody scrapes or not; a
+scrape takes a few milliseconds of the event loop, in the order of the number of series and never of calls. Labels come
+from the configuration, the cause table and SIP's own codes. What calls count has at most 500 series of each metric;
+what is beyond counts under `other`. The metrics that prometheus-client has of every Python process (`process_*`,
+`python_*`) are there too.
+"""
+
+
+def metrics() -> str:
+    """docs/metrics.md: every metric."""
+    rows = (
+        (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels) or "–", each.help)
+        for each in FAMILIES
+    )
+    lines = table(("metric", "kind", "labels", "what it is"), rows)
+    return "\n".join(["# Metrics", "", NOTICE, "", METRICS, *lines, ""])
+
+
 API_PAGE = ROOT / "docs/api.md"
 
 
@@ -138,6 +168,7 @@ def _with_region(page: str, name: str, lines: list[str]) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/api.md": api,
+    "docs/metrics.md": metrics,
     "docs/outcomes.md": outcomes,
     "docs/state-machines.md": state_machines,
 }

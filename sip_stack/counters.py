@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+OTHER_METHOD = "other"
+"""What methods that we do not know count as: anybody may send any."""
+_METHODS = frozenset(
+    {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "UPDATE", "INFO", "REFER", "NOTIFY"}
+    | {"SUBSCRIBE", "MESSAGE", "PUBLISH", "PRACK"}
+)
+
 
 class Counters:
     """What the endpoint saw and did since its start."""
@@ -17,6 +26,10 @@ class Counters:
         "parse_errors",
         "received",
         "refused",
+        "requests_received",
+        "requests_sent",
+        "responses_received",
+        "responses_sent",
         "retransmissions_received",
         "retransmissions_sent",
         "sessions",
@@ -52,6 +65,14 @@ class Counters:
         """Responses and ACKs that belong to nothing."""
         self.forked_answers = 0
         """2xx from further forks, ACKed and BYEd."""
+        self.requests_received: Counter[str] = Counter()
+        """Server transactions begun, by method."""
+        self.requests_sent: Counter[str] = Counter()
+        """Client transactions begun, by method."""
+        self.responses_received: Counter[int] = Counter()
+        """Responses to our requests, by status."""
+        self.responses_sent: Counter[int] = Counter()
+        """Responses of transactions, by status; not those without one, which are in `refused`."""
         self.sessions = 0
         """INVITE sessions begun, both sides."""
         self.timeouts = 0
@@ -65,6 +86,6 @@ class Counters:
         self.no_flow = 0
         """Times that the flow of the dialog was used because its remote target had none."""
 
-    def as_dict(self) -> dict[str, int]:
-        """Name to value."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def request_received(self, method: str) -> None:
+        """A server transaction begins."""
+        self.requests_received[method if method in _METHODS else OTHER_METHOD] += 1

@@ -247,6 +247,7 @@ class Call:
         if not self.answered:
             self.answered = True
             self.record.answered = now
+            self.services.counters.answered(self.record)
             self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
             where = "" if peer.place is None else peer.place.name
             self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, peer.role, where))
@@ -309,6 +310,7 @@ class Call:
         self.record.ended = now
         for leg in self.own_legs():
             leg.hang_up(outcome)
+            self.services.counters.heard(leg.role, leg.media.statistics())
         self.note_statistics()
         for attempt in self.record.attempts:
             attempt.close(now, outcome)
@@ -324,6 +326,7 @@ class Call:
             sip_status=outcome.sip_status,
             duration_ms=self.record.duration_ms,
         )
+        self.services.counters.ended(self.record)
         self.services.records.write(self.record)
         self.services.feed.publish(
             CallEnded(self.id, self.record.clock, now, outcome, self.record.duration_ms)

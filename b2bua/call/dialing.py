@@ -143,10 +143,21 @@ class Dialing:
         record = AttemptRecord(place.name, place.method, place.route[0], place.encryption, now)
         record.close(now, outcome)
         self._errand.attempts.append(record)
+        self._services.counters.attempted(record)
         raise DialFailed(outcome)
 
     async def _contest(self, place: Dialled, uris: tuple[str, ...]) -> DialledLeg:
         """The first of these attempts to be answered; the others lose the race."""
+        attempts = self._errand.attempts
+        before = len(attempts)
+        try:
+            return await self._race(place, uris)
+        finally:
+            # However it went, and when the caller left meanwhile too.
+            for record in attempts[before:]:
+                self._services.counters.attempted(record)
+
+    async def _race(self, place: Dialled, uris: tuple[str, ...]) -> DialledLeg:
         running: dict[Leg, _Attempt] = {}
         outcome = cause.local("network_error")
         for uri in uris:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, story
@@ -19,6 +19,7 @@ from b2bua.call.limits import Limits
 from b2bua.call.placing import errand_of, placed_call
 from b2bua.call.record import CallRecord
 from b2bua.control import ControlError
+from b2bua.feed import HandoffChanged
 from b2bua.handoff.begin import place_of
 from b2bua.handoff.referral import receive_refer
 from b2bua.inquiry import Inquiry
@@ -66,6 +67,7 @@ class CallRegistry:
         self.draining = False
         self.failures = 0
         self._limits = Limits()
+        services.feed.listen(services.counters, [HandoffChanged])
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -79,6 +81,11 @@ class CallRegistry:
     @configuration.setter
     def configuration(self, configuration: Configuration) -> None:
         self.trunks.configuration = configuration
+
+    @property
+    def running(self) -> Mapping[str, int]:
+        """How many calls run, by trunk."""
+        return self._limits.per_trunk
 
     def deliver(self, event: Event) -> None:
         """Take one event of the SIP stack: a new call, or something a leg has to hear."""
@@ -215,6 +222,7 @@ class CallRegistry:
         )
         record.outcome, record.ended = outcome, now
         self._log.info("refused", call_id=record.call_id, cause=outcome.name, code=outcome.code)
+        self.services.counters.ended(record)
         self.services.records.write(record)
 
     async def _supervise(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:

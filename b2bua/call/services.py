@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from b2bua.call.counters import CallCounters
 from b2bua.feed import Feed
 from b2bua.reachability.reachability import Reachability
 from sip_stack.avoided import AvoidedTargets
@@ -48,6 +49,8 @@ class Services:
     """Targets that failed a moment ago; every call tries them last."""
     reachability: Reachability = field(default_factory=Reachability)
     """What the pings say of the far ends."""
+    counters: CallCounters = field(default_factory=CallCounters)
+    """What became of calls, for the metrics."""
     new_key: Callable[[int], bytes] = secrets.token_bytes
     """Makes SRTP keys: octets from the system's generator, as many as asked for."""
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from b2bua.control import Control
 from b2bua.http_api import answers
-from b2bua.http_api.documented import documented
+from b2bua.http_api.documented import Responses, documented
 from b2bua.http_api.errors import Json, error_answer, shown_problems
 
 
 def process_routes(control: Control) -> APIRouter:
-    """Liveness, readiness and reload."""
+    """Liveness, readiness, metrics and reload."""
     routes = APIRouter()
 
     @routes.get(
@@ -38,6 +39,12 @@ def process_routes(control: Control) -> APIRouter:
             return error_answer(503, "draining", "running calls are finished, new ones are refused")
         return Json({"status": "ok", "store": asdict(control.store)})
 
+    @routes.get("/metrics", tags=["process"], response_class=Response, responses=_of_metrics())
+    async def metrics(request: Request) -> Response:
+        """All metrics in the format of Prometheus, or OpenMetrics when asked for; `docs/metrics.md` lists them."""
+        text, media_type = control.metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": media_type})
+
     @routes.post(
         "/v1/reload",
         tags=["process"],
@@ -59,3 +66,11 @@ def process_routes(control: Control) -> APIRouter:
         )
 
     return routes
+
+
+def _of_metrics() -> Responses:
+    responses = documented(200, None, "Every metric, with its meaning.")
+    example = "# HELP b2bua_draining 1 while new calls are refused.\n# TYPE b2bua_draining gauge\nb2bua_draining 0.0\n"
+    content = {"schema": {"type": "string"}, "example": example}
+    responses[200]["content"] = {"text/plain": content, "application/openmetrics-text": content}
+    return responses

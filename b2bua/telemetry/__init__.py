@@ -1,1 +1,1 @@
-"""Logs, and later metrics and traces: what an operator sees."""
+"""Logs, and the plain numbers that metrics are made of: what an operator sees."""

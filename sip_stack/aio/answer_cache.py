@@ -22,6 +22,12 @@ class AnswerCache:
 
     def __init__(self) -> None:
         self._kept: dict[Key, tuple[float, Answer[Any]]] = {}
+        self.hits = 0
+        """Questions answered from what is kept."""
+        self.asked = 0
+        """Look-ups begun."""
+        self.failures = 0
+        """Look-ups that no name server answered."""
         self._in_flight: dict[Key, asyncio.Task[Answer[Any]]] = {}
 
     async def get(
@@ -30,6 +36,7 @@ class AnswerCache:
         """What is known, or what `look_up` finds. Raises ResolutionError when too much is asked, or when closed."""
         kept = self._fresh(key)
         if kept is not None:
+            self.hits += 1
             return cast("Answer[Record]", kept)
         task = self._in_flight.get(key)
         if task is None:
@@ -53,7 +60,9 @@ class AnswerCache:
     async def _look_up(
         self, key: Key, look_up: Callable[[], Coroutine[Any, Any, Answer[Any]]]
     ) -> Answer[Any]:
+        self.asked += 1
         answer = await look_up()
+        self.failures += not answer.is_final
         self._keep(key, answer)
         return answer
 

@@ -99,6 +99,11 @@ class Connections:
         """TLS handshakes under way, by the IP address that began them."""
         self._numbers = count(1)
 
+    @property
+    def accepted_now(self) -> int:
+        """Accepted connections that are open."""
+        return self._per_source.total()
+
     def admit(self, source: str) -> int:
         """The number of a new connection from `source`; 0 when there are too many. `leave` takes it back."""
         per_source = self._per_source

@@ -74,6 +74,11 @@ class Resolver:
         self._cache = AnswerCache()
         self._draw = draw
 
+    @property
+    def answers(self) -> AnswerCache:
+        """What the DNS said, and how often it was asked."""
+        return self._cache
+
     # `timeout` is a parameter because it must become our error, and must not end what others wait for.
     async def resolve(
         self,

@@ -87,11 +87,11 @@ class SipStack:
         """Called for each event, in order. It may give commands; they are flushed when it returns."""
         self.internal_errors = 0
         """Exceptions that reached the datagram edge: each is a defect of ours."""
-        connections = Connections(connection_limits or ConnectionLimits())
-        self.connection_counters: ConnectionCounters = connections.counters
+        self._connections = Connections(connection_limits or ConnectionLimits())
+        self.connection_counters: ConnectionCounters = self._connections.counters
         """What the TCP and TLS connections saw."""
         self._network = network or SocketNetwork(
-            advertise or AdvertisedAddresses(), connections, lambda: self.tls
+            advertise or AdvertisedAddresses(), self._connections, lambda: self.tls
         )
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -147,6 +147,16 @@ class SipStack:
         # Each is asked: asking starts its next look.
         answers = [item.kept_up() for item in self._transports.values() if isinstance(item, UdpTransport)]
         return all(answers)
+
+    @property
+    def accepted_now(self) -> int:
+        """Accepted TCP and TLS connections that are open."""
+        return self._connections.accepted_now
+
+    @property
+    def datagrams_dropped(self) -> int:
+        """Datagrams of ours that were given up because the kernel would not take them."""
+        return sum(item.dropped for item in self._transports.values() if isinstance(item, UdpTransport))
 
     def schedule_flush(self) -> None:
         """Flush when the loop comes round: what to call after a command given outside `on_event`."""

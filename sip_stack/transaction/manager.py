@@ -98,6 +98,7 @@ class TransactionManager:
                 route_over(request, stream)
                 transaction.data = request.encode()
         self._clients[transaction.key] = transaction
+        self.counters.requests_sent[request.method] += 1
         self._send_first(transaction, now)
         invite = request.method == "INVITE"
         transaction.live_for(self.settings.timeout, Input.TIMER_B if invite else Input.TIMER_F, now)
@@ -117,6 +118,7 @@ class TransactionManager:
         transaction = self._clients.get(client_key(response.via.branch or "", response.cseq.method))
         if transaction is None:
             return False
+        self.counters.responses_received[response.status] += 1
         transaction.feed(_RECEIVED[min(response.status // 100, 3)], now, response)
         return True
 
@@ -169,6 +171,7 @@ class TransactionManager:
         transaction = ServerTransaction(self, key, request, flow, merged_by)
         transaction.fallback = fallback
         self._servers[key] = transaction
+        self.counters.request_received(request.method)
         if merged_by:
             self._merged.setdefault(merged_by, transaction)
         return transaction
@@ -186,6 +189,7 @@ class TransactionManager:
         """Send a response; returns its octets, none when it is ignored because a final one was sent."""
         if transaction.answered:
             return b""
+        self.counters.responses_sent[response.status] += 1
         data = transaction.data = response.encode()
         transaction.feed(_SENT[min(response.status // 100, 3)], now)
         return data

@@ -150,6 +150,9 @@ class ControlDouble:
         }[verb]
         return self._shown(handoff)
 
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        return b"# HELP up 1.\n# TYPE up gauge\nup 1.0\n", "text/plain; version=0.0.4; charset=utf-8"
+
     async def reload(self) -> ReloadResult:
         self.reloads += 1
         return self.reload_result

@@ -64,6 +64,7 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("POST", "/v1/reload"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/metrics"),
     }
     assert all(operation["description"] for _, _, operation in operations(api.document))
 

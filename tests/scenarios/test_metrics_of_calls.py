@@ -1,0 +1,167 @@
+"""What a scrape tells of calls: the metrics of stories, read back by Prometheus's own parser."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as classic
+
+from b2bua.admission import Load
+from b2bua.metrics import FAMILIES, Sources
+from b2bua.metrics.exposition import Exposition
+from b2bua.store import StoreStatus
+from b2bua.telemetry.loop_meter import LoopMeter
+from b2bua.webhooks.service import Counters
+from sip_stack.aio.answer_cache import AnswerCache
+from sip_stack.events import Ended, Progress
+from tests.support.b2bua_world import BILLING, DESK, SBC, World, play, refuse, ring
+
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@dataclass
+class Idle:
+    """What no call here uses."""
+
+    written = lost = waiting = 0
+    counters = Counters()
+
+
+class Scrape:
+    """A scrape of a world, by name and labels."""
+
+    def __init__(self, world: World, accept: str = "") -> None:
+        world.answers = AnswerCache()  # type: ignore[attr-defined]  # it is its resolver as well
+        loop = LoopMeter()
+        loop.measured(Load(lag=0.004, busy=0.5))
+        idle = cast(Any, Idle())
+        store = StoreStatus("sqlite", available=True, waiting=0, written=0, lost=0, failures=0)
+        sources = Sources(world.registry, idle, idle, loop, lambda: store)
+        text, self.media_type = Exposition(sources).text(accept)
+        parse = open_metrics if accept else classic
+        self.families = {family.name: family for family in parse(text.decode())}
+        self.samples = {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in self.families.values()
+            for sample in family.samples
+        }
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        """The value of a series; None when there is none."""
+        return self.samples.get((f"b2bua_{name}", tuple(sorted(labels.items()))))
+
+
+def test_a_call_is_counted_from_its_setup_to_its_end(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        alice = await world.phone(SBC)
+        desk = await world.phone(DESK)
+        session = alice.call("desk")
+        await world.until(lambda: any(call.answered for call in world.registry.calls.values()))
+        during = Scrape(world)
+        assert during("calls_active", trunk="acme-sbc") == 1
+        assert (
+            during("calls_total", trunk="acme-sbc", status="completed", cause="normal_hangup", code="4000")
+            is None
+        )
+        assert during("call_setup_seconds_count", trunk="acme-sbc") == 1
+        assert during("call_setup_seconds_bucket", trunk="acme-sbc", le="2.0") in (0, 1)
+        assert during("call_setup_seconds_bucket", trunk="acme-sbc", le="3.0") == 1
+        assert during("attempts_total", destination="front-desk", cause="answered", sip_status="200") == 1
+        assert during("sip_dialogs") == 2
+        assert during("media_ports", state="in_use") == 2
+        await asyncio.sleep(10)
+        alice.do(session.bye)
+        await desk.until(Ended)
+        await world.record()
+
+        after = Scrape(world)
+        assert after("calls_active", trunk="acme-sbc") == 0
+        assert (
+            after("calls_total", trunk="acme-sbc", status="completed", cause="normal_hangup", code="4000")
+            == 1
+        )
+        assert after("call_duration_seconds_bucket", trunk="acme-sbc", le="5.0") == 0
+        assert after("call_duration_seconds_bucket", trunk="acme-sbc", le="15.0") == 1
+        assert after("sip_requests_total", direction="received", method="INVITE") == 1
+        assert after("sip_requests_total", direction="sent", method="INVITE") == 1
+        assert after("sip_requests_total", direction="sent", method="BYE") == 1
+        assert after("sip_responses_total", direction="received", status="180") == 1
+
+    play(story, tmp_path)
+
+
+def test_failed_attempts_and_a_caller_who_leaves_are_counted_by_cause(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        alice = await world.phone(SBC)
+        await world.phone(BILLING, refuse(486))
+        await world.phone(DESK, ring)
+        alice.call("billing")
+        await world.record(1)
+        session = alice.call("desk")
+        await alice.until(Progress, count=1)
+        alice.do(session.cancel)
+        await world.record(2)
+        alice.call("nobody")
+        await world.record(3)
+
+        scrape = Scrape(world)
+        assert scrape("attempts_total", destination="billing", cause="busy", sip_status="486") == 1
+        assert scrape("attempts_total", destination="front-desk", cause="given_up", sip_status="") == 1
+        assert scrape("calls_total", trunk="acme-sbc", status="busy", cause="busy", code="3010") == 1
+        assert scrape("calls_total", trunk="acme-sbc", status="cancel", cause="cancel", code="1000") == 1
+        assert scrape("calls_total", trunk="acme-sbc", status="failed", cause="no_route", code="11101") == 1
+        assert scrape("call_setup_seconds_count", trunk="acme-sbc") is None
+        assert scrape("sip_responses_total", direction="sent", status="486") == 1
+
+    play(story, tmp_path)
+
+
+def test_handoffs_are_counted_by_how_they_ended(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        alice = await world.phone(SBC)
+        await world.phone(DESK)
+        await world.phone(BILLING, refuse(603))
+        session = alice.call("desk")
+        await world.until(lambda: any(call.answered for call in world.registry.calls.values()))
+        world.hand_off(destination="billing")
+        assert Scrape(world)("handoffs_active") == 1
+        await world.until(lambda: world.registry.services.counters.handoffs_over)
+
+        scrape = Scrape(world)
+        labels = {"destination": "billing", "method": "invite"}
+        assert scrape("handoffs_total", **labels, state="failed", cause="rejected") == 1
+        assert scrape("handoffs_active") == 0
+        alice.do(session.bye)
+        await world.record()
+
+    play(story, tmp_path)
+
+
+def test_every_metric_is_told_with_its_meaning_in_both_formats(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        for accept in ("", OPEN_METRICS):
+            scrape = Scrape(world, accept)
+            for family in FAMILIES:
+                told = scrape.families[family.name.removesuffix("_total")]
+                assert told.type == family.kind
+                assert told.documentation == family.help
+            assert ("openmetrics" in scrape.media_type) == bool(accept)
+            assert scrape("event_loop_lag_seconds_bucket", le="0.005") == 1
+            assert scrape("store_up") == 1
+            assert "process_cpu_seconds" in scrape.families
+
+    play(story, tmp_path)
+
+
+def test_a_flood_of_methods_and_sources_makes_no_series_of_its_own(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        counters = world.stack.endpoint.counters
+        for number in range(1000):
+            counters.request_received(f"METHOD{number}")
+        assert Scrape(world)("sip_requests_total", direction="received", method="other") == 1000
+
+    play(story, tmp_path)
