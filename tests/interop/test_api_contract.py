@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
+import httpx2
 import schemathesis
 
 from tests.support.api_contract import drive, operations
@@ -32,6 +32,6 @@ def test_a_running_b2bua_answers_as_described(tmp_path: Path) -> None:
             known = {"call_id": (call_id,), "handoff_id": (str(handoff["id"]),), "name": tuple(people)}
 
             # Last what ends the call.
-            for operation in sorted(operations(httpx.get(url).json()), key=lambda each: each[0] == "delete"):
+            for operation in sorted(operations(httpx2.get(url).json()), key=lambda each: each[0] == "delete"):
                 if operation[1] != NEVER_ENDING:
                     drive(schema, operation, key=KEY, known=known, examples=8)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from pydantic import SecretStr
 
 from b2bua.config import load_configuration
@@ -45,29 +45,29 @@ class ApiClient:
         self.app = build_app(as_control(self.control), self.keys)
         self.document = self._ask("GET", "/openapi.json").json()
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> httpx2.Response:
         """GET with the key."""
         return self.request("GET", path, headers=headers)
 
-    def delete(self, path: str, **headers: str) -> httpx.Response:
+    def delete(self, path: str, **headers: str) -> httpx2.Response:
         """DELETE with the key."""
         return self._send("DELETE", path, None, headers)
 
-    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+    def post(self, path: str, body: object = None, **headers: str) -> httpx2.Response:
         """POST JSON with the key; `Idempotency_Key=` becomes a header."""
         return self._send("POST", path, body, headers)
 
-    def put(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+    def put(self, path: str, body: object = None, **headers: str) -> httpx2.Response:
         """PUT JSON with the key."""
         return self._send("PUT", path, body, headers)
 
-    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
+    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> httpx2.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = b"" if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         return self.request(method, path, content=content, headers={**kind, **named})
 
-    def hand_off(self, body: object, call_id: str = "call-1", **headers: str) -> httpx.Response:
+    def hand_off(self, body: object, call_id: str = "call-1", **headers: str) -> httpx2.Response:
         """Ask for a handoff."""
         return self.post(f"/v1/calls/{call_id}/handoff", body, **headers)
 
@@ -79,7 +79,7 @@ class ApiClient:
         key: str | None = KEY,
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """Any request; `key=None` sends none. Fails the test when the answer is not as documented."""
         authorization = {} if key is None else {"Authorization": f"Bearer {key}"}
         answer = self._ask(method, path, content=content, headers={**authorization, **(headers or {})})
@@ -88,16 +88,16 @@ class ApiClient:
 
     def _ask(
         self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
-                octets = httpx.Headers(headers, encoding="latin-1")
+    ) -> httpx2.Response:
+        async def ask() -> httpx2.Response:
+            transport = httpx2.ASGITransport(self.app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+                octets = httpx2.Headers(headers, encoding="latin-1")
                 return await client.request(method, path, content=content, headers=octets)
 
         return asyncio.run(ask())
 
-    def _check(self, method: str, path: str, answer: httpx.Response) -> None:
+    def _check(self, method: str, path: str, answer: httpx2.Response) -> None:
         operation = self._operation(method, path)
         described = operation and operation["responses"].get(str(answer.status_code))
         assert operation is None or described, f"not documented: {answer.status_code} {answer.text}"
@@ -124,7 +124,7 @@ class ApiClient:
         return None
 
 
-def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
+def error_of(answer: httpx2.Response) -> tuple[int, str, str | None]:
     """Status, code and field of an error."""
     error = answer.json()["error"]
     return answer.status_code, error["code"], error["field"]

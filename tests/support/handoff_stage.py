@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.support.b2bua_process import B2bua, Settings
 from tests.support.ports import LOOPBACK
@@ -27,7 +27,7 @@ class Api:
 
     def ask(self, method: str, path: str, body: object = None) -> dict:
         """One request."""
-        answer = httpx.request(method, self._base + path, headers=self._headers, json=body, timeout=10)
+        answer = httpx2.request(method, self._base + path, headers=self._headers, json=body, timeout=10)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else {}
 

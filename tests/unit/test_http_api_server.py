@@ -9,7 +9,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -26,7 +26,7 @@ GET = f"GET /v1/destinations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_it_serves_on_the_port_it_tells(tmp_path: Path, host: str) -> None:
     async def story() -> None:
-        async with running(tmp_path, host) as api, httpx.AsyncClient(base_url=api.url) as client:
+        async with running(tmp_path, host) as api, httpx2.AsyncClient(base_url=api.url) as client:
             begun = await client.post(
                 "/v1/calls/call-1/handoff", json={"destination": "desk"}, headers=AUTHORIZED
             )
@@ -69,7 +69,7 @@ def test_reloaded_keys_hold_for_open_connections_too(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
             running(tmp_path) as api,
-            httpx.AsyncClient(base_url=api.url, headers=AUTHORIZED) as client,
+            httpx2.AsyncClient(base_url=api.url, headers=AUTHORIZED) as client,
         ):
             assert (await client.get("/v1/destinations")).status_code == 200
             api.server.replace_keys([SecretStr("another-key")])
