@@ -70,8 +70,9 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, set_: SetOption = None, as_json
         table.add_column(column, overflow="fold", no_wrap=column == "name")
     table.add_column("description")
     for name, settings in destinations:
+        whole, _ = shown(settings)
         cells = (
-            _text(settings.get(key)) for key in ("method", "encryption", "route", "fallback", "description")
+            _text(whole.get(key)) for key in ("method", "encryption", "route", "fallback", "description")
         )
         table.add_row("*" if settings.get("default") is True else "", escape(name), *cells)
     output.print(table)

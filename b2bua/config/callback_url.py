@@ -79,7 +79,7 @@ def parse_callback_url(text: str) -> CallbackUrl:
         raise refusal("not a URL", allowed="http(s)://HOST[:PORT]/PATH") from None
     host = _host(parts)
     if parts.username is not None or parts.password is not None:
-        raise refusal("a URL with a user in it", allowed="put a token into the path or the query")
+        raise refusal("a URL with a user in it", allowed="put a token into the query")
     secure = parts.scheme.lower() == "https"
     path = parts.path or "/"
     return CallbackUrl(

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from b2bua.config.masking import masked
 from b2bua.config.not_yet import is_later_key
 from b2bua.config.problems import KeyPath, Problem, closest, key_text, listing
 from b2bua.config.secrets import is_secret
@@ -206,7 +207,7 @@ class Judge:
             return "nothing"
         if is_secret(path):
             return "a value that is not shown"
-        text = _URI_PASSWORD.sub(r"\1:…@", node.text)
+        text = _URI_PASSWORD.sub(r"\1:…@", masked(node.text))
         shown = text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
         return repr(shown) if isinstance(node.value, str) else f"the {_kind(node.value)} {shown}"
 

@@ -194,3 +194,12 @@ def test_a_configuration_that_is_not_there(run: Command, files: ConfigFiles) -> 
     done = run("list")
 
     assert (done.exit_code, "cannot be read" in done.stderr) == (2, True)
+
+
+def test_urls_are_shown_without_secrets(run: Command, files: ConfigFiles) -> None:
+    url = "https://app.example.com/hook?token=hook-secret"
+    files.destinations.write_text(f"{BEFORE}  callback_url: {url}\n")
+
+    for words in (("list",), ("list", "--json"), ("show", "billing"), ("show", "billing", "--json")):
+        assert "hook-secret" not in run(*words).stdout
+    assert 'callback_url: "https://app.example.com/hook?token=…"\n' in run("show", "billing").stdout

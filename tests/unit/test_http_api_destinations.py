@@ -226,3 +226,31 @@ def test_the_examples_of_the_document_work(api: ApiClient) -> None:
 
     assert api.post("/v1/destinations", new).status_code == 201
     assert api.put(BILLING, settings).status_code == 200
+
+
+AUTH = "billing-secret}\n"
+HOOK = "https://app.example.com/hook?tenant=hook-secret"
+
+
+def test_a_url_is_shown_without_what_may_be_a_secret_in_it(api: ApiClient) -> None:
+    path = api.folder / "destinations.yaml"
+    urls = f"  callback_url: '{HOOK}&token=${{HOOK_TOKEN}}#rc=3'\n  action_url: https://us:hook-secret@h.example/x\n"
+    path.write_text(BEFORE.replace(AUTH, f"{AUTH}{urls}"))
+
+    answers = (api.get(BILLING), api.get("/v1/destinations"))
+
+    assert answers[0].json()["callback_url"] == (
+        "https://app.example.com/hook?tenant=…&token=${HOOK_TOKEN}#rc=3"
+    )
+    assert answers[0].json()["action_url"] == "https://…@h.example/x"
+    assert not [each.text for each in answers if "hook-secret" in each.text]
+
+
+def test_a_url_that_was_read_can_be_sent_back(api: ApiClient) -> None:
+    path = api.folder / "destinations.yaml"
+    path.write_text(BEFORE.replace(AUTH, f"{AUTH}  callback_url: '{HOOK}'\n"))
+
+    answer = api.put(BILLING, {**api.get(BILLING).json(), "ring_timeout": "20s"})
+
+    assert answer.status_code == 200, answer.text
+    assert text(api) == BEFORE.replace(AUTH, f"{AUTH}  callback_url: '{HOOK}'\n  ring_timeout: 20s\n")

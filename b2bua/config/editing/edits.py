@@ -15,6 +15,7 @@ from b2bua.config.editing.settings import (
     check_references,
     check_settings,
     tag_of,
+    unmasked,
     with_secrets_of,
 )
 from b2bua.config.editing.text import DestinationsText
@@ -50,9 +51,10 @@ def replaced(name: str, settings: Settings, *, tags: Tags = None, from_afar: boo
     def edit(current: DestinationsText) -> str:
         before = current.settings(name)
         _check_tag(before, tags)
-        _check(settings, before, from_afar=from_afar)
-        _check_default(settings, is_default=before.get("default") is True)
-        wanted = with_secrets_of(settings, before)
+        meant = {key: unmasked(value, before.get(key)) for key, value in settings.items()}
+        _check(meant, before, from_afar=from_afar)
+        _check_default(meant, is_default=before.get("default") is True)
+        wanted = with_secrets_of(meant, before)
         if wanted.get("default") is False and "default" not in before:
             del wanted["default"]  # shown to whoever reads it, and not written
         return rewritten(current.text, {**current.tree(), name: wanted})

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from b2bua.config.editing.refusal import EditRefused
+from b2bua.config.masking import masked
 from b2bua.config.problems import KeyPath, key_text
 from b2bua.config.secrets import is_secret
 from b2bua.config.yaml_tree import Plain
@@ -27,7 +28,6 @@ MAX_INTEGER = 10**18
 
 _PASSWORDS = ("password", "password_file")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_URI_PASSWORD = re.compile(r"(sips?:[^:@]*):[^@]*@", re.IGNORECASE)
 # The one secret that destinations have had so far; that it is not set is told too.
 _ALWAYS_TOLD = "auth.password"
 
@@ -61,6 +61,19 @@ def with_secrets_of(wanted: Settings, before: Settings) -> Settings:
         ):
             kept[key] = {**value, **{each: known[each] for each in _PASSWORDS if each in known}}
     return kept
+
+
+def unmasked(wanted: Plain, before: Plain) -> Plain:
+    """`wanted`, and where it says what `shown` made of a URI in `before`, that URI: what was read may be sent back."""
+    if isinstance(wanted, dict) and isinstance(before, dict):
+        return {key: unmasked(value, before.get(key)) for key, value in wanted.items()}
+    known = before if isinstance(before, list) else [before]
+    if isinstance(wanted, list):
+        # Its own place first: two URIs may look the same.
+        return [unmasked(value, [*known[index : index + 1], *known]) for index, value in enumerate(wanted)]
+    if not isinstance(wanted, str):
+        return wanted
+    return next((each for each in known if isinstance(each, str) and masked(each) == wanted), wanted)
 
 
 def check_settings(settings: Settings) -> None:
@@ -118,7 +131,7 @@ def _without_secrets(value: Plain, path: KeyPath) -> Plain:
         return [_without_secrets(below, path) for below in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return _URI_PASSWORD.sub(r"\1:…@", value) if isinstance(value, str) else value
+    return masked(value) if isinstance(value, str) else value
 
 
 def _check_depth(value: Plain, levels: int) -> None:
