@@ -19,9 +19,10 @@ PASSWORD = "s3cret-of-the-desk"
 RATE = 100
 WITHIN = 10.0
 """Seconds in which they must all be with the human."""
-MEMORY_SLACK = 6 * 2**20
-"""Octets that the second 200 calls may add. What the API remembers of so many ended calls (a thousand at most) is under
-4 MiB; calls that are never let go would be 10 MiB more. `test_nothing_of_a_call_with_handoffs_is_kept` looks closer."""
+MEMORY_SLACK = 12 * 2**20
+"""Octets that the second 200 calls may add. What is remembered of so many calls that have ended (documents, and events
+for late readers, each of a bounded number) was seen at 7 to 9 MiB, and levels off with the thousandth call; calls that
+are never let go would be 10 MiB more. `test_nothing_of_a_call_with_handoffs_is_kept` looks closer."""
 
 
 def settled(b2bua: B2bua, start: Level) -> Level:
