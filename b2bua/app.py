@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from b2bua import __version__
 from b2bua.admission import Load, LoopLoad
 from b2bua.call.registry import CallRegistry
-from b2bua.call.services import METHODS, Records, Services
+from b2bua.call.services import METHODS, SUPPORTED, Records, Services
 from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
 from b2bua.feed import HandoffChanged
 from b2bua.history import History
@@ -69,7 +69,8 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     )
     return Services(
         stack=SipStack(
-            EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS), advertise=advertise
+            EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
+            advertise=advertise,
         ),
         engine=NativeEngine(settings),
         resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),

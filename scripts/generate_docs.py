@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,13 +20,14 @@ from b2bua.call.cause import CAUSES, Cause  # noqa: E402
 from b2bua.http_api.app import api_document  # noqa: E402
 from b2bua.http_api.documented import ERRORS  # noqa: E402
 from b2bua.metrics import FAMILIES  # noqa: E402
+from sip_stack.dialog.session_timer import SESSION_TIMER  # noqa: E402
+from sip_stack.dialog.session_timer import State as TimerState  # noqa: E402
 from sip_stack.transaction.tables import (  # noqa: E402
     INVITE_CLIENT,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
     State,
-    Table,
 )
 
 NOTICE = "<!-- Written by scripts/generate_docs.py: change the program, not this page. -->"
@@ -64,26 +66,51 @@ def _outcome_cells(row: Cause) -> list[str]:
 
 STATE_MACHINES = """\
 The four transaction machines of RFC 3261 section 17 with the corrections of RFC 6026, drawn from
-`sip_stack/transaction/tables.py`. An arrow reads *what happens / what is done, in order*. What has no arrow in a
-state is absorbed there. Not here, since it belongs to the dialog: the ACK to a 2xx, and repeating our own 2xx.
+`sip_stack/transaction/tables.py`, and the machines of a session, from `sip_stack/dialog`. An arrow reads *what
+happens / what is done, in order*. What has no arrow in a state is absorbed there. Not here: the ACK to a 2xx and
+repeating our own 2xx, which belong to the dialog and have no states of their own.
 """
 
-MACHINES: dict[str, tuple[State, str, Table]] = {
-    "INVITE client transaction": (State.CALLING, "RFC 3261 figure 5, RFC 6026 section 7.2", INVITE_CLIENT),
-    "Non-INVITE client transaction": (State.TRYING, "RFC 3261 figure 6", NON_INVITE_CLIENT),
+Machine = Mapping[tuple[StrEnum, StrEnum], tuple[StrEnum, tuple[StrEnum, ...]]]
+
+MACHINES: dict[str, tuple[StrEnum, StrEnum, str, Machine]] = {
+    "INVITE client transaction": (
+        State.CALLING,
+        State.TERMINATED,
+        "RFC 3261 figure 5, RFC 6026 section 7.2",
+        cast(Machine, INVITE_CLIENT),
+    ),
+    "Non-INVITE client transaction": (
+        State.TRYING,
+        State.TERMINATED,
+        "RFC 3261 figure 6",
+        cast(Machine, NON_INVITE_CLIENT),
+    ),
     "INVITE server transaction": (
         State.PROCEEDING,
+        State.TERMINATED,
         "RFC 3261 figure 7, RFC 6026 section 7.1",
-        INVITE_SERVER,
+        cast(Machine, INVITE_SERVER),
     ),
-    "Non-INVITE server transaction": (State.TRYING, "RFC 3261 figure 8", NON_INVITE_SERVER),
+    "Non-INVITE server transaction": (
+        State.TRYING,
+        State.TERMINATED,
+        "RFC 3261 figure 8",
+        cast(Machine, NON_INVITE_SERVER),
+    ),
+    "Session timer": (
+        TimerState.OFF,
+        TimerState.OVER,
+        "RFC 4028; each session has its own, and *ours* and *theirs* say who refreshes",
+        cast(Machine, SESSION_TIMER),
+    ),
 }
 
 
 def state_machines() -> str:
-    """docs/state-machines.md: the transaction tables as diagrams."""
+    """docs/state-machines.md: the tables as diagrams."""
     lines = ["# State machines", "", NOTICE, "", STATE_MACHINES]
-    for title, (start, source, machine) in MACHINES.items():
+    for title, (start, end, source, machine) in MACHINES.items():
         lines += [
             f"## {title}",
             "",
@@ -94,7 +121,7 @@ def state_machines() -> str:
             f"    [*] --> {start}",
         ]
         lines += [
-            f"    {state} --> {'[*]' if following is State.TERMINATED else following} : {what}"
+            f"    {state} --> {'[*]' if following is end else following} : {what}"
             + (f" / {', '.join(verbs)}" if verbs else "")
             for (state, what), (following, verbs) in machine.items()
         ]

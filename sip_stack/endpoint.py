@@ -18,6 +18,7 @@ from sip_stack.dialog.core import HeaderLines, body_headers, contact, session_ke
 from sip_stack.dialog.uac import build_invite
 from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
+from sip_stack.extensions import NO_EXTENSIONS, Extensions
 from sip_stack.gate import Gate
 from sip_stack.message import NameAddr, Request
 from sip_stack.reception import Reception
@@ -152,6 +153,7 @@ class Endpoint:
         max_forwards: int = 70,
         call_id: str | None = None,
         owner: object | None = None,
+        extensions: Extensions = NO_EXTENSIONS,
     ) -> ClientSession:
         """Start a call; `from_` gets our tag. Raises LocalError when a limit is reached."""
         core = self._core
@@ -166,6 +168,7 @@ class Endpoint:
             addresses=[("From", str(from_.with_tag(local_tag))), ("To", str(to))],
             call_id=call_id or core.token(),
             contact=contact(flow, contact_user, secure=uri[:5].lower() == "sips:"),
+            extensions=extensions,
             headers=(*headers, *body_headers(body, content_type)),
             body=body,
             max_forwards=max_forwards,
@@ -178,6 +181,7 @@ class Endpoint:
             contact_user=contact_user,
             credentials=credentials,
             owner=owner,
+            extensions=extensions,
         )
         session.start(now, branch)
         return session

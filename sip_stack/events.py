@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FailureReason = Literal["timeout"] | LossReason
 """Why no response came: silence for 64*T1, or nothing can be sent."""
 
-EndedBy = Literal["remote", "local", "no_ack"]
-"""Who ended an answered session; `no_ack`: our 2xx was never acknowledged."""
+EndedBy = Literal["remote", "local", "no_ack", "expired"]
+"""Who ended an answered session; `no_ack`: our 2xx was never acknowledged; `expired`: it was not refreshed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,23 @@ class Ended:
 
     `remote`: their BYE, answered 200 (`message` is it), or a 481 that says that the dialog is gone (`message`
     is it). `local`: our BYE or CANCEL is finished (`message` is the last response, None after silence).
-    `no_ack`: our 2xx was never acknowledged, BYE is sent.
+    `no_ack`: our 2xx was never acknowledged, BYE is sent. `expired`: nobody refreshed the session in time, or a
+    refresh of ours was answered by nobody (RFC 4028), BYE is sent.
     """
 
     session: Session
     by: EndedBy
     message: Request | Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshDue:
+    """The session has to be refreshed by a re-INVITE with the description in force: say `session.reoffer`.
+
+    Comes again if nothing is done; one that is under way already will do. Only where the peer takes no UPDATE.
+    """
+
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,7 @@ SessionEvent = (
     | Failed
     | Acknowledged
     | Ended
+    | RefreshDue
     | ReofferReceived
     | ReofferCompleted
     | RequestReceived

@@ -72,6 +72,7 @@ class DialledLeg(Leg):
             credentials=_credentials(place),
             max_forwards=caller.max_forwards,
             owner=self,
+            extensions=configuration.extensions_for(place.trunk, place),
         )
         self.record = leg_record(role, self._session, self.now())
         self.facts = LegFacts(

@@ -255,6 +255,8 @@ class Leg:
     def deliver(self, event: sip.SessionEvent) -> None:
         """Hear one event of the session, and tell the call what it means."""
         match event:
+            case sip.RefreshDue():
+                self.reoffers.refresh()
             case sip.ReofferReceived(_, transaction, request):
                 self.reoffers.received(transaction, request)
             case sip.ReofferCompleted(_, response):
@@ -303,8 +305,12 @@ class Leg:
         del self.reoffers, self.keys_by_info
 
     def _ended(self, by: sip.EndedBy) -> None:
-        outcome = cause.local("not_acknowledged" if by == "no_ack" else "normal_hangup", source=self.role)
-        self.note_end(self.role, outcome)
+        if by == "expired":
+            outcome = cause.local("session_expired")
+        else:
+            event = "not_acknowledged" if by == "no_ack" else "normal_hangup"
+            outcome = cause.local(event, source=self.role)
+        self.note_end(outcome.source, outcome)
         if self.over:
             # We had hung up, and our BYE was still waiting for its turn.
             self.call.inbox.put(events.ByeAnswered(self, None))

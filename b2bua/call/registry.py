@@ -128,6 +128,13 @@ class CallRegistry:
         if isinstance(trunk, Refusal):
             session.reject(self.services.now(), trunk.status, headers=trunk.headers)
             return
+        try:
+            session.use(self.configuration.extensions_for(trunk.name))
+        except RemoteError as error:
+            # As with a challenge there is no call yet: who is told what is missing tries again.
+            session.reject(self.services.now(), error.status_hint, reason=error.reason, headers=error.headers)
+            self._log.info("extension_refused", trunk=trunk.name, source=source, status=error.status_hint)
+            return
         record = self._record(trunk, session, request)
         log = self._log.bind(call_id=record.call_id)
         log.info("received", trunk=trunk.name, source=source, caller=record.caller, called=record.called)

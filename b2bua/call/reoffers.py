@@ -41,6 +41,21 @@ class Reoffers:
         leg.session.reoffer(leg.now(), self._pending.body)
         leg.flush()
 
+    def refresh(self) -> None:
+        """Send a re-INVITE that changes nothing, so that the far end shows that it is there (RFC 4028 section 7.4).
+
+        An offer of ours that is under way, or waits for its turn, does as well.
+        """
+        leg = self._leg
+        if leg.over or self._pending is not None:
+            return
+        try:
+            self._pending = leg.description.make_refresh()
+        except LocalError:
+            return  # An offer is open; we are reminded.
+        leg.session.reoffer(leg.now(), self._pending.body)
+        leg.flush()
+
     def received(self, transaction: ServerTransaction, request: Request) -> None:
         """Answer a re-INVITE or an UPDATE of the far end.
 

@@ -24,6 +24,10 @@ METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "REFER
 """What calls answer, for the Allow header and the stack; anything else is refused before a leg sees it."""
 
 
+SUPPORTED = ("timer",)
+"""The extensions that calls may use; which, is decided for each leg (`Configuration.extensions_for`)."""
+
+
 class Records(Protocol):
     """Where finished records go."""
 

@@ -11,6 +11,7 @@ from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, RouteUri
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.section import Name, one_or_list
+from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import DialTimers
 from b2bua.config.tls import TlsOfPlace
 from b2bua.encryption import UNENCRYPTED, Encryption
@@ -32,6 +33,8 @@ class Assistant(DialTimers):
     """Answers the challenges of the assistant."""
     from_user: FromUser | None = None
     """The user in From; the caller's when it is missing."""
+    session_timers: SessionTimersOrUse | None = None
+    """As in `sip`; else those of its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +25,14 @@ from b2bua.config.webhooks import Webhooks
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
+from sip_stack.extensions import Extensions, TimerTerms
 from sip_stack.transport import TlsTerms
+
+
+@lru_cache(maxsize=1024)
+def _extensions(timer: TimerTerms) -> Extensions:
+    """One object for all that agree: it knows the lines it puts into messages."""
+    return Extensions(timer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,14 @@ class Configuration:
         """Whom to believe about where the audio of a trunk's calls comes from; None for no trunk."""
         named = None if trunk is None else self.trunks.get(trunk)
         return (named and named.latching) or self.media.latching
+
+    def extensions_for(self, trunk: str | None, place: Dialled | None = None) -> Extensions:
+        """What the sessions of a trunk's calls, or those to a place, may use beyond RFC 3261."""
+        named = None if trunk is None else self.trunks.get(trunk)
+        timers = (
+            (place and place.session_timers) or (named and named.session_timers) or self.sip.session_timers
+        )
+        return _extensions(timers.terms)
 
     def srtp_for(self, trunk: str) -> MediaProtection:
         """Whether the audio of a trunk's calls is encrypted."""

@@ -32,6 +32,7 @@ from b2bua.config.method_keys import schema_by_method
 from b2bua.config.presets import NO_PRESET, PRESETS, PresetName
 from b2bua.config.route import AfterAgent
 from b2bua.config.section import Name, NamedSection, one_or_list, refusal
+from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trunk import Method
@@ -124,6 +125,8 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     """Answers the challenges of this destination."""
     from_user: FromUser | None = None
     """The user in From; the caller's when it is missing."""
+    session_timers: SessionTimersOrUse | None = None
+    """As in `sip`; else those of its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
     # After `headers`, by which they are judged.

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from b2bua.config.auth import Auth
 from b2bua.config.problems import closest
 from b2bua.config.section import FrozenMapping, refusal
+from b2bua.config.session_timers import SessionTimers
 from b2bua.config.timers import Timers
 from b2bua.config.tls import TlsClient
 from b2bua.headers import Template, refusal_of
@@ -58,6 +59,10 @@ class Dialled(Protocol):
 
     def headers_of(self, method: Literal["invite"]) -> Mapping[str, Template]:
         """The custom headers of the INVITE, with variables."""
+
+    @property
+    def session_timers(self) -> SessionTimers | None:
+        """Its own session timers; None for those of its trunk."""
 
     def over(self, defaults: Timers) -> Timers:
         """Its timers."""

@@ -65,6 +65,8 @@ PingInterval = Annotated[float, duration(1.0, DAY, or_zero=True), SCHEMA]
 """How often to ask whether somebody is there; seconds, 0 for never."""
 SilenceDuration = Annotated[float, duration(0.0, 10.0), SCHEMA]
 """How long to wait for somebody to finish a sentence; seconds, 0 for not at all."""
+SessionInterval = Annotated[float, duration(90.0, DAY), SCHEMA]
+"""How often a session is refreshed; seconds. RFC 4028 allows none below 90."""
 LongDuration = Annotated[float, duration(0.1, 7 * DAY), SCHEMA]
 """How long a call may last; seconds."""
 KeepDuration = Annotated[float, duration(60.0, 366 * DAY), SCHEMA]

@@ -30,6 +30,7 @@ INVITE_KEYS = frozenset(
         "release_assistant",
         "ring",
         "ring_timeout",
+        "session_timers",
         "time_limit",
         "tls",
         "whisper",

@@ -11,6 +11,7 @@ from b2bua.config.addresses import IpAddress, NameServerAddress, Network, SipLis
 from b2bua.config.auth import Word
 from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.section import FrozenMapping, Section, one_or_list, refusal
+from b2bua.config.session_timers import SessionTimers, SessionTimersOrUse
 from b2bua.config.tls import Tls
 
 DEFAULT = "default"
@@ -46,6 +47,8 @@ class Sip(Section):
     are challenged in either case."""
     realm: Word = "b2bua"
     """The realm of our challenges to trunks with `auth`."""
+    session_timers: SessionTimersOrUse = SessionTimers()
+    """How far ends are noticed that went away without a word (RFC 4028), where neither trunk nor place says it."""
     dscp: ClassOfService = 24
     """The class of service of signalling, 0 to 63 or a name such as CS3."""
 

@@ -12,6 +12,7 @@ from b2bua.config.auth import Auth, Login, Word
 from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.durations import PingInterval
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
+from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.tls import TlsClient
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
@@ -77,6 +78,8 @@ class Trunk(NamedSection):
     srtp: MediaProtection = "preferred"
     """Whether the audio of its calls is encrypted: `required`, an offer without SRTP is refused (11010); `preferred`,
     as it offers; `disabled`, never. Over signalling that is not TLS, `preferred` means `disabled`; see `media.srtp`."""
+    session_timers: SessionTimersOrUse | None = None
+    """As in `sip`, for its calls and for those dialled through it."""
     latching: Latching | None = None
     """As in `media`, for the audio of its calls and of those dialled through it."""
 

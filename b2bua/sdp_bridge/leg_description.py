@@ -180,6 +180,12 @@ class LegDescription:
             raise LocalError("the peer switched the stream off")
         return self._open(ours.turned_to(self._intent))
 
+    def make_refresh(self) -> LocalOffer:
+        """What is in force, a stream that is off included: the octets said last, unless a hold has to be told as well.
+        Raises `Glare` while an offer is open."""
+        ours, _ = self._agreed()
+        return self._open(ours if self._is_off() else ours.turned_to(self._intent))
+
     def make_full_reoffer(self) -> LocalOffer:
         """For a re-INVITE without an offer: what is in force, every other codec of ours behind it.
 

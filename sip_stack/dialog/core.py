@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sip_stack.counters import Counters
 from sip_stack.errors import RemoteError, TransportError
+from sip_stack.extensions import NEGOTIATED, Extensions
 from sip_stack.gate import Gate, OpenGate
 from sip_stack.locating import DEFAULT_PORTS
 from sip_stack.message import Request, Response, SipUri, format_host_port, parse_uri, response_to
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL = 60.0
 """Seconds after which a pending INVITE's last 1xx is repeated, so that no proxy's timer C fires (section
 13.3.1.1)."""
+
+MAX_CAPABILITIES = 1024
+"""Sets of extensions whose lines are kept: as many as peers are configured, and those of before a reload."""
 
 HeaderLines = Iterable[tuple[str, str]]
 _TRANSPORTS = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
@@ -95,16 +99,28 @@ class Core:
         name = settings.user_agent
         self.user_agent_headers: list[tuple[str, str]] = [("User-Agent", name)] if name else []
         self.server_headers: list[tuple[str, str]] = [("Server", name)] if name else []
-        supported = (("Supported", ", ".join(settings.supported)),) if settings.supported else ()
-        self._capabilities = (("Allow", ", ".join(settings.allow)), *supported)
+        self._capabilities: dict[Extensions | None, tuple[tuple[str, str], ...]] = {}
 
     def branch(self) -> str:
         """A branch for a new client transaction (RFC 3261 section 8.1.1.7)."""
         return f"z9hG4bK{self.token()}"
 
-    def capabilities(self) -> tuple[tuple[str, str], ...]:
-        """Allow and Supported, as INVITE, its 2xx and OPTIONS carry them."""
-        return self._capabilities
+    def capabilities(self, extensions: Extensions | None = None) -> tuple[tuple[str, str], ...]:
+        """Allow and Supported, as INVITE, its 2xx and OPTIONS carry them: of a session with these extensions, or all
+        that we know."""
+        lines = self._capabilities.get(extensions)
+        if lines is None:
+            if len(self._capabilities) >= MAX_CAPABILITIES:
+                self._capabilities.clear()
+            lines = self._capabilities[extensions] = self._capability_lines(extensions)
+        return lines
+
+    def _capability_lines(self, extensions: Extensions | None) -> tuple[tuple[str, str], ...]:
+        tags = list(self.settings.supported)
+        if extensions is not None:
+            tags = [tag for tag in tags if tag not in NEGOTIATED or tag in extensions.tags]
+        supported = (("Supported", ", ".join(tags)),) if tags else ()
+        return (("Allow", ", ".join(self.settings.allow)), *supported)
 
     def hold(self, flow: Flow) -> None:
         """A session lives on this flow: its connection is not idle while silent."""

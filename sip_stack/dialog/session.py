@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from sip_stack.auth import Credentials
 from sip_stack.dialog.core import Core, HeaderLines, session_key
+from sip_stack.dialog.refreshing import Refreshing
 from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
 from sip_stack.dialog.usage import InviteUsage, SessionState
@@ -26,11 +27,14 @@ from sip_stack.events import (
     RequestReceived,
     SessionEvent,
 )
+from sip_stack.extensions import Extensions
 from sip_stack.message import Request, Response
 from sip_stack.transaction import ClientTransaction, ServerTransaction
 from sip_stack.transport import Flow
 
 SDP = "application/sdp"
+OFFERING = ("INVITE", "UPDATE")
+"""Requests that may hold an offer, and that refresh the session."""
 REOFFER_RETRY = "re-INVITE again"
 MAX_RETRIES = 4
 """How often one re-INVITE is tried again after 491: a peer may be busy with its own for a while, but not for ever."""
@@ -71,6 +75,15 @@ class Session(InviteUsage):
         core.counters.sessions += 1
 
     # Commands
+
+    def use(self, extensions: Extensions) -> None:
+        """What this session may use beyond RFC 3261; to be said before it is answered.
+
+        For a call we received it raises RemoteError with what to reject it with: 420, 421 or 422.
+        """
+        self.extensions = extensions
+        if extensions.timer.use != "disabled":
+            self.refreshing = Refreshing(self, extensions.timer)
 
     def bye(self, now: float, headers: HeaderLines = ()) -> None:
         """Hang up; `Ended(by="local")` follows when the BYE has its final response or 64*T1 went by.
@@ -140,7 +153,12 @@ class Session(InviteUsage):
         if request is None:
             return
         self.refresh_target(request)
-        lines = [("Contact", self.contact), *self.core.capabilities(), *headers]
+        lines = [
+            ("Contact", self.contact),
+            *self.core.capabilities(self.extensions),
+            *self.answer_timer(request, now),
+            *headers,
+        ]
         data = self.core.respond(now, transaction, 200, headers=lines, body=body, content_type=content_type)
         self._reoffer_settled(transaction)
         if request.method == "INVITE":
@@ -191,6 +209,8 @@ class Session(InviteUsage):
             self._receive_bye(transaction, request, now)
         elif self.state is SessionState.ENDING:
             self.core.respond(now, transaction, 481)
+        elif request.method in OFFERING and self._refused_for_its_interval(transaction, request, now):
+            return
         elif request.method == "INVITE":
             self._receive_reinvite(transaction, request, now)
         elif request.method == "UPDATE":
@@ -216,6 +236,13 @@ class Session(InviteUsage):
         self._reoffer_settled(transaction)
         self._send_reoffer_when_allowed(now)
 
+    def answer_timer(self, request: Request, now: float) -> HeaderLines:
+        """What our 2xx to an INVITE or UPDATE says of the session timer."""
+        return () if self.refreshing is None else self.refreshing.answer(request, now)
+
+    def _refused_for_its_interval(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
+        return self.refreshing is not None and self.refreshing.refuses(transaction, request, now)
+
     def _receive_bye(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         self.core.respond(now, transaction, 200)
         self._close_remote_reoffer(now)
@@ -238,7 +265,8 @@ class Session(InviteUsage):
         """RFC 3311 section 5.2: an offer is glare while another is open; without a body it only refreshes."""
         if not request.body:
             self.refresh_target(request)
-            self.core.respond(now, transaction, 200, headers=[("Contact", self.contact)])
+            lines = [("Contact", self.contact), *self.answer_timer(request, now)]
+            self.core.respond(now, transaction, 200, headers=lines)
         elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.core.respond(now, transaction, 491)
         elif self._remote_reoffer is not None or self.state is SessionState.EARLY:
@@ -249,13 +277,16 @@ class Session(InviteUsage):
 
     # Requests of ours
 
+    def _refresh_completed(self, pending: DialogRequest, response: Response | None, now: float) -> bool:
+        return self.refreshing is not None and self.refreshing.completed(pending, response, now)
+
     def completed(
         self, pending: DialogRequest, transaction: ClientTransaction, response: Response | None, now: float
     ) -> None:
         """A request of ours has its final response; None: it will have none."""
         if pending.method == "INVITE":
             self._reoffer_completed(pending, transaction, response, now)
-        elif self.state is SessionState.ENDED:
+        elif self.state is SessionState.ENDED or self._refresh_completed(pending, response, now):
             return
         elif pending.method == "BYE":
             self.finish(Ended(self, "local", response))
@@ -264,7 +295,7 @@ class Session(InviteUsage):
                 self.refresh_target(response)
             self.core.events.append(RequestCompleted(self, pending.method, response))
             if response is not None and response.status == 481 and self.dialog is not None:
-                self._end_with_bye("remote", response, now)
+                self.end_with_bye("remote", response, now)
 
     def _reoffer_completed(
         self, pending: DialogRequest, transaction: ClientTransaction, response: Response | None, now: float
@@ -272,6 +303,8 @@ class Session(InviteUsage):
         if response is not None and response.status < 300 and pending.request is not None:
             self.refresh_target(response)
             self.acknowledge(transaction, pending.request, response)
+            if self.refreshing is not None:
+                self.refreshing.answered(response, now)
         if self.state is not SessionState.CONFIRMED:
             return
         if response is not None and pending.retries < MAX_RETRIES:
@@ -285,7 +318,10 @@ class Session(InviteUsage):
         self.core.events.append(ReofferCompleted(self, response))
         # Section 12.2.1.2: 481, 408 or silence inside a dialog ends it.
         if response is None or response.status in (408, 481):
-            self._end_with_bye("remote", response, now)
+            if self.refreshing is not None and self.refreshing.timer.asks:
+                self.refreshing.expire(now)
+            else:
+                self.end_with_bye("remote", response, now)
 
     def on_timer(self, kind: str, now: float) -> None:
         """A wait of the session is over."""
@@ -308,6 +344,9 @@ class Session(InviteUsage):
         a re-INVITE that a later request of ours has overtaken on the way."""
         if response.status == 491:
             return self.glare_delay()
+        if response.status == 422:
+            follows = self.refreshing is not None and self.refreshing.timer.raise_minimum(response)
+            return 0.0 if follows else None
         if response.status != 500:
             return None
         wanted = response.retry_after
@@ -363,12 +402,14 @@ class Session(InviteUsage):
         if self.state is SessionState.ENDING:
             self._send_bye_when_allowed(now)
         else:
-            self._end_with_bye("no_ack", None, now)
+            self.end_with_bye("no_ack", None, now)
 
-    def _end_with_bye(self, by: EndedBy, response: Response | None, now: float) -> None:
+    def end_with_bye(
+        self, by: EndedBy, response: Response | None, now: float, headers: HeaderLines = ()
+    ) -> None:
         """End at once and send a BYE nobody waits for."""
         self._close_remote_reoffer(now)
-        DialogRequest(self, "BYE", ()).send(now)
+        DialogRequest(self, "BYE", headers).send(now)
         self.finish(Ended(self, by, response))
 
     def finish(self, event: SessionEvent | None) -> None:
@@ -378,6 +419,10 @@ class Session(InviteUsage):
         self.state = SessionState.ENDED
         self.core.sessions.pop(session_key(self.call_id, self.local_tag), None)
         self.stop_timer()
+        if self.refreshing is not None:
+            # The two name each other: untied, both are freed at once.
+            self.refreshing.timer.end()
+            self.refreshing = None
         for answer in self._unacknowledged.values():
             answer.stop()
         self._unacknowledged.clear()

@@ -14,6 +14,7 @@ from sip_stack.dialog.session import Session
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
 from sip_stack.events import Answered, Challenged, Ended, Failed, Progress, Rejected
+from sip_stack.extensions import Extensions
 from sip_stack.message import Request, Response
 from sip_stack.transaction import ClientTransaction, ServerTransaction
 from sip_stack.transaction.derived import cancellation
@@ -42,6 +43,7 @@ class ClientSession(Session):
         contact_user: str,
         credentials: Credentials | None,
         owner: object | None,
+        extensions: Extensions,
     ) -> None:
         super().__init__(
             core,
@@ -52,6 +54,7 @@ class ClientSession(Session):
             credentials=credentials,
             owner=owner,
         )
+        self.use(extensions)
         self._transaction: ClientTransaction | None = None
         self._attempts = 0
         self._proceeding = False
@@ -135,6 +138,8 @@ class ClientSession(Session):
             self._send_bye_when_allowed(now)
         else:
             self.state = SessionState.CONFIRMED
+            if self.refreshing is not None:
+                self.refreshing.answered(response, now)
             self.core.events.append(Answered(self, response))
 
     def _on_rejection(self, response: Response, now: float) -> None:
@@ -143,7 +148,7 @@ class ClientSession(Session):
             self.finish(Ended(self, "local", response))
         elif is_challenge(response):
             self._answer_challenge(response, now)
-        else:
+        elif response.status != 422 or not self._asks_for_longer(response, now):
             # A 403 to credentials is the polite form of a second 401.
             refused = response.status == 403 and self._attempts > 0
             self.finish(Rejected(self, response, "rejected" if refused else None))
@@ -165,6 +170,21 @@ class ClientSession(Session):
         self._attempts += 1
         self.start(now, branch)
         self.core.events.append(Challenged(self, response, self._attempts))
+
+    def _asks_for_longer(self, response: Response, now: float) -> bool:
+        """Send the same INVITE with the session interval that a 422 asks for (RFC 4028 section 7.3)."""
+        if self.refreshing is None or not self.refreshing.timer.raise_minimum(response):
+            return False
+        branch = self.core.branch()
+        retry = copy_of(self.invite, branch=branch, flow=self.flow, cseq=self.invite.cseq.number + 1)
+        for name, value in self.refreshing.timer.invite_lines():
+            retry.headers.set(name, value)
+        if self.digest is not None:
+            self.digest.begin(retry)
+        self.invite = retry
+        self.remote_tag = None
+        self.start(now, branch)
+        return True
 
     def _send_cancel(self, now: float) -> None:
         cancel = cancellation(self.invite, (*self.core.user_agent_headers, *(self._cancel_headers or ())))
@@ -223,6 +243,7 @@ def build_invite(
     addresses: HeaderLines,
     call_id: str,
     contact: str,
+    extensions: Extensions,
     headers: HeaderLines,
     body: bytes,
     max_forwards: int,
@@ -235,7 +256,8 @@ def build_invite(
         ("Call-ID", call_id),
         ("CSeq", "1 INVITE"),
         ("Contact", contact),
-        *core.capabilities(),
+        *core.capabilities(extensions),
+        *extensions.invite_lines,
         *core.user_agent_headers,
         *headers,
     ]

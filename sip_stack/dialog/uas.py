@@ -11,6 +11,7 @@ from sip_stack.dialog.session import SDP, Session
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
 from sip_stack.events import Cancelled, Ended, InviteReceived
+from sip_stack.extensions import Extensions
 from sip_stack.message import Request
 from sip_stack.transaction import ServerTransaction
 from sip_stack.transport import Flow
@@ -50,6 +51,12 @@ class ServerSession(Session):
         self.core.respond(now, self._transaction, 100)
         self.core.events.append(InviteReceived(self, self.invite))
 
+    def use(self, extensions: Extensions) -> None:
+        extensions.judge(self.invite)
+        super().use(extensions)
+        if self.refreshing is not None:
+            self.refreshing.timer.judge(self.invite)
+
     def progress(
         self,
         now: float,
@@ -80,7 +87,12 @@ class ServerSession(Session):
         self.state = SessionState.CONFIRMED
         self._last_progress = None
         self.stop_timer()
-        lines = [("Contact", self.contact), *self.core.capabilities(), *headers]
+        lines = [
+            ("Contact", self.contact),
+            *self.core.capabilities(self.extensions),
+            *self.answer_timer(self.invite, now),
+            *headers,
+        ]
         transaction = self._transaction
         data = self._respond(now, 200, None, lines, body, content_type)
         self.await_acknowledgement(transaction, self.invite, data, now)

@@ -7,15 +7,20 @@ RFC 3261 sections 12.2.1 (requests), 13.2.2.4 (ACK to a 2xx). Which request may 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sip_stack.auth import Credentials, DigestClient
 from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, is_secure, via
 from sip_stack.dialog.dialog import TARGET_REFRESH, Dialog
 from sip_stack.errors import LocalError
+from sip_stack.extensions import NO_EXTENSIONS
 from sip_stack.message import Request, Response
 from sip_stack.transaction import ClientTransaction, Timer, TimerOwner
 from sip_stack.transport import Flow, Transmit
+
+if TYPE_CHECKING:
+    from sip_stack.dialog.refreshing import Refreshing
 
 
 class SessionState(StrEnum):
@@ -40,10 +45,12 @@ class InviteUsage:
         "credentials",
         "dialog",
         "digest",
+        "extensions",
         "flow",
         "invite",
         "local_tag",
         "owner",
+        "refreshing",
         "remote_tag",
         "source",
         "state",
@@ -79,6 +86,10 @@ class InviteUsage:
         self.digest: DigestClient | None = None
         self.source = flow
         """Where the session began: for a call we received, where its INVITE came from, whatever its Contact says."""
+        self.extensions = NO_EXTENSIONS
+        """What may be used beyond RFC 3261; `use` sets it."""
+        self.refreshing: Refreshing | None = None
+        """What keeps it alive; None where session timers are disabled."""
         self._timer: Timer[TimerOwner] | None = None
         core.hold(flow)
 
@@ -127,6 +138,8 @@ class InviteUsage:
         """The next request of the dialog, CSeq raised."""
         if self.dialog is None:
             raise LocalError(f"{method} needs a dialog")
+        if self.refreshing is not None and method in ("INVITE", "UPDATE"):
+            headers = (*self.refreshing.timer.request_lines(), *headers)
         return self.dialog.request(
             method,
             via=via(self.flow, branch),

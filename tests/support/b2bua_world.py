@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from b2bua.call.record import CallRecord
 from b2bua.call.registry import CallRegistry
-from b2bua.call.services import METHODS, Services
+from b2bua.call.services import METHODS, SUPPORTED, Services
 from b2bua.config import load_configuration
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import Handoff, HandoffRequest
@@ -24,6 +24,7 @@ from sip_stack.aio.stack import SipStack
 from sip_stack.auth.digest import Credentials
 from sip_stack.dialog import ClientSession, ServerSession, SessionState
 from sip_stack.events import Event, InviteReceived, ReofferReceived, RequestReceived, SessionEvent
+from sip_stack.extensions import NO_EXTENSIONS, Extensions
 from sip_stack.locating import ResolutionError
 from sip_stack.message import NameAddr, Request, parse_uri
 from sip_stack.sdp import Direction, common, parse, turned
@@ -71,7 +72,7 @@ billing:
 E = TypeVar("E", bound=SessionEvent)
 Behaviour = Callable[["Phone", ServerSession, Request], Awaitable[None]]
 ReofferBehaviour = Callable[["Phone", ReofferReceived], Awaitable[None]]
-PHONE = EndpointSettings(user_agent="phone", allow=METHODS)
+PHONE = EndpointSettings(user_agent="phone", allow=METHODS, supported=SUPPORTED)
 
 
 def offer(
@@ -136,6 +137,7 @@ class Phone:
         headers: tuple[tuple[str, str], ...] = (),
         body: bytes | None = None,
         credentials: Credentials | None = None,
+        extensions: Extensions = NO_EXTENSIONS,
     ) -> ClientSession:
         """Call `user` at the B2BUA."""
         session = self.stack.endpoint.invite(
@@ -148,6 +150,7 @@ class Phone:
             headers=headers,
             body=offer(self.host) if body is None else body,
             credentials=credentials,
+            extensions=extensions,
         )
         self.stack.flush()
         return session
@@ -213,7 +216,7 @@ class World:
         self.records: list[CallRecord] = []
         self.names: dict[str, list[str]] = {}
         """Host names and their addresses; others do not exist."""
-        settings = EndpointSettings(allow=METHODS)
+        settings = EndpointSettings(allow=METHODS, supported=SUPPORTED)
         self.stack = SipStack(settings, network=self.network.at(B2BUA), token=self.tokens(B2BUA))
         prompts: dict[Path, Prompt] = {
             path: self.media.load_prompt(path)

@@ -71,6 +71,12 @@ class Wire:
         """Lose the next `times` datagrams of that title."""
         self._drops.append((lambda datagram: datagram.title == title, [times]))
 
+    def cut(self, host: str) -> None:
+        """Lose everything from and to that host from now on."""
+        self._drops.append(
+            (lambda datagram: host in (datagram.source[0], datagram.destination[0]), [1_000_000])
+        )
+
     def hold(self, title: str, seconds: float, times: int = 1) -> None:
         """Delay the next `times` datagrams of that title by this much more."""
         self._delays.append((lambda datagram: datagram.title == title, [times], seconds))
