@@ -22,6 +22,7 @@ from b2bua.metrics import Sources
 from b2bua.operations import Operations
 from b2bua.reachability import Pinger
 from b2bua.record_writer import RecordWriter
+from b2bua.registration import Registrant
 from b2bua.store import DISABLED, Store, StoreNotInstalled, open_store
 from b2bua.telemetry.logs import get_logger
 from b2bua.telemetry.loop_meter import LoopMeter
@@ -109,6 +110,7 @@ class Application:
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
         self.registry.on_handoff = self._operations.remember
         self._pinger = Pinger(self._services)
+        self._registrant = Registrant(self._services)
         self._services.feed.listen(self._operations, [HandoffChanged])
         self._webhooks = Webhooks(
             self._services.feed,
@@ -132,6 +134,9 @@ class Application:
             self._log.info("ready", listening=listening, node=self._services.node)
             await self._stop.wait()
             self._log.info("draining", calls=len(self.registry.calls), seconds=self._drain_seconds)
+            # New calls are refused from here on: let the trunks send them elsewhere.
+            self.registry.draining = True
+            await self._registrant.close(FAREWELL)
             await self.registry.drain(self._drain_seconds)
             await self._services.stack.settle(FAREWELL)
             await self._webhooks.close(FAREWELL)
@@ -173,6 +178,7 @@ class Application:
         self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
         self._loop_load.start()
         self._pinger.follow(self.configuration)
+        self._registrant.follow(self.configuration)
         # What lives for the whole run need not be looked at by every collection.
         gc.collect()
         gc.freeze()
@@ -277,6 +283,7 @@ class Application:
         self.configuration = self.registry.configuration = configuration
         self._services.stack.forget_flows()
         self._pinger.follow(configuration)
+        self._registrant.follow(configuration)
         if self._api is not None and configuration.api is not None:
             self._api.replace_keys(configuration.api.keys)
         self._log.info("configuration_reloaded", destinations=len(configuration.destinations))
@@ -302,6 +309,7 @@ class Application:
     async def _close(self) -> None:
         self._loop_load.stop()
         await self._pinger.close()
+        await self._registrant.close(0.0)
         if self._api is not None:
             await self._api.close()
         await self._services.stack.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
     from b2bua.call_order import CallOrder
-    from b2bua.config import Configuration, ReloadResult
+    from b2bua.config import Configuration, Destination, ReloadResult
     from b2bua.feed import Feed
     from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import HandoffRequest
@@ -56,6 +56,14 @@ class Control(Protocol):
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """All metrics in the format that an Accept header asks for, and the media type of it."""
+        ...
+
+    def trunks(self) -> list[JsonObject]:
+        """Every trunk: whether it can be reached, and how our registrations there do."""
+        ...
+
+    def reachability(self, destination: Destination) -> str | None:
+        """`up`, `down` or `unknown`, as far as pings say; None when it is not pinged."""
         ...
 
     async def reload(self) -> ReloadResult:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from b2bua import far_ends
 from b2bua.call import joining
 from b2bua.call.events import HandoffStopped, HangUp
 from b2bua.control import ControlError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from b2bua.call.registry import CallRegistry
     from b2bua.call.services import Records
     from b2bua.call_order import CallOrder
-    from b2bua.config import Configuration, ReloadResult
+    from b2bua.config import Configuration, Destination, ReloadResult
     from b2bua.feed import Feed
     from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff, HandoffRequest
@@ -114,6 +115,14 @@ class Operations:
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """All metrics, and the media type that they are in."""
         return self.exposition.text(accept)
+
+    def trunks(self) -> list[JsonObject]:
+        """Every trunk: whether it can be reached, and how our registrations there do."""
+        return far_ends.trunks(self.configuration, self.registry.services)
+
+    def reachability(self, destination: Destination) -> str | None:
+        """What pings say of a destination."""
+        return far_ends.of_destination(destination, self.registry.services)
 
     async def reload(self) -> ReloadResult:
         """Take the edited configuration; a bad one changes nothing."""

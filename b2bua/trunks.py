@@ -2,7 +2,8 @@
 
 A trunk with addresses is whoever sends from there, a trunk with `tls_subject` whoever has shown a certificate for it,
 a trunk with `auth` whoever knows the password; all that a trunk asks for must be shown. Without addresses it may call
-from any that is no other trunk's. What fails tells nothing but that it failed: the answer to a wrong name, a wrong
+from any that is no other trunk's. A trunk that we registered at is whoever calls the Contact that we gave it, from one
+of its addresses if it has any. What fails tells nothing but that it failed: the answer to a wrong name, a wrong
 password and none at all is the same challenge.
 
 Only INVITEs that begin a call are asked. ACK and CANCEL cannot be (RFC 3261 section 22.1), and requests within a call
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.admission import Doorkeeper
 from b2bua.admission.doorkeeper import FORBIDDEN
+from b2bua.registration.bindings import Bindings
 from b2bua.telemetry.logs import OncePerInterval, get_logger
 from sip_stack.aio.tokens import TokenSource
 from sip_stack.auth.server import DigestServer
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
 class Trunks:
     """Answers who is calling. `configuration` may be replaced at any time."""
 
-    def __init__(self, configuration: Configuration, clock: Callable[[], float]) -> None:
-        self.doorkeeper = Doorkeeper(configuration, clock, self._challenge_stranger)
+    def __init__(
+        self, configuration: Configuration, clock: Callable[[], float], bindings: Bindings | None = None
+    ) -> None:
+        """`bindings` are our registrations."""
+        self._bindings = bindings or Bindings()
+        self.doorkeeper = Doorkeeper(configuration, clock, self._challenge_stranger, self._bindings.caller_of)
         self._secret = secrets.token_bytes(32)
         self._token = TokenSource()
         self._configuration = configuration
@@ -57,7 +63,11 @@ class Trunks:
         self, request: Request, source: str, now: float, subjects: tuple[str, ...] = ()
     ) -> Trunk | Refusal:
         """The trunk that sends this INVITE, or what to answer to it. `subjects` is what its TLS certificate says."""
-        trunk = self._configuration.trunk_for(source) or self._configuration.trunk_of_certificate(subjects)
+        trunk = (
+            self._registered_at(request, source, now)
+            or self._configuration.trunk_for(source)
+            or self._configuration.trunk_of_certificate(subjects)
+        )
         if trunk is not None and trunk.accept is not None and not trunk.accept.has_shown(subjects):
             self._note_certificate(trunk, subjects, source)
             return FORBIDDEN
@@ -74,6 +84,17 @@ class Trunks:
         if verdict.result == "refused":
             self._note_failure(request, source, now)
         return self._challenge(now, stale=verdict.result == "stale")
+
+    def _registered_at(self, request: Request, source: str, now: float) -> Trunk | None:
+        """The trunk whose Contact of ours is called, from where it may call."""
+        name = self._bindings.caller_of(request)
+        trunk = None if name is None else self._configuration.trunks.get(name)
+        if trunk is None or not (trunk.accept is None or trunk.accept.may_come_from(source)):
+            return None
+        if trunk.accept is None:
+            # It may call from wherever it likes, and proved that it is no stranger.
+            self.doorkeeper.logged_in(source, trunk, now)
+        return trunk
 
     def _challenge(self, now: float, *, stale: bool = False) -> Refusal:
         self.doorkeeper.counters.challenged += 1

@@ -9,7 +9,7 @@ What is done with what arrives is in `reception.py`, and then with the sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
@@ -21,6 +21,7 @@ from sip_stack.events import Event
 from sip_stack.extensions import NO_EXTENSIONS, Extensions
 from sip_stack.gate import Gate
 from sip_stack.message import NameAddr, Request
+from sip_stack.message.framing import PING
 from sip_stack.reception import Reception
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction
@@ -200,10 +201,15 @@ class Endpoint:
         content_type: str = "",
         credentials: Credentials | None = None,
         call_id: str | None = None,
+        cseq: int = 1,
+        contacts: Iterable[str] | None = None,
         owner: object | None = None,
     ) -> OutOfDialogRequest:
         """Send a request outside any dialog; `OutOfDialogCompleted` follows. Raises LocalError for INVITE,
-        ACK, CANCEL."""
+        ACK, CANCEL.
+
+        REGISTERs of one kind have the same `call_id`, rising `cseq` (a challenge takes one more) and `contacts` in
+        place of our usual one (RFC 3261 section 10.2)."""
         if method in ("INVITE", "ACK", "CANCEL", "BYE"):
             raise LocalError(f"{method} is not sent outside a dialog")
         self._check_limits()
@@ -216,8 +222,8 @@ class Endpoint:
             ("From", str(from_.with_tag(core.token()))),
             ("To", str(to)),
             ("Call-ID", call_id or core.token()),
-            ("CSeq", f"1 {method}"),
-            ("Contact", contact(flow, "")),
+            ("CSeq", f"{cseq} {method}"),
+            *(("Contact", each) for each in ((contact(flow, ""),) if contacts is None else contacts)),
             *core.user_agent_headers,
             *headers,
             *body_headers(body, content_type),
@@ -225,6 +231,14 @@ class Endpoint:
         pending = OutOfDialogRequest(core, Request(method, uri, lines, body), flow, credentials, owner)
         pending.send(now, branch)
         return pending
+
+    def keep_alive(self, flow: Flow) -> bool:
+        """Send what keeps a NAT's binding or a connection alive (RFC 5626 section 4.4.1); False, and nothing is sent,
+        when the connection of `flow` is gone."""
+        if not self._core.is_connected(flow):
+            return False
+        self._core.output.append(Transmit(PING, flow))
+        return True
 
     def respond(
         self,

@@ -50,9 +50,12 @@ class Doorkeeper:
         configuration: Configuration,
         clock: Callable[[], float],
         challenge: Callable[[float], Refusal],
+        caller_of: Callable[[Request], str | None] = lambda request: None,
     ) -> None:
-        """`challenge` makes the answer to a call of a stranger who may log in."""
+        """`challenge` makes the answer to a call of a stranger who may log in; `caller_of` names the trunk that calls
+        the Contact we registered with it."""
         self._challenge = challenge
+        self._caller_of = caller_of
         self.counters = AdmissionCounters()
         self.overload = Overload()
         self._configuration = configuration
@@ -103,7 +106,7 @@ class Doorkeeper:
     def judge(self, request: Request, source: str, now: float) -> Verdict:
         """What becomes of a request that belongs to nothing we have."""
         trunk = self._heard.get(source)
-        name = trunk.name if trunk is not None else self._login(source, now)
+        name = trunk.name if trunk is not None else self._login(source, now) or self._caller_of(request)
         if name is None:
             return self._judge_stranger(request, source, now)
         if request.method != "INVITE":

@@ -60,7 +60,7 @@ class CallRegistry:
 
     def __init__(self, services: Services, configuration: Configuration) -> None:
         self.services = services
-        self.trunks = Trunks(configuration, services.now)
+        self.trunks = Trunks(configuration, services.now, services.bindings)
         self.calls: dict[str, Call] = {}
         self.on_handoff: Callable[[Handoff], None] = lambda handoff: None
         """Told of every handoff that begins in any call."""
@@ -173,6 +173,9 @@ class CallRegistry:
     def _record(self, trunk: Trunk, session: ServerSession, request: Request) -> CallRecord:
         now = self.services.now()
         uri = request.request_uri
+        called = self.services.bindings.called(request)
+        if called is None:
+            called = uri.username if isinstance(uri, SipUri) else str(uri)
         token = self.services.stack.token
         return CallRecord(
             call_id=token(),
@@ -180,7 +183,7 @@ class CallRegistry:
             node=self.services.node,
             trunk=trunk.name,
             caller=request.from_.uri,
-            called=uri.username or "" if isinstance(uri, SipUri) else str(uri),
+            called=called,
             started=now,
             clock=CallClock(now),
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from b2bua.call.counters import CallCounters
 from b2bua.feed import Feed
 from b2bua.reachability.reachability import Reachability
+from b2bua.registration.bindings import Bindings
 from sip_stack.avoided import AvoidedTargets
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Services:
     """What the pings say of the far ends."""
     counters: CallCounters = field(default_factory=CallCounters)
     """What became of calls, for the metrics."""
+    bindings: Bindings = field(default_factory=Bindings)
+    """Where we are registered."""
     new_key: Callable[[int], bytes] = secrets.token_bytes
     """Makes SRTP keys: octets from the system's generator, as many as asked for."""
 

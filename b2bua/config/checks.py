@@ -42,6 +42,11 @@ def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
         said = None if trunk.outbound is None else transport_said(SipUri.parse(trunk.outbound.uri))
         if said is not None:
             _check_transport(parts.main, ("trunks", name, "outbound", "uri"), said, transports)
+        registration = None if trunk.outbound is None else trunk.outbound.registration
+        for index, text in enumerate(registration.registrar if registration is not None else ()):
+            if (said := transport_said(SipUri.parse(text))) is not None:
+                path = ("trunks", name, "outbound", "register", "registrar", index)
+                _check_transport(parts.main, path, said, transports)
         if trunk.accept is not None and trunk.accept.tls_subject:
             _check_transport(parts.main, ("trunks", name, "accept", "tls_subject"), "tls", transports)
 

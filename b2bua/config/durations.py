@@ -63,6 +63,8 @@ OptionalDuration = Annotated[float, duration(0.1, DAY, or_zero=True), SCHEMA]
 """As `WaitDuration`; 0 means never."""
 PingInterval = Annotated[float, duration(1.0, DAY, or_zero=True), SCHEMA]
 """How often to ask whether somebody is there; seconds, 0 for never."""
+BindingDuration = Annotated[float, duration(60.0, DAY), SCHEMA]
+"""How long a registrar is to remember us; seconds."""
 SilenceDuration = Annotated[float, duration(0.0, 10.0), SCHEMA]
 """How long to wait for somebody to finish a sentence; seconds, 0 for not at all."""
 SessionInterval = Annotated[float, duration(90.0, DAY), SCHEMA]

@@ -223,7 +223,7 @@ def _kind(value: object) -> str:
 def _keys_at(annotation: object, location: KeyPath) -> list[str]:
     """The keys of the model that stands at `location` inside `annotation`; [] when none does."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields
+        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
         if not location:
             # What stands in for `password` and is gone before pydantic looks.
             return [*fields, "password_file"] if "password" in fields else list(fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictInt, model_validator
@@ -11,6 +12,7 @@ from b2bua.config.addresses import IpNetwork
 from b2bua.config.auth import Auth, Login, Word
 from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.durations import PingInterval
+from b2bua.config.register import RegisterOrFlag
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
 from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.tls import TlsClient
@@ -43,6 +45,10 @@ class Accept(Section):
             raise refusal("anybody would be this trunk", allowed="addresses, tls_subject, auth, or several")
         return self
 
+    def may_come_from(self, address: str) -> bool:
+        """True when this IP address is one of its own; any is when it names none."""
+        return not self.addresses or any(ip_address(address) in network for network in self.addresses)
+
     def has_shown(self, subjects: Iterable[str]) -> bool:
         """True when these names of a verified certificate are enough."""
         return not self.tls_subject or not set(self.tls_subject).isdisjoint(subjects)
@@ -60,6 +66,29 @@ class Outbound(Section):
     """How often it is asked by OPTIONS whether it is there; 0 never asks."""
     tls: TlsClient | None = None
     """On what terms it is called over TLS, where a destination has no `tls` of its own."""
+    # Last, since it is judged by what stands above; and named so, since pydantic's classes have a `register`.
+    registration: RegisterOrFlag = Field(default=None, alias="register")
+    """We register there, so that it can call us; `true`, or a mapping that says how."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.registration is not None and self.register_user is None:
+            allowed = "auth, from_user, or register: {user: …}"
+            raise refusal("register does not say whom we register", allowed=allowed)
+        return self
+
+    @property
+    def register_user(self) -> str | None:
+        """The user of our address-of-record there."""
+        own = None if self.registration is None else self.registration.user
+        return own or (self.auth.username if self.auth is not None else None) or self.from_user
+
+    @property
+    def registrars(self) -> tuple[str, ...]:
+        """Where we register; none when we do not."""
+        if self.registration is None:
+            return ()
+        return self.registration.registrar or (self.uri,)
 
 
 class Trunk(NamedSection):
@@ -88,6 +117,11 @@ class Trunk(NamedSection):
         if self.accept is None and self.outbound is None:
             raise refusal("neither accepts calls nor takes them", allowed="accept, outbound or both")
         return self
+
+    @property
+    def registers(self) -> bool:
+        """True when we register there, and it then calls the Contact that we gave."""
+        return self.outbound is not None and self.outbound.registration is not None
 
     @property
     def auth(self) -> Auth | None:

@@ -42,7 +42,7 @@ def audio_warnings(main: Judge, sip: Sip, media: Media) -> Iterator[Problem]:
 
 
 def _traffic(parts: Parts) -> Iterator[Problem]:
-    accepting = [name for name, trunk in parts.trunks.items() if trunk.accept is not None]
+    accepting = [name for name, trunk in parts.trunks.items() if trunk.accept is not None or trunk.registers]
     if not accepting:
         yield parts.main.problem(("trunks",), "no trunk accepts calls: every call is refused", at_key=True)
     routed = {route.trunk for route in parts.routes.values()}

@@ -235,6 +235,8 @@ class Destination(Answer):
     method: str = Field(examples=["invite"])
     encryption: str | None = Field(examples=["udp/rtp"])
     """null where the SBC decides: `refer` and `bye`."""
+    reachability: str | None = Field(examples=["up"])
+    """What its pings say: up, down or unknown; null when it is not pinged."""
 
 
 class DestinationSettings(BaseModel):
@@ -255,6 +257,41 @@ class Destinations(Answer):
     """In the order of the file."""
 
     destinations: list[Destination]
+
+
+class Registration(Answer):
+    """One registration of ours at a trunk's registrar."""
+
+    registrar: str = Field(examples=["sip:gw.acme.example"])
+    address_of_record: str = Field(examples=["sip:us@gw.acme.example"])
+    state: str = Field(examples=["registered"])
+    """trying, registered or failed."""
+    expires: Time
+    """When the registrar forgets us unless we refresh."""
+    next: Time
+    """When the next REGISTER is sent, unless a connection is lost before."""
+    failures: int
+    """In a row."""
+    sip_status: int | None = Field(examples=[200])
+    """Of its last response; null when there was none."""
+    sip_reason: str
+    """The phrase of that response, or what happened in place of one."""
+
+
+class Trunk(Answer):
+    """A peer. Its addresses and credentials are not shown."""
+
+    name: str = Field(examples=["acme-sbc"])
+    reachability: str | None = Field(examples=["up"])
+    """What its pings say: up, down or unknown; null when it is not pinged."""
+    registrations: list[Registration]
+    """One for each registrar; none without `register`."""
+
+
+class Trunks(Answer):
+    """In the order of the file."""
+
+    trunks: list[Trunk]
 
 
 class Reloaded(Answer):

@@ -23,6 +23,7 @@ from b2bua.http_api.handoffs import handoff_routes
 from b2bua.http_api.history import history_routes
 from b2bua.http_api.placing import placing_routes
 from b2bua.http_api.process import process_routes
+from b2bua.http_api.trunks import trunk_routes
 
 DESCRIPTION = """\
 Ask a running B2BUA about its calls, and hand them to humans.
@@ -65,7 +66,14 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
     )
     register_error_answers(app)
     of_handoffs = (handoff_routes, consult_routes, history_routes)
-    for routes in (call_routes, placing_routes, *of_handoffs, destination_routes, process_routes):
+    for routes in (
+        call_routes,
+        placing_routes,
+        *of_handoffs,
+        destination_routes,
+        trunk_routes,
+        process_routes,
+    ):
         app.include_router(routes(control))
     app.include_router(event_routes(log))
     return app

@@ -59,7 +59,12 @@ def destination_routes(control: Control) -> APIRouter:
     async def list_destinations() -> Response:
         """What can be named in a handoff, with the descriptions that tell when to."""
         return Json(
-            {"destinations": [_in_short(each) for each in control.configuration.destinations.values()]}
+            {
+                "destinations": [
+                    {**_in_short(each), "reachability": control.reachability(each)}
+                    for each in control.configuration.destinations.values()
+                ]
+            }
         )
 
     _add_reading(routes, changes)

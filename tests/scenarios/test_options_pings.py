@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from b2bua import far_ends
 from b2bua.reachability import Pinger, State
 from sip_stack.events import Answered
 from tests.support.b2bua_world import BILLING, CONFIGURATION, DESK, SBC, World, play
@@ -67,6 +68,8 @@ def test_a_far_end_that_answers_is_up(tmp_path: Path) -> None:
         await world.phone(BILLING)
         async with pinging(world):
             await world.until(lambda: state(world) is State.UP)
+            destination = world.configuration.destinations["billing"]
+            assert far_ends.of_destination(destination, world.registry.services) == "up"
 
     play(story, tmp_path, destinations=PINGED)
 
@@ -160,5 +163,7 @@ def test_a_trunk_is_pinged_where_it_is_called(tmp_path: Path) -> None:
         await world.phone(BILLING)
         async with pinging(world):
             await world.until(lambda: state(world) is State.UP)
+            (trunk,) = far_ends.trunks(world.configuration, world.registry.services)
+            assert (trunk["name"], trunk["reachability"]) == ("acme-sbc", "up")
 
     play(story, tmp_path, main=main)

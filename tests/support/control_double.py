@@ -9,7 +9,7 @@ from b2bua.call import cause
 from b2bua.call.clock import CallClock
 from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
 from b2bua.call_order import CallOrder
-from b2bua.config import Configuration, ReloadResult
+from b2bua.config import Configuration, Destination, ReloadResult
 from b2bua.control import Control, ControlError
 from b2bua.feed import Feed
 from b2bua.handoff.consultation import ConsultPhase, ConsultVerb
@@ -152,6 +152,23 @@ class ControlDouble:
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         return b"# HELP up 1.\n# TYPE up gauge\nup 1.0\n", "text/plain; version=0.0.4; charset=utf-8"
+
+    def trunks(self) -> list[JsonObject]:
+        registration = {
+            "registrar": "sip:gw.acme.example",
+            "address_of_record": "sip:us@gw.acme.example",
+            "state": "failed",
+            "expires": None,
+            "next": self._clock.stamp(30.0),
+            "failures": 1,
+            "sip_status": None,
+            "sip_reason": "no response",
+        }
+        names = self.configuration.trunks
+        return [{"name": name, "reachability": "up", "registrations": [registration]} for name in names]
+
+    def reachability(self, destination: Destination) -> str | None:
+        return None
 
     async def reload(self) -> ReloadResult:
         self.reloads += 1

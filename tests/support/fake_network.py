@@ -274,6 +274,14 @@ class FakeAsyncNetwork:
         self.wire = wire or Wire()
         self.sockets: dict[Address, FakeTransport] = {}
         self._ports = itertools.count(40000)
+        self._outside: dict[Address, Address] = {}
+
+    def translate(self, inside: Address, outside: Address) -> None:
+        """Put a NAT in front of `inside`: others see it at `outside`, and reach it there alone from now on."""
+        self._outside = {
+            **{key: each for key, each in self._outside.items() if key != inside},
+            inside: outside,
+        }
 
     def at(self, host: str) -> HostNetwork:
         """The network as the machine with that address sees it."""
@@ -289,7 +297,7 @@ class FakeAsyncNetwork:
 
     def send(self, source: Address, destination: Address, data: bytes) -> None:
         loop = asyncio.get_running_loop()
-        datagram = Datagram(loop.time(), source, destination, data)
+        datagram = Datagram(loop.time(), self._outside.get(source, source), destination, data)
         for arrival in self.wire.fate(datagram):
             loop.call_at(arrival, self._arrive, datagram)
 
@@ -299,7 +307,11 @@ class FakeAsyncNetwork:
         return [each.title for each in self.wire.log if wanted is None or each.source in wanted]
 
     def _arrive(self, datagram: Datagram) -> None:
-        receiver = self.sockets.get(datagram.destination)
+        destination = datagram.destination
+        if destination in self._outside:
+            return
+        inside = next((key for key, each in self._outside.items() if each == destination), destination)
+        receiver = self.sockets.get(inside)
         if receiver is not None:
             receiver.arrive(datagram)
 

@@ -1,4 +1,4 @@
-"""Kamailio as a record-routing SBC in front of the B2BUA and of the callee; its configuration is `interop/kamailio`."""
+"""Kamailio as a record-routing SBC or as a registrar; its configurations are in `interop/kamailio`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
 from tests.support.processes import ChildProcess, PeerError, wait_until
 
-TEMPLATE = Path(__file__).parent.parent / "interop" / "kamailio" / "sbc.cfg"
+TEMPLATES = Path(__file__).parent.parent / "interop" / "kamailio"
 
 
 def kamailio_port() -> int:
@@ -22,11 +22,22 @@ def kamailio_port() -> int:
 class Kamailio(ChildProcess):
     """A running Kamailio on UDP and TCP of one port."""
 
-    def __init__(self, folder: Path, port: int, *, b2bua: str, agent: str) -> None:
-        """Start it at `port`. `b2bua` and `agent` are the SIP URIs that calls go to."""
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        b2bua: str = "",
+        agent: str = "",
+        template: str = "sbc.cfg",
+        password: str = "",
+    ) -> None:
+        """Start it at `port`. `b2bua` and `agent` are the SIP URIs that the calls of an SBC go to; with `registrar.cfg`
+        everybody registers with `password`."""
         self.port = port
-        text = TEMPLATE.read_text()
-        for key, value in {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent}.items():
+        text = (TEMPLATES / template).read_text()
+        values = {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent, "PASSWORD": password}
+        for key, value in values.items():
             text = text.replace(f"@{key}@", value)
         configuration = folder / "kamailio.cfg"
         configuration.write_text(text)
@@ -64,6 +75,10 @@ class Kamailio(ChildProcess):
     def passed(self, method: str, transport: str = "") -> int:
         """How many in-dialog requests of `method` went through it by their route set."""
         return len(re.findall(rf"PASS {method} {transport or '(?:udp|tcp)'}:", self.errors))
+
+    def lines(self, word: str) -> list[str]:
+        """What its configuration logged with this word in front."""
+        return re.findall(rf"{word} .*", self.errors)
 
     def strays(self) -> list[str]:
         """In-dialog requests that had no route set, and what went round in circles."""

@@ -80,6 +80,7 @@ def shown(
         "default": default,
         "method": method,
         "encryption": encryption,
+        "reachability": None,
     }
 
 
@@ -156,3 +157,11 @@ def _reloaded(api: ApiClient) -> Configuration:
     configuration = ConfigurationWatcher(api.control.configuration).reload().configuration
     assert configuration is not None
     return configuration
+
+
+def test_trunks_show_their_registrations_and_destinations_whether_they_are_there(api: ApiClient) -> None:
+    trunks = api.get("/v1/trunks").json()["trunks"]
+    assert [trunk["name"] for trunk in trunks] == list(api.control.configuration.trunks)
+    assert trunks[0]["reachability"] == "up"
+    assert trunks[0]["registrations"][0]["state"] == "failed"
+    assert {each["reachability"] for each in api.get("/v1/destinations").json()["destinations"]} == {None}

@@ -54,6 +54,7 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("DELETE", "/v1/handoffs/{handoff_id}"),
         *(("POST", f"/v1/handoffs/{{handoff_id}}/{verb}") for verb in CONSULT_VERBS),
         ("GET", "/v1/destinations"),
+        ("GET", "/v1/trunks"),
         ("GET", "/v1/events"),
         ("POST", "/v1/destinations"),
         ("GET", "/v1/destinations/{name}"),
