@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self, TypeVar, Unpack
 
 import httpx2
 
 from b2bua.client import exchange, requests
 from b2bua.client.answers import Call, Destination, DestinationSettings, Handoff, Json
-from b2bua.client.errors import Unreachable, WaitTimeout
+from b2bua.client.errors import ServerError, Unreachable, WaitTimeout
+from b2bua.client.events import Event
+from b2bua.client.following import PATIENCE, Following
 from b2bua.client.requests import HandoffOptions, Request
 
 T = TypeVar("T")
@@ -92,6 +94,34 @@ class Client:
                 if time.monotonic() > deadline:
                     raise WaitTimeout(handoff)
             time.sleep(exchange.POLL_SECONDS)
+
+    def events(
+        self, *, call_id: str | None = None, last_id: str | None = None, patience: float = PATIENCE
+    ) -> Iterator[Event]:
+        """What happens to calls and handoffs, as it happens; after a lost connection it goes on where it was.
+
+        `call_id`: of one call. `last_id`: what comes behind the event with that id first, a `Gap` where some of that is
+        gone. Ends with `Unreachable` after `patience` seconds without a connection, and with `ApiError`.
+        """
+        place = Following(call_id, last_id, patience, time.monotonic())
+        while True:
+            request, why = place.request, None
+            try:
+                with (
+                    exchange.transport_errors(),
+                    self._http.stream(
+                        request.method, request.path, headers=request.headers, timeout=exchange.STREAM
+                    ) as answer,
+                ):
+                    if answer.is_success:
+                        for octets in answer.iter_bytes():
+                            yield from place.received(octets, time.monotonic())
+                    else:
+                        answer.read()
+                        exchange.read(request, answer)
+            except (Unreachable, ServerError) as error:
+                why = error
+            time.sleep(place.lost(time.monotonic(), why))
 
     # -- destinations ------------------------------------------------------------------------------------------------
 

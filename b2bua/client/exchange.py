@@ -17,6 +17,8 @@ DELAYS = (0.2, 0.8)
 BUSY = 503
 TIMEOUT = 10.0
 """Seconds for one request."""
+STREAM = httpx2.Timeout(TIMEOUT, read=45.0)
+"""For the stream of events, which says something each 15 s."""
 POLL_SECONDS = 0.3
 """Between looks at a handoff that is waited for."""
 WAIT_SECONDS = 60.0

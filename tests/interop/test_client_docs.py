@@ -19,7 +19,7 @@ from tests.support.ports import LOOPBACK
 from tests.support.scripted import ScriptedCallee, ScriptedCaller
 
 PAGE = (Path(__file__).parents[2] / "docs/client.md").read_text(encoding="utf-8")
-EXAMPLE, TOOL = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLE, EVENTS, TOOL = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def answers(invite: SipText) -> list[bytes]:
@@ -39,7 +39,8 @@ def a_call(folder: Path, human: ScriptedCallee) -> Iterator[tuple[Api, dict[str,
             caller.call(b2bua.address, SUPPORT)
             call_id = api.the_call()
             yield api, {"URL": f"http://{b2bua.api}", "KEY": KEY, "CALL_ID": call_id}
-            api.ask("DELETE", f"/v1/calls/{call_id}")
+            if api.live_calls():
+                api.ask("DELETE", f"/v1/calls/{call_id}")
 
 
 def test_the_example_hands_the_call_over_and_says_how_it_went(
@@ -52,6 +53,24 @@ def test_the_example_hands_the_call_over_and_says_how_it_went(
         assert human.requests("INVITE")[0].header("X-Ticket") == "4711"
         (handoff,) = api.ask("GET", "/v1/handoffs?shared_id=conversation-17")["handoffs"]
         assert (handoff["reason"], handoff["data"]) == ("refund", {"customer_id": "C-1"})
+
+
+def test_what_happened_is_followed_to_the_end_of_the_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ScriptedCallee(is_busy) as human, a_call(tmp_path, human) as (api, names):
+        call_id = names["CALL_ID"]
+        api.reaches(api.hand_off(call_id, destination="billing"), "failed")
+        exec(compile(EVENTS, "docs/client.md", "exec"), names)
+        api.ask("DELETE", f"/v1/calls/{call_id}")
+        names["follow"](call_id, last_id="of an earlier run: all that is kept")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "billing: requested",
+        "billing: dialing",
+        "billing: failed",
+        "the call has ended: normal_hangup",
+    ]
 
 
 def test_the_tool_tells_the_model(tmp_path: Path) -> None:
