@@ -8,7 +8,7 @@ without ports.
 from pathlib import Path
 from typing import Literal, final
 
-__all__ = ["Call", "Engine", "Exhausted", "Leg", "Prompt", "Statistics"]
+__all__ = ["Call", "Engine", "Exhausted", "Leg", "Prompt", "Recording", "Statistics"]
 
 _Address = tuple[str, int]
 _Keys = tuple[str, bytes, bytes, int]
@@ -22,6 +22,7 @@ _EventName = Literal[
     "quiet",
     "prompt_ended",
     "answer_judged",
+    "recording_ended",
     "worker_lost",
 ]
 
@@ -62,9 +63,13 @@ class Engine:
     def open_leg(self, call: Call, latching: str) -> Leg:
         """Binds a port pair and hands it to the call's worker."""
 
+    def record(self, leg: Leg, path: Path) -> Recording:
+        """What the leg's peer says and hears goes to a new WAV file, in the place of a recording of before."""
+
     def drain(self) -> list[tuple[_EventName, int, str, int]]:
-        """Takes the waiting events: name, leg id (`worker_lost`: worker number), digit,
-        duration in ms (`switched`: 1 when the source was heard, `answer_judged`: 1 for a machine)."""
+        """Takes the waiting events: name, leg id (`worker_lost`: worker number, `recording_ended`: that of the
+        recording), digit (`recording_ended`: why it failed, empty for an end that was wanted), duration
+        in ms (`switched`: 1 when the source was heard, `answer_judged`: 1 for a machine)."""
 
     def close(self) -> None:
         """Stops and joins the workers; all sockets are closed afterwards."""
@@ -75,6 +80,19 @@ class Call:
 
     @property
     def worker(self) -> int: ...
+
+@final
+class Recording:
+    """A file that is being written; it ends with its leg."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def dropped(self) -> int:
+        """Packets that were not written."""
+
+    def pause(self, paused: bool) -> None: ...
+    def finish(self) -> None: ...
 
 @final
 class Prompt:

@@ -12,12 +12,13 @@ the same loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from media.srtp import SrtpKeys
+from media.statistics import LegStatistics as LegStatistics
 
 Address = tuple[str, int]
 """An IP address literal without brackets, and a UDP port 1..65535."""
@@ -106,51 +107,6 @@ class StreamParameters:
     from the old one, which is still heard for two seconds. A new key of ours begins a stream under a new SSRC."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegStatistics:
-    """Counters of one leg since it was opened. "In" is what its peer sent us, "out" what we sent to it."""
-
-    codec: Codec | None
-    """None before `set_remote`."""
-    packets_in: int
-    """Valid RTP packets from the latched source, duplicates not counted."""
-    packets_out: int
-    octets_in: int
-    """Payload octets, as in an RTCP sender report (RFC 3550 section 6.4.1)."""
-    octets_out: int
-    lost: int
-    """Expected by extended sequence number minus received (RFC 3550 A.3), never below 0."""
-    late: int = field(default=0, kw_only=True)
-    """Packets in that newer ones had overtaken; used all the same."""
-    duplicates: int = field(default=0, kw_only=True)
-    """Packets that had come before; dropped. Those of an SRTP leg are `replayed`."""
-    jitter_ms: float
-    """Interarrival jitter now (RFC 3550 A.8)."""
-    longest_gap_ms: int
-    """Longest time between two packets in while we were receiving."""
-    foreign: int
-    """Packets from other sources than the latched one; dropped."""
-    malformed: int
-    """Datagrams that are no RTP of a plausible size; dropped."""
-    unauthenticated: int = field(default=0, kw_only=True)
-    """SRTP and SRTCP that the peer's key did not authenticate; dropped, and counted nowhere else. So is plain RTP."""
-    replayed: int = field(default=0, kw_only=True)
-    """SRTP and SRTCP that was heard before, or is too old to tell; dropped."""
-    dropped: int
-    """Valid RTP that could not be used: payload type not negotiated, duplicate, too late, nothing agreed
-    yet."""
-    rtcp_in: int
-    """RTCP packets received."""
-    rtcp_out: int = 0
-    """RTCP packets sent."""
-    remote_lost: int | None = None
-    """Packets of ours that the peer missed, by its last report; None without one. As below: its word, not ours."""
-    remote_jitter_ms: float | None = None
-    """Jitter of our stream where the peer is."""
-    round_trip_ms: float | None = None
-    """Mean round trip to the peer (RFC 3550 section 6.4.1, LSR and DLSR); None when it was never measured."""
-
-
 @runtime_checkable
 class Prompt(Protocol):
     """Sound that was loaded once and may be played on any number of legs of its engine at the same time."""
@@ -158,6 +114,30 @@ class Prompt(Protocol):
     @property
     def duration_ms(self) -> int:
         """Length of one pass, rounded down."""
+        ...
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """A WAV file in the making: 8 kHz, 16 bits, on the left what a leg's peer says, on the right what it hears. It is
+    written behind the audio and never holds it up: what the disk is too slow for is silence, and time stays right."""
+
+    @property
+    def path(self) -> Path:
+        """The file; it may not be there yet."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Packets that are silence because the disk was too slow, or they came too late."""
+        ...
+
+    def pause(self, paused: bool) -> None:
+        """Writes silence from now on, or sound again."""
+        ...
+
+    def finish(self) -> None:
+        """Ends it; `RecordingEnded` follows. Harmless when repeated."""
         ...
 
 
@@ -268,6 +248,15 @@ class PromptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    """A recording is over and its file finished; reported once for each, unless its call was closed before."""
+
+    recording: Recording
+    error: str | None
+    """Why the system took no more of it; None when it was finished, or ended with its leg."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineLost:
     """The engine failed under this call: its legs are gone and carry no more audio. The call must end
     (11070)."""
@@ -276,7 +265,15 @@ class EngineLost:
 
 
 MediaEvent = (
-    FirstPacket | MediaTimeout | DtmfDigit | Switched | Quiet | PromptEnded | AnswerJudged | EngineLost
+    FirstPacket
+    | MediaTimeout
+    | DtmfDigit
+    | Switched
+    | Quiet
+    | PromptEnded
+    | AnswerJudged
+    | RecordingEnded
+    | EngineLost
 )
 OnMediaEvent = Callable[[MediaEvent], None]
 
@@ -331,6 +328,13 @@ class MediaCall(Protocol):
         come here, and it ends with this call. It hears nobody at first and nobody hears it; its address, its outgoing
         stream, its statistics and what it watches go on. Raises `MediaError` when it is closed or not of `former`, or
         this call is closed."""
+        ...
+
+    def record(self, leg: MediaLeg, path: Path) -> Recording:
+        """Records a leg from now on, whomever it hears, until it closes: to a new file of ours alone (mode 0600), whose
+        folder is made. What goes wrong with the file ends the recording and is told by `RecordingEnded`. A second one
+        of the same leg ends the first. Raises `MediaError` for a leg of another call, a closed one, or an engine that
+        cannot."""
         ...
 
     def close_leg(self, leg: MediaLeg) -> None:

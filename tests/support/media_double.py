@@ -8,6 +8,7 @@ carries no audio. Nothing happens by itself: a test calls `leg.hear()`, `leg.fal
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -32,6 +33,7 @@ from media.engine import (
     Prompt,
     PromptEnded,
     Quiet,
+    RecordingEnded,
     Ringback,
     StreamParameters,
     Switched,
@@ -228,6 +230,7 @@ class CallDouble:
     def __init__(self, engine: MediaDouble, on_event: OnMediaEvent) -> None:
         self.engine = engine
         self.legs: list[LegDouble] = []
+        self.recordings: list[RecordingDouble] = []
         self.closed = False
         self._on_event = on_event
 
@@ -308,6 +311,15 @@ class CallDouble:
         own.call = self
         self.legs.append(own)
 
+    def record(self, leg: MediaLeg, path: Path) -> RecordingDouble:
+        """As in the contract; nothing is written."""
+        own = self._own(leg)
+        if own.closed or self.engine.records_nothing:
+            raise MediaError("cannot be recorded")
+        recording = RecordingDouble(self, own, path)
+        self.recordings.append(recording)
+        return recording
+
     def close_leg(self, leg: MediaLeg) -> None:
         """As in the contract; the port is free at once."""
         own = self._own(leg)
@@ -326,7 +338,7 @@ class CallDouble:
         """Delivers an event, unless the call or the event's leg is closed."""
         if self.closed:
             return
-        if not isinstance(event, EngineLost):
+        if not isinstance(event, EngineLost | RecordingEnded):
             leg = event.listener if isinstance(event, Switched) else event.leg
             if self._own(leg).closed:
                 return
@@ -347,6 +359,37 @@ class CallDouble:
         return leg
 
 
+class RecordingDouble:
+    """A recording of `leg`; `paused` and `finished` tell what was asked of it."""
+
+    def __init__(self, call: CallDouble, leg: LegDouble, path: Path) -> None:
+        self.call = call
+        self.leg = leg
+        self._path = path
+        self.dropped = 0
+        self.paused = self.finished = False
+
+    @property
+    def path(self) -> Path:
+        """As in the contract."""
+        return self._path
+
+    def pause(self, paused: bool) -> None:
+        """As in the contract."""
+        self.paused = paused
+
+    def finish(self) -> None:
+        """As in the contract."""
+        if not self.finished:
+            self.finished = True
+            asyncio.get_running_loop().call_soon(self.call.fire, RecordingEnded(self, None))
+
+    def fail(self, error: str) -> None:
+        """The disk takes no more."""
+        self.finished = True
+        self.call.fire(RecordingEnded(self, error))
+
+
 class MediaDouble:
     """The engine: `calls` has every call ever opened, `unreadable` the prompt files that are no WAV. Up to `capacity`
     legs at once, even ports upwards."""
@@ -357,6 +400,7 @@ class MediaDouble:
         self._free = [first_port + 2 * number for number in range(capacity)]
         self.calls: list[CallDouble] = []
         self.unreadable: set[Path] = set()
+        self.records_nothing = False
         self.started = False
         self.closed = False
 

@@ -6,6 +6,7 @@ mod listening;
 mod playing;
 mod protecting;
 mod receiving;
+mod recording;
 mod reports;
 mod sending;
 
@@ -19,6 +20,7 @@ use crate::mailbox::{Event, Mailbox};
 use crate::outgoing::Outgoing;
 use crate::peer::Peer;
 use crate::reception::Reception;
+use crate::recording::Tape;
 use crate::reporting::Reporter;
 use crate::socket::SocketPair;
 use crate::srtp::Protection;
@@ -71,6 +73,7 @@ pub struct Leg {
     /// The turn of the pacer in which the worker looks at this leg, every 20 ms.
     pub turn: Option<usize>,
     playing: Playing,
+    tape: Option<Tape>,
 }
 
 impl Leg {
@@ -105,6 +108,7 @@ impl Leg {
             ears: Ears::default(),
             turn: None,
             playing: Playing::default(),
+            tape: None,
         }
     }
 

@@ -112,6 +112,13 @@ pub enum Event {
         /// It came as tones in the audio and not as telephone-event.
         in_band: bool,
     },
+    /// A recording has ended, and its file is finished as far as it can be.
+    RecordingEnded {
+        /// Id of the recording.
+        recording: u64,
+        /// What the system refused, as `errno`; 0 for an end that was wanted.
+        error: i32,
+    },
     /// Who answered on this leg, as far as that can be told.
     AnswerJudged {
         /// Id of the leg.

@@ -13,6 +13,7 @@ use crate::listening::answering::Sign;
 use crate::mailbox::Mailbox;
 use crate::pacer::Pacer;
 use crate::prompt::Prompt;
+use crate::recording::Tape;
 use crate::reporting::NtpClock;
 use crate::rtp::{Buffer, MAX_DATAGRAM};
 use crate::schedule::Schedule;
@@ -55,6 +56,8 @@ pub enum Command {
     ListenForKeys(u64, bool),
     /// Report who answered on the leg, by this sign; None for no more.
     JudgeAnswer(u64, Option<Sign>),
+    /// What the leg's peer says and hears goes to this tape.
+    Record(u64, Tape),
     /// Drops the leg.
     Close(u64),
     /// Ends the worker.
@@ -76,6 +79,7 @@ impl Command {
                 | Command::Bridge(..)
                 | Command::Unbridge(_)
                 | Command::WatchSilence(..)
+                | Command::Record(..)
                 | Command::Close(_)
         )
     }
@@ -119,6 +123,11 @@ impl Beginning {
     /// Begins now.
     pub fn now() -> Self {
         Beginning { started: Instant::now(), clock: NtpClock::starting_now() }
+    }
+
+    /// When that was.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 }
 
@@ -253,6 +262,7 @@ impl Worker {
             return;
         };
         leg.note_sound(&accepted, data, now, &self.events);
+        leg.tape_heard(&accepted, data, now);
         let listens = leg.listens();
         if listens && accepted.is_new_audio() && !leg.waiters.slots().is_empty() {
             self.end_waits(slot, now);
@@ -308,6 +318,7 @@ impl Worker {
                 self.with(id, now, |leg| leg.judge_answer(sign, now));
                 self.pace_if_open(id, now);
             }
+            Command::Record(id, tape) => self.with(id, now, |leg| leg.record(tape)),
             Command::Close(id) => self.close(id, now),
             Command::Stop => return false,
             #[cfg(test)]

@@ -90,6 +90,9 @@ impl Leg {
             None => (parameters.payload_type, FRAME),
         };
         if let Some(sent) = self.outgoing.place(source, place, at) {
+            if event.is_none() {
+                self.tape_said(sent.timestamp, &packet[rtp::HEADER..rtp::HEADER + FRAME], codec, at);
+            }
             self.transmit(&mut packet, rtp::HEADER..rtp::HEADER + length, payload_type, sent);
         }
         ended

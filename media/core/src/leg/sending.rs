@@ -52,7 +52,9 @@ impl Leg {
         };
         let payload = &accepted.header.payload;
         if let Content::Audio(heard) = accepted.content {
-            g711::transcode(&mut data[payload.clone()], heard, codec);
+            let audio = &mut data[payload.clone()];
+            g711::transcode(audio, heard, codec);
+            self.tape_said(sent.timestamp, audio, codec, now);
         }
         self.transmit(data, payload.clone(), payload_type, sent);
     }
