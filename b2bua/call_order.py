@@ -17,5 +17,7 @@ class CallOrder:
     """Whom to call, as a handoff names them."""
     from_user: str = ""
     """Who is shown as calling; empty for anonymous."""
+    record: bool = False
+    """Record it from the answer on."""
     call_id: str = ""
     """The live call beside which it is placed, to consult somebody; empty for a call alone."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
+    from b2bua.call.recording import RecordVerb
     from b2bua.call_order import CallOrder
     from b2bua.config import Configuration, Destination, ReloadResult
     from b2bua.feed import Feed
@@ -80,6 +81,11 @@ class Control(Protocol):
 
     async def hang_up(self, call_id: str) -> None:
         """End a call toward every side. 409 `call_ended` when it has ended."""
+        ...
+
+    async def record(self, call_id: str, verb: RecordVerb) -> JsonObject:
+        """Begin, pause, resume or end the recording of a call; the recording. 409 `call_not_answered`, `call_ended`,
+        `not_recordable`, `not_recording`."""
         ...
 
     async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from b2bua import far_ends
-from b2bua.call import joining
+from b2bua.call import joining, recording
 from b2bua.call.events import HandoffStopped, HangUp
 from b2bua.control import ControlError
 from b2bua.feed import Entry, HandoffChanged
@@ -20,6 +20,7 @@ from b2bua.store import StoreUnavailable
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.record import CallRecord, JsonObject
+    from b2bua.call.recording import RecordVerb
     from b2bua.call.registry import CallRegistry
     from b2bua.call.services import Records
     from b2bua.call_order import CallOrder
@@ -149,6 +150,11 @@ class Operations:
     async def hang_up(self, call_id: str) -> None:
         """End a call toward every side."""
         (await self._live(call_id)).inbox.put(HangUp("api"))
+
+    async def record(self, call_id: str, verb: RecordVerb) -> JsonObject:
+        """Begin, pause, resume or end the recording of a call."""
+        call = await self._live(call_id)
+        return recording.tell(call, verb).as_json(call.record.clock)
 
     async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:
         """Keep a note on a call, live or ended."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause
+from b2bua.call import cause, recording
 from b2bua.call.bridge import Bridge
 from b2bua.call.dialing import DialFailed
 from b2bua.call.events import (
@@ -33,7 +33,7 @@ from b2bua.call.events import (
 from b2bua.call.inbox import Inbox
 from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
 from media.engine import AnswerJudged as MediaAnswerJudged
-from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded
+from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded, RecordingEnded
 from media.engine import Quiet as MediaQuiet
 from media.engine import Switched as MediaSwitched
 
@@ -116,6 +116,7 @@ class Call:
         """Told of every handoff that begins."""
         self.legs: list[Leg] = []
         self.bridge: Bridge | None = None
+        self.recording: recording.Running | None = None
         self.on_alone: Callable[[], None] | None = None
         """What is done for a caller whom somebody leaves; None: they hear silence."""
         self.answered = False
@@ -163,6 +164,8 @@ class Call:
         match event:
             case EngineLost():
                 self.inbox.put(MediaLost())
+            case RecordingEnded():
+                recording.ended(self, event)
             case FirstPacket(media):
                 self._tell(media, AudioStarted)
             case MediaTimeout(media):
@@ -251,6 +254,7 @@ class Call:
             self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
             where = "" if peer.place is None else peer.place.name
             self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, peer.role, where))
+        recording.begin_if_asked(self, peer.is_recorded)
 
     def watch(self, peer: Leg) -> None:
         """End the call when the caller or `peer` sends no audio for `media_timeout`."""
@@ -312,6 +316,7 @@ class Call:
             leg.hang_up(outcome)
             self.services.counters.heard(leg.role, leg.media.statistics())
         self.note_statistics()
+        recording.end_with(self)
         for attempt in self.record.attempts:
             attempt.close(now, outcome)
         for handoff in self.handoffs:

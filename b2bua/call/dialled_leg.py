@@ -89,6 +89,11 @@ class DialledLeg(Leg):
         stack.flush()
 
     @property
+    def is_recorded(self) -> bool:
+        """As its destination says."""
+        return isinstance(self.place, Destination) and self.place.record
+
+    @property
     def hangs_up_on_star(self) -> bool:
         """True when the caller's `*` ends the talk with this far end."""
         return isinstance(self.place, Destination) and self.place.hangup_on_star

@@ -78,6 +78,11 @@ class Leg:
         raise NotImplementedError
 
     @property
+    def is_recorded(self) -> bool:
+        """True when a call is to be recorded once it talks to this far end."""
+        return False
+
+    @property
     def hangs_up_on_star(self) -> bool:
         """True when the caller's `*` ends the talk with this far end."""
         return False

@@ -6,7 +6,7 @@ Field names are a contract. Times are loop times (seconds) until `as_json` stamp
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from b2bua.call.clock import CallClock
 
@@ -110,6 +110,31 @@ class BridgeRecord:
 
 
 @dataclass(slots=True)
+class RecordingRecord:
+    """A recording of the call."""
+
+    path: str
+    started: float
+    state: Literal["recording", "paused", "ended", "failed"] = "recording"
+    ended: float | None = None
+    error: str | None = None
+    """Why the disk took no more."""
+    dropped: int = 0
+    """Packets that the disk was too slow for; they are silence."""
+
+    def as_json(self, clock: CallClock) -> JsonObject:
+        """The recording as it stands in `recordings`."""
+        return {
+            "path": self.path,
+            "state": self.state,
+            "started": clock.stamp(self.started),
+            "ended": clock.stamp(self.ended),
+            "error": self.error,
+            "dropped": self.dropped,
+        }
+
+
+@dataclass(slots=True)
 class CallRecord:
     """Everything about one call, filled while it lives, written once when it ended."""
 
@@ -128,6 +153,7 @@ class CallRecord:
     handoffs: list[JsonObject] = field(default_factory=list)
     legs: list[LegRecord] = field(default_factory=list)
     bridges: list[BridgeRecord] = field(default_factory=list)
+    recordings: list[RecordingRecord] = field(default_factory=list)
 
     @property
     def media(self) -> dict[str, JsonObject]:
@@ -164,5 +190,6 @@ class CallRecord:
             "handoffs": self.handoffs,
             "legs": [leg.as_json(clock) for leg in self.legs],
             "media": self.media,
+            "recordings": [each.as_json(clock) for each in self.recordings],
             "bridges": [{"call_id": each.call_id, "at": clock.stamp(each.at)} for each in self.bridges],
         }

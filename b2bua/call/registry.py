@@ -159,7 +159,7 @@ class CallRegistry:
             raise ControlError(503, "too_many_calls", f"there are {limits.max_calls} already")
         call = placed_call(self.services, self.configuration, self._log, order, destination)
         call.on_refer, call.on_handoff = receive_refer, self.on_handoff
-        self._start(call, story.of_placed(call, destination, errand_of(order, call)))
+        self._start(call, story.of_placed(call, destination, errand_of(order, call), record=order.record))
         return call
 
     def _start(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:

@@ -13,6 +13,7 @@ from b2bua.call import cause
 from b2bua.call.call import CallOver
 from b2bua.call.dialing import DialFailed, Dialing, Errand
 from b2bua.call.events import Digit, Transferred
+from b2bua.call.recording import begin_if_asked
 from b2bua.config import Destination
 from b2bua.handoff.carry_out import carry_out
 from b2bua.handoff.patience import until_told
@@ -36,16 +37,23 @@ async def of_caller(call: Call, caller: CallerLeg, route: Route) -> cause.Outcom
     call.join(caller, peer)
     caller.answer()
     call.note_answered(peer)
+    begin_if_asked(call, route.record)
     return await _talk(call, route)
 
 
 async def of_placed(
-    call: Call, destination: Destination, errand: Errand, seconds: float | None = None
+    call: Call,
+    destination: Destination,
+    errand: Errand,
+    seconds: float | None = None,
+    *,
+    record: bool = False,
 ) -> cause.Outcome:
     """A call of our own, with nobody on our side until it is joined with another: until somebody hangs up, or for
     `seconds` after the answer."""
     peer = await _dial_with_fallbacks(call, errand, destination)
     call.note_answered(peer)
+    begin_if_asked(call, record)
     if seconds is None:
         call.media.hear(peer.media, None)
         return await _talk(call, None)

@@ -149,6 +149,8 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
     """When the assistant gets its BYE: the human answered, their phone was reached, or before we dial."""
     hangup_on_star: StrictBool = False
     """`*` pressed by the caller ends the talk with the human."""
+    record: StrictBool = False
+    """Record the call from when the caller has the human to its end."""
     agent_may_transfer: StrictBool = False
     """The human may send the caller on by REFER, by the rules that hold for the assistant's."""
     after_agent: AfterAgent | None = None

@@ -161,7 +161,10 @@ class _Load:
             policy=sections.policy,
             timers=sections.timers,
             limits=sections.limits,
-            records=Records(cdr=self._file(main, ("records", "cdr"), sections.records.cdr)),
+            records=Records(
+                cdr=self._file(main, ("records", "cdr"), sections.records.cdr),
+                recordings=self._file(main, ("records", "recordings"), sections.records.recordings),
+            ),
             webhooks=sections.webhooks,
             api=sections.api,
             store=self._store(main, sections.names.store),

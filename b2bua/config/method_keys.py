@@ -27,6 +27,7 @@ INVITE_KEYS = frozenset(
         "media_timeout",
         "ping",
         "post_dial_digits",
+        "record",
         "release_assistant",
         "ring",
         "ring_timeout",

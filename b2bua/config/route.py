@@ -24,6 +24,8 @@ class Route(Section):
     """The name of a destination with method `invite`."""
     assistant: AssistantOrUri | None = None
     """The assistant that callers talk to, until it hands them over: a URI, or a mapping."""
+    record: StrictBool = False
+    """Record the call from the answer to its end."""
     on_assistant_lost: Literal["hangup", "default_destination"] = "hangup"
     """What becomes of a caller who has no assistant any more, and no human."""
     redial_assistant: StrictBool = False

@@ -89,6 +89,8 @@ class Records(Section):
 
     cdr: Path = Path("state/cdr.jsonl")
     """One JSON object per line per ended call; the folder is created."""
+    recordings: Path = Path("state/recordings")
+    """The folder of recordings, each named by its call's id; it is created, for us alone."""
 
 
 SCANNERS = (

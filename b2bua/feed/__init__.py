@@ -17,6 +17,7 @@ from b2bua.feed.events import (
     LegEnded,
     LegFacts,
     LegRinging,
+    RecordingChanged,
 )
 from b2bua.feed.feed import Entry, Feed, Listener
 
@@ -36,4 +37,5 @@ __all__ = [
     "LegFacts",
     "LegRinging",
     "Listener",
+    "RecordingChanged",
 ]

@@ -221,6 +221,21 @@ class ConsultChanged(FeedEvent):
         return {"handoff_id": self.handoff_id, "consult": str(self.phase)}
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingChanged(FeedEvent):
+    """A recording of a call began, was paused, went on or ended: `state` is recording, paused, ended or failed."""
+
+    name: ClassVar[str] = "recording"
+
+    state: str
+    path: str
+    error: str | None
+    """Why the disk took no more."""
+
+    def facts(self) -> JsonObject:
+        return {"state": self.state, "path": self.path, "error": self.error}
+
+
 EVERY_KIND: tuple[type[FeedEvent], ...] = (
     CallStarted,
     CallAnswered,
@@ -231,4 +246,5 @@ EVERY_KIND: tuple[type[FeedEvent], ...] = (
     DigitPressed,
     HandoffChanged,
     ConsultChanged,
+    RecordingChanged,
 )

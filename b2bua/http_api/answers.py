@@ -204,6 +204,19 @@ class Calls(Answer):
     calls: list[CallInShort]
 
 
+class Recording(Answer):
+    """A recording of a call: a WAV file on the machine of its node."""
+
+    path: str = Field(examples=["state/recordings/4f1c….wav"])
+    state: str = Field(json_schema_extra={"enum": ["recording", "paused", "ended", "failed"]})
+    started: Time
+    ended: Time
+    error: str | None
+    """Why the disk took no more; null when it did."""
+    dropped: int
+    """Packets that the disk was too slow for; they are silence."""
+
+
 class Call(CallInShort):
     """A call in full: its record as far as it is written, its timeline, and its handoffs."""
 
@@ -216,6 +229,8 @@ class Call(CallInShort):
     legs: list[dict[str, object]]
     """As in the call record: role, addresses, encryption, times, who ended it, and how the audio of each is (`media`),
     for a live call at this moment."""
+    recordings: list[Recording] = []
+    """In the order in which they began."""
     bridges: list[dict[str, object]] = []
     """The calls that it was joined with, and when."""
     media: dict[str, dict[str, object]]

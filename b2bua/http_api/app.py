@@ -23,6 +23,7 @@ from b2bua.http_api.handoffs import handoff_routes
 from b2bua.http_api.history import history_routes
 from b2bua.http_api.placing import placing_routes
 from b2bua.http_api.process import process_routes
+from b2bua.http_api.recordings import recording_routes
 from b2bua.http_api.trunks import trunk_routes
 
 DESCRIPTION = """\
@@ -69,6 +70,7 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
     for routes in (
         call_routes,
         placing_routes,
+        recording_routes,
         *of_handoffs,
         destination_routes,
         trunk_routes,

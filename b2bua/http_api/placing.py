@@ -63,6 +63,8 @@ def _order(control: Control, body: CallBody, idempotency_key: str) -> CallOrder:
         raise refusal_of_request("goes with call_id", "brief")
     if body.call_id and body.caller_id is not None:
         raise refusal_of_request("of a call alone; beside a live call its caller is shown", "caller_id")
+    if body.call_id and body.record:
+        raise refusal_of_request("of a call alone; a live call is recorded by /recording", "record")
     named = body.destination
     if named is None and body.route is None:
         named = control.configuration.default_destination.name
@@ -80,4 +82,4 @@ def _order(control: Control, body: CallBody, idempotency_key: str) -> CallOrder:
         brief=body.brief,
         idempotency_key=idempotency_key,
     )
-    return CallOrder(request, body.caller_id or "", body.call_id)
+    return CallOrder(request, body.caller_id or "", body.record, body.call_id)

@@ -183,6 +183,8 @@ class CallBody(Section):
     """Your own id; `$shared_id` in headers."""
     ring_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("30s")] = None
     """Instead of the destination's; at most a day."""
+    record: StrictBool = False
+    """Record the call from the answer on, in a call alone; a live call has `/recording`."""
 
 
 class BridgeBody(Section):

@@ -67,8 +67,8 @@ class Series:
         durations = [("DialBLegDuration", seconds), ("DialBLegBillDuration", seconds)]
         return [*self._callback("DialHangup", "hangup", event.leg), *durations, *_cause(event.outcome)]
 
-    def final(self, event: HandoffChanged) -> Parameters:
-        """What became of the handoff."""
+    def final(self, event: HandoffChanged, recorded: str = "") -> Parameters:
+        """What became of the handoff; `recorded` is the file of the call's last recording."""
         outcome = event.outcome
         assert outcome is not None, "a final state has an outcome"
         return [
@@ -80,6 +80,7 @@ class Series:
             ("DialBLegUUID", "" if self.answered is None else self.answered.id),
             *_cause(outcome),
             ("Destination", event.destination),
+            *([("RecordingFile", recorded)] if recorded else []),
         ]
 
     def _callback(self, event: str, action: str, leg: LegFacts | None) -> list[tuple[str, str]]:

@@ -158,7 +158,9 @@ class Webhooks:
         elif event.state.final:
             del self._followed[event.handoff_id]
             if followed.action is not None:
-                self._put(event.call_id, followed.action, followed.series.final(event))
+                record = self._call_of(event.call_id)
+                recorded = record.recordings[-1].path if record and record.recordings else ""
+                self._put(event.call_id, followed.action, followed.series.final(event, recorded))
 
     def _follow(self, event: HandoffChanged) -> None:
         request = event.request

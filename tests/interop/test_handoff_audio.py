@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from pathlib import Path
+from time import time
 
 import pytest
 
-from tests.support.audio import tone, write_wav
+from tests.support.audio import RATE, Samples, mu_law, tone, write_wav
 from tests.support.b2bua_process import B2bua
 from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.processes import wait_until
+from tests.support.recordings import in_time, place_of, sides
 from tests.support.rtp_phone import FRAME, Heard, RtpCallee, RtpCaller, ToneStream, pitch
 
 CALLER, ASSISTANT, MUSIC, HUMAN = 300.0, 440.0, 660.0, 880.0
@@ -59,6 +62,14 @@ class Scene:
         pause = max(after.at - before.at for before, after in pairwise(heard))
         assert pause < GUARD + held_up, f"{pause:.3f} s, of which {held_up:.3f} s may be our own"
 
+    def recorded(self) -> tuple[Samples, Samples]:
+        """Left and right of the recording of the call, which is over."""
+        (recording,) = self.api.ask("GET", f"/v1/calls/{self.call_id}")["recordings"]
+        assert (recording["state"], recording["error"], recording["dropped"]) == ("ended", None, 0)
+        path = Path(recording["path"])
+        wait_until(lambda: time() - path.stat().st_mtime > 1.0, 10.0, "the file is finished")
+        return sides(path)
+
     def finish(self) -> list[Heard]:
         """Hang up. Returns all that the caller heard."""
         self.caller.hang_up()
@@ -89,7 +100,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[B2bua, Api
             "refer": {"method": "refer", "route": "sip:desk@sbc.example.com"},
         }
         b2bua, api = stack.enter_context(
-            staged(folder, f"sip:bot@{bot.address}", destinations, route={"redial_assistant": True})
+            staged(
+                folder,
+                f"sip:bot@{bot.address}",
+                destinations,
+                route={"redial_assistant": True, "record": True},
+            )
         )
         yield b2bua, api, bot, human
 
@@ -150,6 +166,12 @@ def test_assistant_then_music_then_human(scene: Scene) -> None:
     assert the_switch_marks(heard)
     scene.check_pauses(heard)
     assert set(sequence(scene.human.audio.heard)) == {CALLER}, "the human heard the caller and nobody else"
+    left, right = scene.recorded()
+    place = place_of(in_time([each.packet for each in heard[ENOUGH:]]), right)
+    assert place >= 0, "right is what the caller heard, sample by sample: assistant, music and human"
+    spoken = left[place : right.size - RATE // 2]
+    said = {pitch(mu_law(spoken[at : at + FRAME]), TONES) for at in range(0, spoken.size - FRAME, FRAME)}
+    assert said == {CALLER}, "left is the caller all the time"
 
 
 def test_assistant_then_human_and_no_music(scene: Scene) -> None:

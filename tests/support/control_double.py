@@ -7,7 +7,8 @@ from itertools import count
 
 from b2bua.call import cause
 from b2bua.call.clock import CallClock
-from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord
+from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord, RecordingRecord
+from b2bua.call.recording import RecordVerb
 from b2bua.call_order import CallOrder
 from b2bua.config import Configuration, Destination, ReloadResult
 from b2bua.control import Control, ControlError
@@ -81,6 +82,21 @@ class ControlDouble:
             if each.answered is None:
                 raise ControlError(409, "call_not_answered", "nobody has answered the call")
         return await self.call(call_id)
+
+    async def record(self, call_id: str, verb: RecordVerb) -> JsonObject:
+        record = self._known(call_id)
+        if record.ended is not None:
+            raise ControlError(409, "call_ended", "the call has ended")
+        if verb == "start":
+            if record.answered is None:
+                raise ControlError(409, "call_not_answered", "nobody has answered the call")
+            record.recordings.append(RecordingRecord(f"recordings/{call_id}.wav", started=1.0))
+        if not record.recordings:
+            raise ControlError(409, "not_recording", "the call is not being recorded")
+        if verb != "start":
+            record.recordings[-1].state = "paused" if verb == "pause" else "recording"
+        made = record.recordings.pop() if verb == "stop" else record.recordings[-1]
+        return made.as_json(record.clock)
 
     async def hand_off(self, call_id: str, request: HandoffRequest) -> JsonObject:
         record = self._known(call_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import stat
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,11 @@ import numpy as np
 import pytest
 
 from media.engine import Codec, MediaError, MediaEvent, Recording, RecordingEnded
-from tests.support.audio import Samples, from_mu_law, mu_law, tone
+from tests.support.audio import mu_law, tone
 from tests.support.listening import AGENT, ASSISTANT, frame, heard, heard_until, talking
 from tests.support.native_calls import Bridged, becomes_true, peers, running, story
-from tests.support.rtp_peer import Packet, RtpPeer
+from tests.support.recordings import in_time, place_of, sides
+from tests.support.rtp_peer import RtpPeer
 
 TWO = (Codec.PCMU, Codec.PCMU)
 THREE = (*TWO, Codec.PCMU)
@@ -28,32 +28,6 @@ THREE = (*TWO, Codec.PCMU)
 def folder() -> Iterator[Path]:
     with TemporaryDirectory() as path:
         yield Path(path)
-
-
-def sides(path: Path) -> tuple[Samples, Samples]:
-    """Left and right of a recording, as its header says."""
-    with wave.open(str(path), "rb") as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
-        frames = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
-    return frames[:, 0], frames[:, 1]
-
-
-def in_time(packets: list[Packet]) -> Samples:
-    """What a phone plays of packets, by their timestamps; silence where none came."""
-    start = packets[0].timestamp
-    sound = np.zeros((packets[-1].timestamp - start & 0xFFFFFFFF) + 160, dtype=np.int16)
-    for packet in packets:
-        at = packet.timestamp - start & 0xFFFFFFFF
-        sound[at : at + len(packet.payload)] = from_mu_law(packet.payload)
-    return sound
-
-
-def place_of(part: Samples, whole: Samples) -> int:
-    """Where `part` begins in `whole`, sample by sample the same. Its beginning must not be silence."""
-    beginnings = np.flatnonzero(whole == part[0])
-    found = [int(at) for at in beginnings if np.array_equal(whole[at : at + part.size], part)]
-    assert found, "not there"
-    return found[0]
 
 
 async def ended(bridged: Bridged, recording: Recording) -> str | None:
