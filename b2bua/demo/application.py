@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 
 from b2bua.demo.phone import HOST
@@ -34,13 +34,12 @@ class Application:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._say = say
 
-    async def hand_off(self, call_id: str, destination: str, reason: str) -> JsonObject:
+    async def hand_off(self, call_id: str, body: JsonObject) -> JsonObject:
         """Ask for a human, wait until the handoff is over; the handoff as the API tells it.
 
         Raises `ApplicationFailed`.
         """
-        self._say(f"POST …/handoff to {destination}")
-        body = {"destination": destination, "reason": reason}
+        self._say(f"POST …/handoff to {body['destination']}")
         status, handoff = await self._request("POST", f"/v1/calls/{call_id}/handoff", body)
         self._say(f"{status}, it is {handoff.get('state')}")
         if status != 202:
@@ -56,8 +55,15 @@ class Application:
                 self._say(f"it is {handoff['state']}")
         return handoff
 
+    async def context(self, handoff_id: str) -> JsonObject:
+        """What a human's screen shows of a handoff. Raises `ApplicationFailed`."""
+        status, handoff = await self._request("GET", f"/v1/handoffs/{handoff_id}")
+        if status != 200:
+            raise ApplicationFailed(f"there is no context: {status}")
+        return handoff
+
     async def _request(
-        self, method: str, path: str, body: Mapping[str, str] | None = None
+        self, method: str, path: str, body: JsonObject | None = None
     ) -> tuple[int, JsonObject]:
         return await asyncio.to_thread(self._exchange, method, path, json.dumps(body) if body else None)
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from b2bua.demo import audio
 from b2bua.demo.audio_stream import AudioStream
-from b2bua.demo.journal import note, tell
+from b2bua.demo.journal import ScreenPop, note, tell
 from b2bua.demo.phone import (
+    HANDOFF_ID,
     HOST,
     PASSWORD,
     REASON,
@@ -153,6 +154,8 @@ class ContactCentre:
             return
         reason = request.headers.get(REASON)
         say(call, f"password is right, reason: {reason}" if reason else "password is right")
+        if handoff_id := request.headers.get(HANDOFF_ID):
+            tell(ScreenPop(call, handoff_id))
         wav = self._output / f"{call}-agent.wav"
         agent = self._agents[session] = Agent(self._stack, session, request, wav)
         agent.ring(tone=user == NO_ANSWER.user)

@@ -71,8 +71,16 @@ class Referred:
     """Whether each NOTIFY said that no further one follows."""
 
 
-Message = Entry | Ready | CallerResult | Heard | Talks | Referred
-_KINDS = {kind.__name__: kind for kind in (Entry, Ready, CallerResult, Heard, Talks, Referred)}
+@dataclass(frozen=True, slots=True)
+class ScreenPop:
+    """A human's phone rings, and their screen has the id of the handoff."""
+
+    call: str
+    handoff_id: str
+
+
+Message = Entry | Ready | CallerResult | Heard | Talks | Referred | ScreenPop
+_KINDS = {kind.__name__: kind for kind in (Entry, Ready, CallerResult, Heard, Talks, Referred, ScreenPop)}
 
 
 def tell(message: Message) -> None:

@@ -27,6 +27,8 @@ LABEL = "X-Demo-Call"
 """The header that says to whom we dial which call of the demonstration it is about."""
 REASON = "X-Reason"
 """The header that says why a human is asked for."""
+HANDOFF_ID = "X-Handoff-ID"
+"""The header by which the human's screen finds the context."""
 CALL_ID = "X-Call-ID"
 """The header that tells the assistant what the B2BUA calls the call."""
 

@@ -10,19 +10,22 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from b2bua.demo import report
 from b2bua.demo.application import Application, ApplicationFailed
+from b2bua.demo.application_report import show_application
 from b2bua.demo.call_log import entries
-from b2bua.demo.journal import CallerResult, Entry, Heard, Ready, Referred, Talks, understand
+from b2bua.demo.journal import CallerResult, Entry, Heard, Ready, Referred, ScreenPop, Talks, understand
 from b2bua.demo.phone import HOST, PASSWORD
 from b2bua.demo.processes import Process, ProcessFailed, process
+from b2bua.demo.receiver import Receiver
 from b2bua.demo.settings import CONFIG, KEY, overrides
-from b2bua.demo.story import ASKS_AFTER, SCENARIOS
-from b2bua.demo.verdict import PlayedCall
+from b2bua.demo.story import ASKS_AFTER, SCENARIOS, Transfer
+from b2bua.demo.verdict import JsonObject, PlayedCall
 
 TIME_LIMIT = 60.0
 """Seconds for everything."""
@@ -54,7 +57,10 @@ def play(output: Path) -> int:
             f"[red]the demonstration broke off:[/] {failure or f'not done after {TIME_LIMIT:.0f} s'}"
         )
         return 1
-    report.show(console, demonstration.calls, output)
+    report.show(console, demonstration.calls)
+    for call in demonstration.calls:
+        show_application(console, call)
+    report.show_files(console, output)
     right = sum(not call.problems() for call in demonstration.calls)
     console.print(
         f"{right} of {len(SCENARIOS)} calls ended as they should, in {time.monotonic() - started:.0f} s"
@@ -72,6 +78,9 @@ class Demonstration:
         self._output = output
         self._key = secrets.token_urlsafe(12)
         self._environment = os.environ | {PASSWORD: secrets.token_urlsafe(12), KEY: self._key}
+        self._receiver = Receiver()
+        self._api = 0
+        """The port of the API, once there is one."""
         self._call_ids: asyncio.Queue[str] = asyncio.Queue()
         """What the B2BUA calls the calls that the assistant has answered."""
 
@@ -79,8 +88,9 @@ class Demonstration:
         """Play the calls one after the other, collect the records. Raises ProcessFailed, TimeoutError."""
         centre = self._stand_in("contact-centre", "b2bua.demo.contact_centre", "--output", str(self._output))
         assistant = self._stand_in("assistant", "b2bua.demo.assistant")
-        async with asyncio.timeout(TIME_LIMIT), centre as centre_port, assistant as assistant_port:
-            await self._play_all(centre_port, assistant_port)
+        with self._receiver:
+            async with asyncio.timeout(TIME_LIMIT), centre as centre_port, assistant as assistant_port:
+                await self._play_all(centre_port, assistant_port)
         self._collect_records()
 
     @asynccontextmanager
@@ -105,14 +115,14 @@ class Demonstration:
             found = _READY.match(line)
             if found is None:
                 raise ProcessFailed(f"b2bua said {line!r} instead of its ready line")
-            sip, api = found[1], int(found[2])
+            sip, self._api = found[1], int(found[2])
             self._console.print(
                 f"contact centre at {HOST}:{centre_port}, assistant at {HOST}:{assistant_port}, "
-                f"b2bua at {HOST}:{sip}, its API at {HOST}:{api}\n"
+                f"b2bua at {HOST}:{sip}, its API at {HOST}:{self._api}\n"
             )
             for call in self.calls:
                 uri = f"sip:{call.scenario.user}@{HOST}:{sip}"
-                asking = asyncio.create_task(self._ask(call, api))
+                asking = asyncio.create_task(self._ask(call))
                 await self._place(call, uri)
                 if call.result is None or call.result.status != 200:
                     asking.cancel()  # nobody answered, so there is nothing to hand over
@@ -137,23 +147,48 @@ class Demonstration:
                             call.entries.append(message)
         self._console.print(report.progress_line(call))
 
-    async def _ask(self, call: PlayedCall, api: int) -> None:
+    async def _ask(self, call: PlayedCall) -> None:
         """Ask for a human over HTTP, in the call where that is the application's part."""
         transfer = call.scenario.transfer
         if transfer is None:
             return
 
-        def say(what: str) -> None:
-            call.entries.append(Entry(time.time(), "application", call.scenario.user, what))
-
+        say = partial(self._say, call, "application")
         call_id = await self._call_ids.get()
         try:
             if transfer.asked_by == "application":
                 await asyncio.sleep(ASKS_AFTER)
-                application = Application(api, self._key, say)
-                call.followed = await application.hand_off(call_id, transfer.destination, transfer.reason)
+                application = Application(self._api, self._key, say)
+                call.followed = await application.hand_off(call_id, self._request_of(call, transfer))
         except ApplicationFailed as failure:
             say(str(failure))
+
+    def _request_of(self, call: PlayedCall, transfer: Transfer) -> JsonObject:
+        """What is asked for, with a context and callbacks where the scenario has them."""
+        body: JsonObject = {"destination": transfer.destination, "reason": transfer.reason}
+        if transfer.data:
+            body |= {"data": dict(transfer.data), "shared_id": call.scenario.user}
+        if transfer.callbacks:
+            body |= {
+                "callback_url": self._receiver.url("/live"),
+                "action_url": self._receiver.url("/done"),
+            }
+        return body
+
+    async def _show_screen(self, call: PlayedCall, handoff_id: str) -> None:
+        """The human's screen shows the context, where the scenario has one."""
+        if call.scenario.transfer is None or not call.scenario.transfer.data:
+            return
+        say = partial(self._say, call, "contact centre")
+        say("screen pop: GET /v1/handoffs/…")
+        try:
+            call.context = await Application(self._api, self._key, say).context(handoff_id)
+        except ApplicationFailed as failure:
+            say(str(failure))
+
+    @staticmethod
+    def _say(call: PlayedCall, who: str, what: str) -> None:
+        call.entries.append(Entry(time.time(), who, call.scenario.user, what))
 
     async def _listen(self, running: Process) -> None:
         while (line := await running.line(patience=None)) is not None:
@@ -170,12 +205,19 @@ class Demonstration:
                     self._call_ids.put_nowait(call_id)
                 case Referred():
                     call.referred = message
+                case ScreenPop(handoff_id=handoff_id):
+                    await self._show_screen(call, handoff_id)
 
     def _collect_records(self) -> None:
         lines = (self._output / "cdr.jsonl").read_text().splitlines()
         records = {record["called"]: record for record in map(json.loads, lines)}
         log = (self._output / "b2bua.log").read_text().splitlines()
         for call in self.calls:
+            call.callbacks = [
+                callback
+                for callback in self._receiver.callbacks
+                if callback.parameters.get("SharedID") == call.scenario.user
+            ]
             call.record = records.get(call.scenario.user)
             if call.record is not None:
                 call.entries += entries(log, str(call.record["call_id"]), call.scenario.user)

@@ -135,12 +135,16 @@ def progress_line(call: PlayedCall) -> str:
     return f"{mark} {call.scenario.title}: {call.result.status} {escape(call.result.reason)}{what}"
 
 
-def show(console: Console, calls: Sequence[PlayedCall], output: Path) -> None:
-    """The whole report."""
+def show(console: Console, calls: Sequence[PlayedCall]) -> None:
+    """The calls and their ends."""
     for call in calls:
         console.print(timeline(call))
     console.print(outcome_table(calls))
     console.print(handoff_table(calls))
+
+
+def show_files(console: Console, output: Path) -> None:
+    """Where to look for more."""
     console.print(
         f"what callers and agents heard: {output}/*.wav, records: {output}/cdr.jsonl, logs: {output}/*.log",
         soft_wrap=True,

@@ -32,6 +32,7 @@ def overrides(centre_port: int, assistant_port: int, output: Path) -> list[str]:
         "records.cdr": str(output / "cdr.jsonl"),
         "store": f"sqlite:{output / 'b2bua.db'}",
         "api": {"listen": f"{HOST}:0", "keys": [f"${{{KEY}}}"]},
+        "webhooks": {"allow": [HOST]},
         "timers": TIMERS,
         "routes": routes(assistant_port),
     }

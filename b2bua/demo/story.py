@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 CALLER_TONE = 1000
@@ -38,6 +39,10 @@ class Transfer:
     """The status in the last NOTIFY to an assistant that asked."""
     confirmed: str | bool | None = None
     """How the caller's SBC confirms it (refer, bye)."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Context that the application gives along, and that the human's screen shows."""
+    callbacks: tuple[str, ...] = ()
+    """The callbacks that it gets, in this order; where there are none, it asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,16 @@ ASKED_OVER_HTTP = Scenario(
     hears=(ASSISTANT_TONE, MUSIC_TONE, AGENT_TONE),
     agent_hears=(CALLER_TONE,),
     talk=4.5,
-    transfer=Transfer("application", "sales", "wants a quote", "normal_hangup", 4000, "b2bua"),
+    transfer=Transfer(
+        "application",
+        "sales",
+        "wants a quote",
+        "normal_hangup",
+        4000,
+        "b2bua",
+        data={"customer": "C-1017", "seats": "40"},
+        callbacks=("DialAnswer", "DialConnected", "DialHangup", "DialAction"),
+    ),
 )
 OLD_PASSWORD = Scenario(
     "old-password",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from b2bua.demo.journal import CallerResult, Entry, Heard, Referred
+from b2bua.demo.receiver import Callback
 from b2bua.demo.story import CALLER_TONE, Scenario
 
 JsonObject = dict[str, object]
@@ -25,6 +26,9 @@ class PlayedCall:
     """What an assistant was told about its REFER."""
     followed: JsonObject | None = None
     """The handoff as the application last saw it."""
+    context: JsonObject | None = None
+    """The handoff as the human's screen fetched it."""
+    callbacks: list[Callback] = field(default_factory=list)
     record: JsonObject | None = None
 
     @property
@@ -102,7 +106,14 @@ class PlayedCall:
         if wanted.asked_by == "assistant":
             return found + self._told(wanted.told)
         told = _mapping(self.followed or {}, "outcome").get("code")
-        return found if told == wanted.code else [*found, f"the application was told {told}"]
+        if told != wanted.code:
+            found.append(f"the application was told {told}")
+        got = [callback.parameters.get("Event") for callback in self.callbacks]
+        if got != list(wanted.callbacks):
+            found.append(f"the application was called back with {got}")
+        if wanted.data and _mapping(self.context or {}, "data") != wanted.data:
+            found.append("the human's screen did not show the context")
+        return found
 
     def _told(self, status: int | None) -> list[str]:
         """RFC 3515: 202, a NOTIFY at once, and one that is the last with how it ended."""

@@ -58,7 +58,26 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 of 10 calls ended as they should" in done.stdout
     assert done.stderr == ""
+    check_what_the_application_saw(done.stdout)
     return folder
+
+
+def check_what_the_application_saw(printed: str) -> None:
+    """It ends with the context that a screen pop fetched, and with the callbacks."""
+    end = printed[printed.index("what the screen of the human showed: GET /v1/handoffs/") :]
+    context, _ = json.JSONDecoder().raw_decode(end[end.index("{") :])
+    assert (context["destination"], context["reason"]) == ("sales", "wants a quote")
+    assert context["data"] == {"customer": "C-1017", "seats": "40"}
+    assert context["id"] in end.splitlines()[0]
+    told = [line.split()[1:3] for line in end.splitlines() if " /live " in line or " /done " in line]
+    assert told == [
+        *(
+            ["/live", "DialAnswer"],
+            ["/live", "DialConnected"],
+            ["/live", "DialHangup"],
+            ["/done", "DialAction"],
+        )
+    ]
 
 
 def test_every_call_ends_as_it_should(output: Path) -> None:

@@ -16,7 +16,18 @@ from b2bua.config import load_configuration
 from b2bua.demo import audio
 from b2bua.demo.audio_stream import AudioStream
 from b2bua.demo.call_log import entries
-from b2bua.demo.journal import CallerResult, Entry, Heard, Message, Ready, Referred, Talks, tell, understand
+from b2bua.demo.journal import (
+    CallerResult,
+    Entry,
+    Heard,
+    Message,
+    Ready,
+    Referred,
+    ScreenPop,
+    Talks,
+    tell,
+    understand,
+)
 from b2bua.demo.phone import PASSWORD
 from b2bua.demo.settings import CONFIG, KEY, overrides
 from b2bua.demo.story import (
@@ -98,6 +109,7 @@ def test_the_ear_notices_a_change_once_and_never_by_one_frame() -> None:
         Heard("agent", "good", [CALLER_TONE], 0.0, 2.5, 1),
         Talks("asked-over-http", "c1"),
         Referred("asked-by-refer", 202, [100, 200], [False, True]),
+        ScreenPop("asked-over-http", "h1"),
     ],
 )
 def test_what_is_told_is_understood(message: Message, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from b2bua.demo.application import Application, ApplicationFailed
 
 KEY = "a key of the demo"
 Answer = tuple[int, object]
+BODY: dict[str, object] = {"destination": "billing", "reason": "refund"}
 
 
 class Api(HTTPServer):
@@ -62,7 +63,7 @@ def api(*answers: Answer) -> Iterator[Api]:
 
 def ask(port: int, said: list[str]) -> dict[str, object]:
     application = Application(port, KEY, said.append)
-    return asyncio.run(application.hand_off("c1", "billing", "refund"))
+    return asyncio.run(application.hand_off("c1", BODY))
 
 
 def handoff(state: str) -> dict[str, object]:
@@ -79,9 +80,16 @@ def test_a_handoff_is_followed_until_it_is_over() -> None:
         f"it is {state}" for state in ("dialing", "connected", "completed")
     ]
     bearer = f"Bearer {KEY}"
-    body = {"destination": "billing", "reason": "refund"}
-    assert server.asked[0] == ("POST", "/v1/calls/c1/handoff", bearer, body)
+    assert server.asked[0] == ("POST", "/v1/calls/c1/handoff", bearer, BODY)
     assert set(map(repr, server.asked[1:])) == {repr(("GET", "/v1/handoffs/h1", bearer, None))}
+
+
+def test_a_screen_shows_the_context_that_is_there() -> None:
+    with api((200, handoff("ringing")), (404, {"error": {"code": "handoff_not_found"}})) as server:
+        application = Application(server.server_port, KEY, print)
+        assert asyncio.run(application.context("h1")) == handoff("ringing")
+        with pytest.raises(ApplicationFailed, match="404"):
+            asyncio.run(application.context("h1"))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from b2bua.demo.journal import CallerResult, Entry, Heard, Referred
+from b2bua.demo.receiver import Callback
 from b2bua.demo.report import in_order
 from b2bua.demo.story import AGENT_TONE, ASKED_BY_REFER, ASKED_OVER_HTTP, ASSISTANT_TONE, CALLER_TONE
 from b2bua.demo.verdict import JsonObject, PlayedCall
@@ -46,6 +47,19 @@ def played(**changes: object) -> PlayedCall:
         record=record(),
     )
     return replace(call, **changes)  # type: ignore[arg-type]
+
+
+def asked_over_http(**changes: object) -> PlayedCall:
+    """A call whose application asked, was called back, and gave a context."""
+    assert ASKED_OVER_HTTP.transfer is not None
+    callbacks = [Callback(1.0, "/live", {"Event": event}) for event in ASKED_OVER_HTTP.transfer.callbacks]
+    told: dict[str, object] = {
+        "scenario": replace(ASKED_OVER_HTTP, hears=ASKED_BY_REFER.hears),
+        "followed": {"outcome": outcome("", 4000)},
+        "context": {"data": ASKED_OVER_HTTP.transfer.data},
+        "callbacks": callbacks,
+    }
+    return played(**told | changes)
 
 
 def test_a_call_that_ended_as_it_should_has_no_problems() -> None:
@@ -99,8 +113,21 @@ def test_somebody_who_told_nothing_heard_nothing() -> None:
 @pytest.mark.parametrize("code", [4000, 4240, None])
 def test_the_application_must_have_been_told_the_same(code: int | None) -> None:
     followed = None if code is None else {"outcome": outcome("", code)}
-    call = played(scenario=replace(ASKED_OVER_HTTP, hears=ASKED_BY_REFER.hears), followed=followed)
+    call = asked_over_http(followed=followed)
     assert call.problems() == ([] if code == 4000 else [f"the application was told {code}"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"callbacks": []}, "the application was called back with []"),
+        ({"callbacks": [Callback(1.0, "/done", {"Event": "DialAction"})]}, "with ['DialAction']"),
+        ({"context": None}, "the human's screen did not show the context"),
+        ({"context": {"data": {}}}, "the human's screen did not show the context"),
+    ],
+)
+def test_what_the_application_did_not_get_is_named(changes: dict[str, object], said: str) -> None:
+    assert said in "; ".join(asked_over_http(**changes).problems())
 
 
 def test_a_request_comes_before_what_it_causes_even_when_it_was_logged_later() -> None:
