@@ -20,6 +20,7 @@ from b2bua.call.record import AttemptRecord
 from b2bua.config import Destination
 from b2bua.encryption import needs_tls
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
+from b2bua.preloaded_route import Way, way_to
 from media.engine import PortsExhausted
 from sip_stack.errors import SipError
 
@@ -79,6 +80,7 @@ class _Attempt:
     timers: Timers
     targets: Iterator[Target]
     uri: str
+    way: Way
     ring: float
     connect: float | None = None
     auth: float | None = None
@@ -186,11 +188,12 @@ class Dialing:
         timers = self._call.configuration.timers_for(place)
         record = AttemptRecord(place.name, place.method, uri, place.encryption, self._services.now())
         self._errand.attempts.append(record)
+        way = way_to(place, uri, self._services.bindings)
         targets: list[Target] = []
         failure = cause.local("network_error")
         try:
             targets = await self._services.resolver.resolve(
-                uri, tls=needs_tls(place.encryption), timeout=timers.connect_timeout
+                way.next_hop, tls=needs_tls(place.encryption), timeout=timers.connect_timeout
             )
         except SipError as error:
             failure = cause.local("network_error", detail=str(error))
@@ -198,7 +201,7 @@ class Dialing:
         targets = self._services.avoided.last(targets, self._services.now())
         if place.tls is not None:
             targets = [replace(target, terms=place.tls.terms) for target in targets]
-        return _Attempt(record, timers, iter(targets), uri, ring, failure=failure)
+        return _Attempt(record, timers, iter(targets), uri, way, ring, failure=failure)
 
     def _next_target(
         self, place: Dialled, attempt: _Attempt, running: dict[Leg, _Attempt]
@@ -208,7 +211,7 @@ class Dialing:
         if target is None:
             return self._close(attempt, attempt.failure)
         try:
-            leg = self._invite(place, attempt.uri, target)
+            leg = self._invite(place, attempt, target)
         except DialFailed as failed:
             return self._close(attempt, failed.outcome)
         attempt.connect = self._services.now() + attempt.timers.connect_timeout
@@ -216,9 +219,9 @@ class Dialing:
         running[leg] = attempt
         return None
 
-    def _invite(self, place: Dialled, uri: str, target: Target) -> DialledLeg:
-        call, errand = self._call, self._errand
-        headers = self._headers(place)
+    def _invite(self, place: Dialled, attempt: _Attempt, target: Target) -> DialledLeg:
+        call, errand, uri = self._call, self._errand, attempt.uri
+        headers = [*attempt.way.headers, *self._headers(place)]
         try:
             media = call.media.open_leg(errand.role, call.configuration.latching_for(place.trunk))
         except PortsExhausted as error:

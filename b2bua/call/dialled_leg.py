@@ -41,7 +41,7 @@ class DialledLeg(Leg):
         caller: Caller,
         headers: Sequence[Header],
     ) -> None:
-        """Send the INVITE to `target`, on behalf of `caller`. `headers` are the custom headers."""
+        """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers."""
         stack = call.services.stack
         flow = stack.flow_to(target)
         super().__init__(call, role, media, describe(call, media, flow, media_protection(place.encryption)))

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, RouteUri
 from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
+from b2bua.config.proxies import ProxyKeys
 from b2bua.config.section import Name, one_or_list
 from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import DialTimers
@@ -17,7 +18,7 @@ from b2bua.config.tls import TlsOfPlace
 from b2bua.encryption import UNENCRYPTED, Encryption
 
 
-class Assistant(DialTimers):
+class Assistant(DialTimers, ProxyKeys):
     """An assistant; its timers stand beside the other keys and override those of `timers:`."""
 
     # Before `route`, which is judged by it.

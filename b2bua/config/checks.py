@@ -12,7 +12,8 @@ from b2bua.config.handoff_checks import check_new_calls
 from b2bua.config.judge import Judge
 from b2bua.config.parts import Parts
 from b2bua.config.problems import KeyPath, closest, listing
-from b2bua.encryption import signalling_transport
+from b2bua.config.proxies import ProxyKeys
+from b2bua.encryption import UNENCRYPTED, signalling_transport
 from sip_stack.message import SipUri
 
 
@@ -38,10 +39,13 @@ def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
             if uri is not None:
                 transport = signalling_transport(place.encryption, transport_said(uri))
                 _check_transport(judge, (*path, "route", index), transport, transports)
+        _check_proxies(judge, path, place, transports)
     for name, trunk in parts.trunks.items():
         said = None if trunk.outbound is None else transport_said(SipUri.parse(trunk.outbound.uri))
         if said is not None:
             _check_transport(parts.main, ("trunks", name, "outbound", "uri"), said, transports)
+        if trunk.outbound is not None:
+            _check_proxies(parts.main, ("trunks", name, "outbound"), trunk.outbound, transports)
         registration = None if trunk.outbound is None else trunk.outbound.registration
         for index, text in enumerate(registration.registrar if registration is not None else ()):
             if (said := transport_said(SipUri.parse(text))) is not None:
@@ -49,6 +53,28 @@ def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
                 _check_transport(parts.main, path, said, transports)
         if trunk.accept is not None and trunk.accept.tls_subject:
             _check_transport(parts.main, ("trunks", name, "accept", "tls_subject"), "tls", transports)
+
+
+def _check_proxies(judge: Judge, path: KeyPath, place: ProxyKeys, transports: Collection[str]) -> None:
+    """A proxy is reached as the place is, and over a transport that we listen on."""
+    encryption = place.encryption if isinstance(place, Destination | Assistant) else None
+    if place.outbound_proxy is not None:
+        _check_proxy(judge, (*path, "outbound_proxy"), place.outbound_proxy, encryption, transports)
+    for index, text in enumerate(place.route_set):
+        _check_proxy(judge, (*path, "route_set", index), text, encryption, transports)
+
+
+def _check_proxy(
+    judge: Judge, path: KeyPath, text: str, encryption: str | None, transports: Collection[str]
+) -> None:
+    uri = SipUri.parse(text)
+    contradiction = contradiction_of(uri, encryption) if encryption else None
+    if contradiction is not None:
+        message, allowed = contradiction
+        judge.note(path, message, allowed=allowed, show=True)
+    elif encryption or transport_said(uri):
+        transport = signalling_transport(encryption or UNENCRYPTED, transport_said(uri))
+        _check_transport(judge, path, transport, transports)
 
 
 def _dialled_uri(parts: Parts, place: Destination | Assistant, text: str) -> SipUri | None:

@@ -30,6 +30,7 @@ from b2bua.config.durations import PingInterval, SilenceDuration
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
 from b2bua.config.presets import NO_PRESET, PRESETS, PresetName
+from b2bua.config.proxies import ProxyKeys
 from b2bua.config.route import AfterAgent
 from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.session_timers import SessionTimersOrUse
@@ -92,7 +93,7 @@ def _user_to_user(keys: UserToUserKeys | None, info: ValidationInfo) -> UserToUs
     return keys
 
 
-class Destination(NamedSection, AcceptanceKeys, ConsultKeys, TimerOverrides):
+class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TimerOverrides):
     """One destination; its timers stand beside the other keys and override those of `timers:`."""
 
     model_config = ConfigDict(json_schema_extra=schema_by_method())

@@ -57,6 +57,14 @@ class Dialled(Protocol):
     def from_user(self) -> str | None:
         """The user in From; None for the caller's."""
 
+    @property
+    def route_set(self) -> tuple[str, ...]:
+        """The proxies after its outbound proxy; () for those that its trunk's registrar asks for."""
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """All that its requests pass, its outbound proxy first."""
+
     def headers_of(self, method: Literal["invite"]) -> Mapping[str, Template]:
         """The custom headers of the INVITE, with variables."""
 

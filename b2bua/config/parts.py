@@ -157,6 +157,8 @@ def ready_to_dial(place: Place, trunks: Mapping[str, Trunk]) -> Place:
         update["auth"] = place.auth or outbound.auth
         update["from_user"] = place.from_user or outbound.from_user
         update["tls"] = place.tls or outbound.tls
+        update["outbound_proxy"] = place.outbound_proxy or outbound.outbound_proxy
+        update["route_set"] = place.route_set or outbound.route_set
     return place.model_copy(update=update)
 
 

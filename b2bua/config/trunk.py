@@ -12,6 +12,7 @@ from b2bua.config.addresses import IpNetwork
 from b2bua.config.auth import Auth, Login, Word
 from b2bua.config.dial_uri import FromUser, OutboundUri
 from b2bua.config.durations import PingInterval
+from b2bua.config.proxies import ProxyKeys
 from b2bua.config.register import RegisterOrFlag
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
 from b2bua.config.session_timers import SessionTimersOrUse
@@ -54,7 +55,7 @@ class Accept(Section):
         return not self.tls_subject or not set(self.tls_subject).isdisjoint(subjects)
 
 
-class Outbound(Section):
+class Outbound(ProxyKeys):
     """Where and as whom we call it."""
 
     uri: OutboundUri

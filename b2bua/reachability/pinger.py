@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.encryption import needs_tls
 from b2bua.inquiry import Inquiry
+from b2bua.preloaded_route import way_through
 from b2bua.reachability.health import State
 from b2bua.reachability.reachability import Hop, hop_of
 from b2bua.telemetry.logs import get_logger
@@ -34,6 +35,8 @@ class Task:
 
     uri: str
     """Without a user: it is the machine that is asked, not a person."""
+    proxies: tuple[str, ...]
+    """What it passes on its way, as calls do."""
     tls: bool
     terms: TlsTerms | None
     interval: float
@@ -86,8 +89,9 @@ class Pinger:
             await asyncio.sleep(health.pause(task.interval) * random.uniform(0.9, 1.1))
 
     async def _is_alive(self, task: Task) -> bool:
+        next_hop = way_through(task.uri, task.proxies).next_hop
         try:
-            targets = await self._services.resolver.resolve(task.uri, tls=task.tls, timeout=task.patience)
+            targets = await self._services.resolver.resolve(next_hop, tls=task.tls, timeout=task.patience)
         except SipError:
             return False
         for target in targets:
@@ -109,7 +113,7 @@ class Pinger:
                 uri=task.uri,
                 from_=NameAddr("", us),
                 to=NameAddr("", task.uri),
-                headers=[("Accept", "application/sdp")],
+                headers=[*way_through(task.uri, task.proxies).headers, ("Accept", "application/sdp")],
                 owner=ping,
             )
         except SipError:
@@ -123,14 +127,21 @@ def _wanted(configuration: Configuration) -> Iterator[tuple[Hop, Task]]:
     """What to ping: the trunks' and destinations' next hops with a `ping`, each once, at its shortest interval."""
     found: dict[Hop, Task] = {}
     timers = configuration.timers
-    for uri, tls, terms, interval, patience in (
+    for uri, proxies, tls, terms, interval, patience in (
         *(
-            (outbound.uri, False, outbound.tls, outbound.ping, timers.connect_timeout)
+            (outbound.uri, outbound.proxies, False, outbound.tls, outbound.ping, timers.connect_timeout)
             for trunk in configuration.trunks.values()
             if (outbound := trunk.outbound) is not None
         ),
         *(
-            (uri, needs_tls(place.encryption), place.tls, place.ping, place.over(timers).connect_timeout)
+            (
+                uri,
+                place.proxies,
+                needs_tls(place.encryption),
+                place.tls,
+                place.ping,
+                place.over(timers).connect_timeout,
+            )
             for place in configuration.destinations.values()
             if place.dials
             for uri in place.route
@@ -142,7 +153,7 @@ def _wanted(configuration: Configuration) -> Iterator[tuple[Hop, Task]]:
         if hop not in found or interval < found[hop].interval:
             whom = _without_user(uri)
             found[hop] = Task(
-                whom, hop.tls, terms.terms if terms else None, interval, min(patience, interval)
+                whom, proxies, hop.tls, terms.terms if terms else None, interval, min(patience, interval)
             )
     yield from found.items()
 

@@ -26,6 +26,8 @@ class Plan:
     """The Request-URI of the REGISTERs."""
     address_of_record: str
     """The URI that others call us by."""
+    proxies: tuple[str, ...]
+    """What the REGISTERs pass on their way."""
     contact_user: str
     """The user of our Contact: the trunk's own, which nobody else knows."""
     credentials: Credentials | None
@@ -48,6 +50,7 @@ def plans_of(configuration: Configuration, secret: bytes) -> Iterator[Plan]:
                 trunk=trunk.name,
                 registrar=registrar,
                 address_of_record=_address_of_record(outbound, user),
+                proxies=() if outbound.outbound_proxy is None else (outbound.outbound_proxy,),
                 contact_user=_contact_user(trunk, outbound, secret),
                 credentials=Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
                 if auth is not None

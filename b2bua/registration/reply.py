@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sip_stack.errors import RemoteError
-from sip_stack.message import SipUri, parse_uri, split_commas
+from sip_stack.message import NameAddr, SipUri, parse_uri, split_commas
 
 if TYPE_CHECKING:
     from sip_stack.message import Response
@@ -46,15 +46,19 @@ def least(response: Response) -> float | None:
 
 
 def service_route(response: Response) -> tuple[str, ...]:
-    """The Service-Route (RFC 3608), in order, as it is to stand in Route; () when there is none or it is malformed."""
+    """The Service-Route (RFC 3608), in order; () when there is none, when it is malformed, and for strict routers."""
     values = [
         each for line in response.headers.get_all("Service-Route") for each in split_commas(line) if each
     ]
-    if len(values) > MAX_ROUTE or not all(
-        value.startswith("<sip") and value.endswith(">") for value in values
-    ):
-        return ()
-    return tuple(values)
+    return tuple(values) if len(values) <= MAX_ROUTE and all(map(_is_loose_router, values)) else ()
+
+
+def _is_loose_router(value: str) -> bool:
+    try:
+        uri = NameAddr.parse(value).parsed_uri
+    except RemoteError:
+        return False
+    return isinstance(uri, SipUri) and uri.has_param("lr")
 
 
 def seen_contact(response: Response, contact: str, flow: Flow) -> str:

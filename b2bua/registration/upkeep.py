@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from b2bua.inquiry import Inquiry
+from b2bua.preloaded_route import way_through
 from b2bua.registration import pauses, reply
 from b2bua.registration.bindings import Binding, State
 from b2bua.telemetry.logs import get_logger
@@ -43,6 +44,7 @@ class Upkeep:
         self.binding = Binding(plan.trunk, plan.registrar, plan.address_of_record)
         services.bindings.watch(self.binding, plan.contact_user)
         self._log = get_logger().bind(trunk=plan.trunk, registrar=plan.registrar)
+        self._way = way_through(plan.registrar, plan.proxies)
         self._call_id = services.stack.token()
         self._cseq = 0
         self._expires = plan.expires
@@ -81,7 +83,7 @@ class Upkeep:
         """A REGISTER to each of the registrar's targets in turn until one has us or refuses; None: nobody answered."""
         services, plan = self._services, self._plan
         try:
-            targets = await services.resolver.resolve(plan.registrar, timeout=plan.patience)
+            targets = await services.resolver.resolve(self._way.next_hop, timeout=plan.patience)
         except SipError as error:
             self.binding.reason = str(error)
             return None
@@ -140,7 +142,7 @@ class Upkeep:
                 uri=plan.registrar,
                 from_=aor,
                 to=aor,
-                headers=[("Supported", "path")],
+                headers=[*self._way.headers, ("Supported", "path")],
                 credentials=plan.credentials,
                 call_id=self._call_id,
                 cseq=self._cseq + 1,

@@ -82,7 +82,8 @@ def test_where_we_were_seen(flow: Flow, via: str, contact: str) -> None:
     ("value", "route"),
     [
         ("<sip:a;lr>, <sip:b;lr>", ("<sip:a;lr>", "<sip:b;lr>")),
-        ("sip:a", ()),
+        ("<sip:a>", ()),
+        ("<sip:a;lr", ()),
         ("<tel:1>", ()),
         (", ".join(["<sip:a;lr>"] * 9), ()),
     ],
