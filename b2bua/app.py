@@ -27,6 +27,7 @@ from b2bua.store import DISABLED, Store, StoreNotInstalled, open_store
 from b2bua.telemetry.logs import get_logger
 from b2bua.telemetry.loop_meter import LoopMeter
 from b2bua.tls import ExpiryWatch, contexts_of
+from b2bua.trace import TraceRing
 from b2bua.webhooks import Webhooks
 from media.engine import MediaError
 from media.native import NativeEngine, NativeSettings
@@ -68,11 +69,15 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     settings = NativeSettings(
         address=media.address, ports=(media.ports.first, media.ports.last), dscp=media.dscp
     )
+    stack = SipStack(
+        EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
+        advertise=advertise,
+    )
+    trace = TraceRing(kept) if (kept := current().telemetry.trace) else None
+    stack.tap = trace
     return Services(
-        stack=SipStack(
-            EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
-            advertise=advertise,
-        ),
+        stack=stack,
+        trace=trace,
         engine=NativeEngine(settings),
         resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
         records=records,

@@ -16,6 +16,7 @@ from rich.markup import escape
 from b2bua import __version__, cli_destinations
 from b2bua.certificates import describe
 from b2bua.cli_options import DEFAULT_CONFIG, ConfigOption, SetOption, errors, output
+from b2bua.cli_trace import TraceRefused, fetch_trace, write_trace
 from b2bua.config import (
     Configuration,
     ConfigurationError,
@@ -25,6 +26,7 @@ from b2bua.config import (
     load_configuration,
 )
 from b2bua.telemetry import logs
+from b2bua.trace import Format
 
 app = typer.Typer(
     name="b2bua",
@@ -134,6 +136,24 @@ def call(
         raise typer.Exit(2)
     logs.configure(log_level)
     raise typer.Exit(asyncio.run(place_probe_call(configuration, destination, seconds)))
+
+
+@app.command()
+def trace(
+    call_id: Annotated[
+        str, typer.Argument(metavar="CALL", help="`call_id` of the call, as logs and records have it.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    set_: SetOption = None,
+    shape: Annotated[Format, typer.Option("--format", help="How it is shown.")] = Format.TEXT,
+    to: Annotated[Path | None, typer.Option("--output", help="A file, in place of stdout.")] = None,
+) -> None:
+    """Show the SIP messages of a call on all its legs, as a running B2BUA keeps them; secrets are masked."""
+    try:
+        write_trace(fetch_trace(load(config, set_), call_id, shape), to)
+    except (TraceRefused, OSError) as error:
+        errors.print(f"[bold red]error[/] {escape(str(error))}")
+        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from b2bua.handoff.handoff import HandoffRequest
     from b2bua.history import Annotation, Context, Page, Resolution
     from b2bua.store import Place, StoreStatus
+    from b2bua.trace import Ladder
 
 
 class ControlError(Exception):
@@ -77,6 +78,10 @@ class Control(Protocol):
 
     async def call(self, call_id: str) -> JsonObject:
         """One call in full: legs, timeline, handoffs, media statistics, annotations."""
+        ...
+
+    async def trace(self, call_id: str) -> Ladder:
+        """The SIP messages of a call, live or ended. 404 `trace_not_found` when none are kept any more."""
         ...
 
     async def hang_up(self, call_id: str) -> None:

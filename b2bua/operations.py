@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from b2bua import far_ends
 from b2bua.call import joining, recording
+from b2bua.call.clock import CallClock
 from b2bua.call.events import HandoffStopped, HangUp
 from b2bua.control import ControlError
 from b2bua.feed import Entry, HandoffChanged
@@ -16,6 +17,7 @@ from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import tell
 from b2bua.history.history import MAX_ANNOTATIONS
 from b2bua.store import StoreUnavailable
+from b2bua.trace.ladder import Ladder, ladder_of
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -146,6 +148,15 @@ class Operations:
             return await self._ended(call_id)
         call.note_statistics()
         return await self._history.with_notes(self._history.story(call.record, call.handoffs))
+
+    async def trace(self, call_id: str) -> Ladder:
+        """The SIP messages of a call."""
+        services = self.registry.services
+        traced = None if services.trace is None else services.trace.of_call(call_id)
+        if traced is not None:
+            return ladder_of(traced, CallClock(services.now()))
+        await self.call(call_id)
+        raise ControlError(404, "trace_not_found", "no trace of this call is kept")
 
     async def hang_up(self, call_id: str) -> None:
         """End a call toward every side."""

@@ -6,6 +6,7 @@ and the time they take is left out. What the kernel takes for SIP is not in it; 
 
     call_path.py                      µs per call, median of the rounds
     call_path.py --against FOLDER     the same beside another checkout, round by round, and the ratio
+    call_path.py --against . --trace  what keeping the traces of calls costs
     call_path.py --profile            where the time goes
 """
 
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(os.environ.get("CALL_PATH_ROOT", Path(__file__).resolve().parent.parent))
@@ -194,7 +196,9 @@ class Peers:
         self.spent += time.perf_counter_ns() - begun
 
 
-async def run(calls: int, rounds: int, folder: Path, profile: cProfile.Profile | None) -> list[float]:
+async def run(
+    calls: int, rounds: int, folder: Path, profile: cProfile.Profile | None, *, trace: bool
+) -> list[float]:
     """CPU microseconds per call, of each round."""
     (folder / "b2bua.yaml").write_text(CONFIGURATION)
     (folder / "destinations.yaml").write_text(DESTINATIONS)
@@ -206,6 +210,11 @@ async def run(calls: int, rounds: int, folder: Path, profile: cProfile.Profile |
     peers = Peers(calls)
     stack = SipStack(EndpointSettings(user_agent="b2bua/0", allow=METHODS), network=peers)
     services = Services(stack, engine, Resolver(families=[4]), records, "node")
+    if trace:
+        from b2bua.trace import TraceRing
+
+        ring = stack.tap = TraceRing(16 * 1024**2)
+        services = replace(services, trace=ring)
     registry = CallRegistry(services, configuration)
     stack.on_event = registry.deliver
     stack.endpoint.gate = registry.trunks.doorkeeper
@@ -236,9 +245,9 @@ async def run(calls: int, rounds: int, folder: Path, profile: cProfile.Profile |
     return costs
 
 
-def measured(root: Path, arguments: argparse.Namespace) -> list[float]:
+def measured(root: Path, arguments: argparse.Namespace, *options: str) -> list[float]:
     """The same by a process of its own, with the code of `root`."""
-    command = [sys.executable, __file__, "--json", "--calls", str(arguments.calls), "--rounds", "1"]
+    command = [sys.executable, __file__, "--json", "--calls", str(arguments.calls), "--rounds", "1", *options]
     environment = {**os.environ, "CALL_PATH_ROOT": str(root)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     costs: list[float] = json.loads(done.stdout)
@@ -251,7 +260,7 @@ def compare(arguments: argparse.Namespace) -> str:
     others: list[float] = []
     for _ in range(arguments.rounds):
         others += measured(arguments.against.resolve(), arguments)
-        ours += measured(ROOT, arguments)
+        ours += measured(ROOT, arguments, *(["--trace"] if arguments.trace else []))
     ratios = [mine / other for mine, other in zip(ours, others, strict=True)]
     return (
         f"{arguments.against}: {statistics.median(others):.0f} µs, least {min(others):.0f}\n"
@@ -269,6 +278,7 @@ def main() -> None:
     parser.add_argument(
         "--profile", metavar="ORDER", nargs="?", const="tottime", help="tottime (default), cumtime"
     )
+    parser.add_argument("--trace", action="store_true", help="keep the traces of calls, here but not there")
     parser.add_argument("--json", action="store_true", help="only the figures")
     arguments = parser.parse_args()
     if arguments.against is not None:
@@ -277,7 +287,7 @@ def main() -> None:
     profile = cProfile.Profile() if arguments.profile else None
     with tempfile.TemporaryDirectory() as name, Path(name, "log").open("w") as sys.stderr:
         logs.configure("info")
-        work = run(arguments.calls, arguments.rounds, Path(name), profile)
+        work = run(arguments.calls, arguments.rounds, Path(name), profile, trace=arguments.trace)
         costs = run_virtual(work)
     if arguments.json:
         sys.stdout.write(json.dumps(costs))

@@ -25,7 +25,7 @@ from sip_stack.message.framing import PING
 from sip_stack.reception import Reception
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction
-from sip_stack.transport import Flow, FlowFor, Loss, Transmit
+from sip_stack.transport import Flow, FlowFor, Loss, Tap, Transmit
 
 DEFAULT_SETTINGS = EndpointSettings()
 
@@ -68,6 +68,15 @@ class Endpoint:
     @draining.setter
     def draining(self, draining: bool) -> None:
         self._reception.draining = draining
+
+    @property
+    def tap(self) -> Tap | None:
+        """Hears of what is received; what is sent is told by whoever sends it. To be set."""
+        return self._reception.tap
+
+    @tap.setter
+    def tap(self, tap: Tap | None) -> None:
+        self._reception.tap = tap
 
     @property
     def counters(self) -> Counters:

@@ -29,7 +29,7 @@ from sip_stack.refusals import Refusal, refusal
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ClientTransaction, ServerTransaction
 from sip_stack.transaction.key import server_key
-from sip_stack.transport import Flow, FlowFor, Target, Transmit
+from sip_stack.transport import Flow, FlowFor, Tap, Target, Transmit
 
 IN_DIALOG_HEADROOM = 1.25
 """How much of `max_transactions` the requests of calls we have may fill: a full table must still let them end."""
@@ -38,7 +38,7 @@ IN_DIALOG_HEADROOM = 1.25
 class Reception:
     """The receiving half of an endpoint; owns the `Core` that its sessions share."""
 
-    __slots__ = ("core", "draining", "settings")
+    __slots__ = ("core", "draining", "settings", "tap")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Reception:
     ) -> None:
         self.settings = settings
         self.draining = False
+        self.tap: Tap | None = None
         self.core = Core(
             token=token, settings=settings, flow_for=flow_for, upcalls=self, is_connected=is_connected
         )
@@ -69,6 +70,8 @@ class Reception:
         if not data.strip(b"\r\n\0 "):
             counters.keepalives += 1
             return
+        if self.tap is not None:
+            self.tap.received(data, flow, now)
         try:
             message = parse_message(data)
         except MalformedMessage as malformed:

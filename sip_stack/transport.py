@@ -109,6 +109,16 @@ class Transmit(NamedTuple):
     """Where to send them when the connection of `flow` is gone (RFC 3261 section 18.2.2); None: nowhere."""
 
 
+class Tap(Protocol):
+    """Hears of every message, for traces. Returns at once and never raises."""
+
+    def received(self, data: bytes, flow: Flow, now: float, /) -> None:
+        """A message that the gate let in."""
+
+    def sent(self, data: bytes, flow: Flow, now: float, /) -> None:
+        """A message of ours, a repeated one too."""
+
+
 class FlowFor(Protocol):
     """How the core asks the transports for a path; may raise TransportError."""
 

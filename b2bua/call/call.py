@@ -139,6 +139,8 @@ class Call:
         """Keep a leg: its events are heard, its end is this call's business, its record is written."""
         self.legs.append(leg)
         self.record.legs.append(leg.record)
+        if self.services.trace is not None:
+            self.services.trace.claim(leg.record.sip_call_id, self.id, leg.record.role)
 
     async def live(self, story: Coroutine[None, None, cause.Outcome]) -> None:
         """Live through a story to its end, however it ends."""

@@ -227,6 +227,8 @@ class CallRegistry:
     def _refuse(self, record: CallRecord, session: ServerSession, refused: Refused) -> None:
         outcome = refused.outcome
         now = self.services.now()
+        if self.services.trace is not None:
+            self.services.trace.claim(session.call_id, record.call_id, "caller")
         session.reject(
             now, outcome.caller_status or 500, headers=(*refused.headers, *outcome.reason_headers())
         )

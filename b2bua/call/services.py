@@ -16,6 +16,7 @@ from sip_stack.avoided import AvoidedTargets
 
 if TYPE_CHECKING:
     from b2bua.call.record import CallRecord
+    from b2bua.trace import TraceRing
     from media.engine import Engine, Prompt
     from sip_stack.aio.resolver import Resolver
     from sip_stack.aio.stack import SipStack
@@ -58,6 +59,8 @@ class Services:
     """What became of calls, for the metrics."""
     bindings: Bindings = field(default_factory=Bindings)
     """Where we are registered."""
+    trace: TraceRing | None = None
+    """Keeps the messages of calls; None: nobody does."""
     new_key: Callable[[int], bytes] = secrets.token_bytes
     """Makes SRTP keys: octets from the system's generator, as many as asked for."""
 

@@ -19,6 +19,7 @@ from b2bua.config.problems import Problem
 from b2bua.config.route import Route
 from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
+from b2bua.config.telemetry import Telemetry
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Outbound, Trunk
 from b2bua.config.webhooks import Webhooks
@@ -66,6 +67,7 @@ class Configuration:
     origin: Origin
     api: Api | None = None
     webhooks: Webhooks = field(default_factory=Webhooks)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     warnings: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Ours: what we show over TLS."""

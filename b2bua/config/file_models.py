@@ -12,6 +12,7 @@ from b2bua.config.route import Route
 from b2bua.config.section import Name, Section, Text
 from b2bua.config.services import DEFAULT_STORE, Api, Limits, Records, StoreUrl
 from b2bua.config.sip import Sip
+from b2bua.config.telemetry import Telemetry
 from b2bua.config.timers import Timers
 from b2bua.config.trunk import Trunk
 from b2bua.config.webhooks import Webhooks
@@ -44,6 +45,7 @@ class ConfigurationFile(Names):
     api: Api | None = None
     records: Records = Records()
     webhooks: Webhooks = Webhooks()
+    telemetry: Telemetry = Telemetry()
 
 
 class DestinationsFile(RootModel[dict[Name, Destination]]):

@@ -21,6 +21,7 @@ from b2bua.config.secrets import SecretResolver, beside
 from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
 from b2bua.config.sources import Sources
+from b2bua.config.telemetry import Telemetry
 from b2bua.config.timers import Timers
 from b2bua.config.tls import locate_files
 from b2bua.config.tls_checks import check_tls, tls_warnings
@@ -58,6 +59,7 @@ class _Sections:
     limits: Limits
     records: Records
     webhooks: Webhooks
+    telemetry: Telemetry
     api: Api | None
 
 
@@ -129,12 +131,13 @@ class _Load:
         limits = main.section(Limits, ("limits",))
         records = main.section(Records, ("records",))
         webhooks = main.section(Webhooks, ("webhooks",))
+        telemetry = main.section(Telemetry, ("telemetry",))
         api = main.section(Api, ("api",)) if main.root.at(("api",)) is not None else None
         if names is None or sip is None or media is None or policy is None:
             return None
-        if timers is None or limits is None or records is None or webhooks is None:
+        if timers is None or limits is None or records is None or webhooks is None or telemetry is None:
             return None
-        return _Sections(names, sip, media, policy, timers, limits, records, webhooks, api)
+        return _Sections(names, sip, media, policy, timers, limits, records, webhooks, telemetry, api)
 
     def _read_parts(self, main: Judge, overrides: list[Override]) -> Parts | None:
         """None when there are no destinations to look at."""
@@ -166,6 +169,7 @@ class _Load:
                 recordings=self._file(main, ("records", "recordings"), sections.records.recordings),
             ),
             webhooks=sections.webhooks,
+            telemetry=sections.telemetry,
             api=sections.api,
             store=self._store(main, sections.names.store),
             context_ttl=sections.names.context_ttl,

@@ -24,6 +24,7 @@ _NEEDS_RESTART: dict[str, Callable[[Configuration], object]] = {
     "media.dscp": lambda configuration: configuration.media.dscp,
     "records.cdr": lambda configuration: configuration.records.cdr,
     "api.listen": lambda configuration: configuration.api.listen if configuration.api else None,
+    "telemetry.trace": lambda configuration: configuration.telemetry.trace,
     "store": lambda configuration: configuration.store,
 }
 

@@ -62,7 +62,7 @@ def parse_store(value: object) -> Store:
     text = value if isinstance(value, str) else ""
     if text.startswith("sqlite:") and len(text) > len("sqlite:") and "\0" not in text:
         path, _, size = text.removeprefix("sqlite:").partition("?max_size=")
-        return Store("sqlite", path=Path(path), max_octets=_octets(size) if size else DEFAULT_MAX_OCTETS)
+        return Store("sqlite", path=Path(path), max_octets=parse_size(size) if size else DEFAULT_MAX_OCTETS)
     if _REDIS.fullmatch(text):
         return Store("redis", url=SecretStr(text))
     if text == "disabled":
@@ -70,7 +70,8 @@ def parse_store(value: object) -> Store:
     raise refusal("not a store", allowed=_STORES)
 
 
-def _octets(size: str) -> int:
+def parse_size(size: str) -> int:
+    """Octets of `64KB`, `512MB` or `2GB`. Raises a refusal."""
     match = _SIZE.fullmatch(size)
     if match is None or not (octets := int(match[1]) * _UNITS[match[2]]):
         raise refusal("not a size", allowed="max_size=64KB, 512MB or 2GB")

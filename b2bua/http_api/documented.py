@@ -45,6 +45,7 @@ ERRORS = (
     ErrorCode("web_page_refused", 403, "no keys are configured, and the request looks like a web page's"),
     ErrorCode("not_found", 404, "there is no such path"),
     ErrorCode("call_not_found", 404, "no call has this id, or it is kept no longer"),
+    ErrorCode("trace_not_found", 404, "the messages of the call are not kept, or no more"),
     ErrorCode("handoff_not_found", 404, "no handoff has this id, or it is kept no longer"),
     ErrorCode("destination_not_found", 404, "there is no destination of this name"),
     ErrorCode("wrong_http_method", 405, "the path does not know the method; `Allow` says which"),

@@ -24,7 +24,7 @@ from sip_stack.endpoint import DEFAULT_SETTINGS, Endpoint
 from sip_stack.errors import LossReason, RemoteError, TransportError
 from sip_stack.events import Event
 from sip_stack.settings import EndpointSettings
-from sip_stack.transport import Address, Flow, Target, Transmit
+from sip_stack.transport import Address, Flow, Tap, Target, Transmit
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class SipStack:
         self._network = network or SocketNetwork(
             advertise or AdvertisedAddresses(), self._connections, lambda: self.tls
         )
+        self._tap: Tap | None = None
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -147,6 +148,15 @@ class SipStack:
         # Each is asked: asking starts its next look.
         answers = [item.kept_up() for item in self._transports.values() if isinstance(item, UdpTransport)]
         return all(answers)
+
+    @property
+    def tap(self) -> Tap | None:
+        """Hears of every message, for traces. To be set."""
+        return self._tap
+
+    @tap.setter
+    def tap(self, tap: Tap | None) -> None:
+        self._tap = self.endpoint.tap = tap
 
     @property
     def accepted_now(self) -> int:
@@ -254,6 +264,8 @@ class SipStack:
             if transport is None:
                 raise TransportError("the listener is closed")
             transport.send(transmit.data, flow)
+            if self._tap is not None:
+                self._tap.sent(transmit.data, flow, self.now())
         except TransportError as error:
             self.endpoint.lost(flow, self.now(), str(error), error.reason)
 

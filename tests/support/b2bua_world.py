@@ -18,6 +18,7 @@ from b2bua.call.services import METHODS, SUPPORTED, Services
 from b2bua.config import load_configuration
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import Handoff, HandoffRequest
+from b2bua.trace import TraceRing
 from media.engine import Prompt
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
@@ -222,7 +223,8 @@ class World:
             path: self.media.load_prompt(path)
             for path in (*self.configuration.hold_music_files(), *self.configuration.whisper_files())
         }
-        services = Services(self.stack, self.media, self, self, "node-1", prompts)  # type: ignore[arg-type]
+        self.trace = self.stack.tap = TraceRing(4_000_000)
+        services = Services(self.stack, self.media, self, self, "node-1", prompts, trace=self.trace)  # type: ignore[arg-type]
         self.registry = CallRegistry(services, self.configuration)
         self.stack.on_event = self.registry.deliver
         self.stack.endpoint.gate = self.registry.trunks.doorkeeper

@@ -18,6 +18,8 @@ from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
 from b2bua.headers import HeaderRefused, Variables, render
 from b2bua.history import Annotation, Context, Page, Resolution
 from b2bua.store import Place, StoreStatus
+from b2bua.trace import Ladder, Step
+from b2bua.trace.ladder import Participant
 
 
 class ControlDouble:
@@ -61,6 +63,25 @@ class ControlDouble:
         notes = self.annotations.get(call_id, [])
         timeline = [{"at": None, "event": "received"}]
         return {**record.as_json(), "handoffs": handoffs, "annotations": notes, "timeline": timeline}
+
+    async def trace(self, call_id: str) -> Ladder:
+        self._known(call_id)
+        if call_id == "call-3":
+            raise ControlError(404, "trace_not_found", "none is kept")
+        step = Step(
+            at=1.0,
+            stamp="1970-01-01T00:00:01.000Z",
+            elapsed=0.0,
+            whom=0,
+            sent=False,
+            transport="udp",
+            local=("192.0.2.1", 5060),
+            remote=("192.0.2.2", 5060),
+            again=False,
+            title="INVITE",
+            data=b"INVITE sip:x SIP/2.0\r\n\r\n",
+        )
+        return Ladder(call_id, (Participant("caller", "192.0.2.2:5060"),), (step,), 0)
 
     async def hang_up(self, call_id: str) -> None:
         if self._known(call_id).ended is not None:
