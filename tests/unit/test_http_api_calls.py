@@ -115,7 +115,7 @@ def test_health_needs_no_key_and_readiness_ends_with_the_drain(api: ApiClient) -
     assert error_of(api.request("GET", "/readyz", key=None)) == (503, "draining", None)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/calls/", "/docs", "/v1/calls/call-1/trace", "/v1/Calls"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/calls/", "/docs", "/v1/calls/call-1/traces", "/v1/Calls"])
 def test_what_is_not_there_is_not_found(api: ApiClient, path: str) -> None:
     assert error_of(api.get(path)) == (404, "not_found", None)
 
