@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
 from sip_stack.dialog import ClientSession, OutOfDialogRequest, Session
-from sip_stack.dialog.core import HeaderLines, body_headers, contact, session_key, via
+from sip_stack.dialog.core import HeaderLines, body_headers, contact, via
+from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.uac import build_invite
 from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
@@ -93,10 +94,9 @@ class Endpoint:
         """INVITE sessions held."""
         return len(self._core.sessions)
 
-    def find_session(self, call_id: str, *, local_tag: str, remote_tag: str) -> Session | None:
-        """The session of a dialog; None when we have none by these names."""
-        session = self._core.sessions.get(session_key(call_id, local_tag))
-        return session if session is not None and session.owns(remote_tag) else None
+    def find_replaced(self, replaces: Replaces) -> Session:
+        """The session of a dialog that somebody wants replaced. RemoteError (481, 486, 603) when it cannot be."""
+        return find_replaced(self._core, replaces)
 
     # Outputs
 

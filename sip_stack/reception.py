@@ -11,6 +11,7 @@ from collections.abc import Callable
 from sip_stack.dialog import Core, ServerSession, Session
 from sip_stack.dialog.core import contact, session_key
 from sip_stack.dialog.dialog import TARGET_REFRESH
+from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.uac import release_fork
 from sip_stack.errors import RemoteError, TransportError
 from sip_stack.events import OutOfDialogReceived
@@ -176,14 +177,15 @@ class Reception:
         return gate.judge(request, source, now)
 
     def _belongs(self, request: Request) -> bool:
-        """True inside a session of ours, since whoever names both tags was told them, and for the CANCEL of an INVITE
-        that we have."""
+        """True inside a session of ours, since whoever names both tags was told them, for what is to replace one, and
+        for the CANCEL of an INVITE that we have."""
         try:
             if request.method == "CANCEL":
                 return self.core.transactions.find_invite(request) is not None
             local_tag = request.to.tag
             if local_tag is None:
-                return False
+                replaces = Replaces.of(request) if request.method == "INVITE" else None
+                return replaces is not None and find_replaced(self.core, replaces) is not None
             session = self.core.sessions.get(session_key(request.call_id, local_tag))
             return session is not None and session.owns(request.from_.tag)
         except RemoteError:

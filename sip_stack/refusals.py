@@ -1,7 +1,7 @@
 """What we refuse before anything begins: methods, schemes, extensions, body types, hops.
 
-RFC 3261 sections 8.2.1 (405), 8.2.2.3 (420), 8.2.3 (415), 16.3 (483), 21.5.2 (501). One pure function;
-limits, merged requests and unknown dialogs are the endpoint's.
+RFC 3261 sections 8.2.1 (405), 8.2.2.3 (420), 8.2.3 (415), 16.3 (483), 21.5.2 (501), RFC 3891 section 3. One pure
+function; limits, merged requests and unknown dialogs are the endpoint's.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def refusal(request: Request, settings: EndpointSettings, *, in_dialog: bool) ->
     if unsupported:
         return Refusal(420, headers=(("Unsupported", ", ".join(unsupported)),))
     if method != "INVITE":
-        return None
+        # RFC 3891 section 3: it belongs into INVITE only.
+        return Refusal(400, "Replaces outside INVITE") if "Replaces" in request.headers else None
     if not in_dialog and request.max_forwards == 0:
         # A B2BUA passes a new call on, so it counts hops as a proxy does.
         return Refusal(483)

@@ -18,16 +18,16 @@ from media.engine import MachineSign
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import LegEvent
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
 
 
 class Acceptance:
     """Begins with the answer; `Verdict` `done` of all of it means: the human gets the caller."""
 
-    def __init__(self, call: Call, leg: DialledLeg, place: Destination) -> None:
-        self._leg = leg
+    def __init__(self, call: Call, leg: Leg, place: Destination) -> None:
+        self._leg, self._place = leg, place
         self._steps = _steps(call, leg, place)
         self._step: Step | None = None
         call.media.hear(leg.media, None)
@@ -73,10 +73,10 @@ class Acceptance:
         return verdict
 
     def _log(self, event: str) -> None:
-        self._leg.log(event, destination=self._leg.place.name)
+        self._leg.log(event, destination=self._place.name)
 
 
-def _steps(call: Call, leg: DialledLeg, place: Destination) -> Iterator[Step]:
+def _steps(call: Call, leg: Leg, place: Destination) -> Iterator[Step]:
     """The steps that a destination asks for, each made when the one before it is over."""
     sign = MachineSign(place.detect_voicemail) if place.detect_voicemail != "disabled" else None
     if place.post_dial_digits is not None:

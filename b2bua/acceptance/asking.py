@@ -13,8 +13,8 @@ from b2bua.call.events import AnswerJudged, Digit, PromptOver
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import LegEvent
+    from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from media.engine import MachineSign
 
@@ -25,7 +25,7 @@ SLACK = 5.0
 class Asking:
     """Plays `whisper` and waits for `accept_key`, whichever of them is configured."""
 
-    def __init__(self, call: Call, leg: DialledLeg, place: Destination, sign: MachineSign | None) -> None:
+    def __init__(self, call: Call, leg: Leg, place: Destination, sign: MachineSign | None) -> None:
         """`sign` is what gives a machine away before the time for the key is over."""
         self._call = call
         self._leg = leg

@@ -13,8 +13,8 @@ from b2bua.call.events import PromptOver
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import LegEvent
+    from b2bua.call.leg import Leg
 
 WAITS = {"w": 0.5, "W": 1.0}
 """Seconds."""
@@ -27,7 +27,7 @@ SLACK = 5.0
 class PostDial:
     """Sends `post_dial_digits`, waits included."""
 
-    def __init__(self, call: Call, leg: DialledLeg, digits: str) -> None:
+    def __init__(self, call: Call, leg: Leg, digits: str) -> None:
         self._call = call
         self._leg = leg
         self._digits = digits

@@ -12,8 +12,8 @@ from b2bua.call import cause
 from b2bua.call.events import AnswerJudged, Digit
 
 if TYPE_CHECKING:
-    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import LegEvent
+    from b2bua.call.leg import Leg
     from media.engine import MachineSign
 
 PATIENCE = 30.0
@@ -23,7 +23,7 @@ PATIENCE = 30.0
 class Screening:
     """Waits for the engine's judgement; the far end hears silence in time meanwhile."""
 
-    def __init__(self, leg: DialledLeg, sign: MachineSign) -> None:
+    def __init__(self, leg: Leg, sign: MachineSign) -> None:
         self._leg = leg
         self._sign = sign
         self.deadline = leg.now() + PATIENCE

@@ -27,6 +27,7 @@ from b2bua.call.events import (
     Moved,
     PromptOver,
     Quiet,
+    Replaced,
     ShutDown,
     Switched,
 )
@@ -109,6 +110,8 @@ class Call:
         """How that ended."""
         self.handoff: Handoff | None = None
         """The handoff under way; one at a time."""
+        self.replacement: Replaced | None = None
+        """Who is taking the place of the caller or of whom they talk to."""
         self.handoffs: list[Handoff] = []
         self.on_refer: OnRefer = _decline_refer
         """What answers a REFER on one of the legs."""
@@ -348,5 +351,5 @@ class Call:
         for leg in self.own_legs():
             leg.let_go()
         self.legs.clear()
-        self.caller = self.peer = self.last_peer = None
+        self.caller = self.peer = self.last_peer = self.replacement = None
         self.bridge = self.on_alone = None

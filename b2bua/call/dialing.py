@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from b2bua.acceptance.acceptance import Acceptance
 from b2bua.call import cause
 from b2bua.call.dialled_leg import DialledLeg
-from b2bua.call.events import Answered, Challenged, Failed, LegEvent, Progress, Responded
+from b2bua.call.events import Answered, Challenged, Failed, LegEvent, PickedUp, Progress, Responded
 from b2bua.call.record import AttemptRecord
 from b2bua.config import Destination
 from b2bua.encryption import needs_tls
@@ -113,7 +113,7 @@ class Dialing:
         self._errand = errand
         self._services = call.services
 
-    async def dial(self, place: Dialled, *, together: bool = False) -> DialledLeg:
+    async def dial(self, place: Dialled, *, together: bool = False) -> Leg:
         """An answered leg at `place`. Raises `DialFailed`, and `CallOver` when the call ended meanwhile.
 
         `together` rings all routes at once, and the first answer wins; else each has its turn.
@@ -148,7 +148,7 @@ class Dialing:
         self._services.counters.attempted(record)
         raise DialFailed(outcome)
 
-    async def _contest(self, place: Dialled, uris: tuple[str, ...]) -> DialledLeg:
+    async def _contest(self, place: Dialled, uris: tuple[str, ...]) -> Leg:
         """The first of these attempts to be answered; the others lose the race."""
         attempts = self._errand.attempts
         before = len(attempts)
@@ -159,7 +159,7 @@ class Dialing:
             for record in attempts[before:]:
                 self._services.counters.attempted(record)
 
-    async def _race(self, place: Dialled, uris: tuple[str, ...]) -> DialledLeg:
+    async def _race(self, place: Dialled, uris: tuple[str, ...]) -> Leg:
         running: dict[Leg, _Attempt] = {}
         outcome = cause.local("network_error")
         for uri in uris:
@@ -168,15 +168,15 @@ class Dialing:
         while running:
             leg, verdict = await self._next_verdict(running)
             attempt = running.pop(leg)
-            assert isinstance(leg, DialledLeg)
             if verdict == "done":
                 for loser, lost in running.items():
                     self._give_up(loser, lost, cause.local("lost_race"))
                     lost.record.close(self._services.now(), cause.local("lost_race"))
-                self._services.avoided.forgive(leg.target)
+                if isinstance(leg, DialledLeg):
+                    self._services.avoided.forgive(leg.target)
                 return leg
             self._give_up(leg, attempt, verdict)
-            if verdict.try_next_target:
+            if verdict.try_next_target and isinstance(leg, DialledLeg):
                 self._services.avoided.avoid(leg.target, self._services.now(), leg.retry_after)
                 outcome = self._next_target(place, attempt, running) or outcome
             else:
@@ -261,6 +261,10 @@ class Dialing:
                 continue
             if not isinstance(event, LegEvent) or event.leg not in running:
                 continue  # of a leg whose attempt is over, or that has nothing to do with this
+            if isinstance(event, PickedUp):
+                running[event.by] = running.pop(event.leg)
+                self._let_go(event.leg, cause.local("lost_race"))
+                event = Answered(event.by)
             if (verdict := self._note(event, running[event.leg])) is not None:
                 return event.leg, verdict
 
@@ -284,13 +288,12 @@ class Dialing:
                 errand.alert(leg, event)
             case Answered(leg):
                 record.answered = now
-                assert isinstance(leg, DialledLeg)
                 return self._accept(leg, attempt)
             case Failed(_, outcome):
                 return outcome
         return None
 
-    def _accept(self, leg: DialledLeg, attempt: _Attempt) -> Verdict:
+    def _accept(self, leg: Leg, attempt: _Attempt) -> Verdict:
         """Begin what stands between an answer and the caller, if there is anything."""
         place = leg.place
         if self._errand.unattended or not (isinstance(place, Destination) and place.must_accept):
@@ -304,6 +307,12 @@ class Dialing:
         attempt.failure = outcome
         if attempt.acceptance is not None:
             attempt.acceptance.end()
+        self._let_go(leg, outcome)
+        if isinstance(leg, DialledLeg) and leg.picked_up_by is not None:
+            # In the moment in which this attempt was over.
+            self._let_go(leg.picked_up_by, outcome)
+
+    def _let_go(self, leg: Leg, outcome: cause.Outcome) -> None:
         leg.hang_up(outcome)
         self._call.media.close_leg(leg.media)
         self._errand.lost(leg)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
-from b2bua.call.leg import Leg, describe, leg_record
-from b2bua.config import Destination
+from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.encryption import media_protection
-from b2bua.feed import LegAnswered, LegEnded, LegFacts, LegRinging
+from b2bua.feed import LegAnswered, LegFacts, LegRinging
 from b2bua.headers import Header
 from b2bua.identity import Caller, asserted_identity, outgoing_from
 from sip_stack import events as sip
@@ -44,7 +43,8 @@ class DialledLeg(Leg):
         """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers."""
         stack = call.services.stack
         flow = stack.flow_to(target)
-        super().__init__(call, role, media, describe(call, media, flow, media_protection(place.encryption)))
+        far_end = FarEnd(place.trunk or "", media_protection(place.encryption), _credentials(place))
+        super().__init__(call, role, media, describe(call, media, flow, far_end.protection), far_end)
         services = call.services
         configuration = call.configuration
         host = format_host_port(flow.sent_by[0], None)
@@ -55,6 +55,8 @@ class DialledLeg(Leg):
         """Where its INVITE went."""
         self.retry_after: float | None = None
         """Seconds after which a far end that has no room wants to be tried again."""
+        self.picked_up_by: Leg | None = None
+        """Who has answered in its place (RFC 3891)."""
         self.timers = configuration.timers_for(place)
         self._challenged = False
         if call.caller is not None:
@@ -69,13 +71,13 @@ class DialledLeg(Leg):
             to=NameAddr("", uri),
             headers=[*headers, *asserted_identity(caller, from_user, host)],
             body=self._offer.body,
-            credentials=_credentials(place),
+            credentials=far_end.credentials,
             max_forwards=caller.max_forwards,
             owner=self,
             extensions=configuration.extensions_for(place.trunk, place),
         )
         self.record = leg_record(role, self._session, self.now())
-        self.facts = LegFacts(
+        self.facts: LegFacts = LegFacts(
             id=self._session.call_id,
             role=role,
             destination=place.name,
@@ -83,27 +85,9 @@ class DialledLeg(Leg):
             from_user=from_user or caller.shown,
             handoff_id="" if call.handoff is None else call.handoff.id,
         )
-        """What the feed tells of this leg."""
         self._alerted = False
         self._answered = False
         stack.flush()
-
-    @property
-    def is_recorded(self) -> bool:
-        """As its destination says."""
-        return isinstance(self.place, Destination) and self.place.record
-
-    @property
-    def hangs_up_on_star(self) -> bool:
-        """True when the caller's `*` ends the talk with this far end."""
-        return isinstance(self.place, Destination) and self.place.hangup_on_star
-
-    @property
-    def may_refer(self) -> bool:
-        """True for the assistant, and for a human where the destination says so."""
-        if self.role != "agent":
-            return self.role == "assistant"
-        return isinstance(self.place, Destination) and self.place.agent_may_transfer
 
     @property
     def session(self) -> ClientSession:
@@ -119,14 +103,6 @@ class DialledLeg(Leg):
         else:
             self._session.cancel(self.now())
         self.flush()
-
-    def note_end(self, by: str, outcome: cause.Outcome) -> None:
-        record, call, now = self.record, self.call, self.now()
-        if record.ended is None:
-            call.services.feed.publish(
-                LegEnded(call.id, call.record.clock, now, self.facts, outcome, by, record.answered)
-            )
-        super().note_end(by, outcome)
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
         if self.over:

@@ -182,6 +182,20 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class PickedUp(LegEvent):
+    """Somebody else answered while the far end was still being called, and has the place of `leg`."""
+
+    by: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced(LegEvent):
+    """Somebody else has the place of `leg`, which is to be let go once they are heard."""
+
+    by: Leg
+
+
+@dataclass(frozen=True, slots=True)
 class Transferred(LegEvent):
     """The far end has joined those it talked to, and is to be let go once it knows."""
 

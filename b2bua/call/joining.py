@@ -14,6 +14,7 @@ from b2bua.call import cause
 from b2bua.call.call import CallOver, MovedOn
 from b2bua.call.events import Ended, Joined, Moved, MoveOver, Transferred
 from b2bua.call.record import BridgeRecord
+from b2bua.call.replacing import BEING_REPLACED
 from b2bua.control import ControlError
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _check(call: Call) -> None:
         raise ControlError(409, "call_ended", "the call has ended")
     if call.handoff is not None:
         raise ControlError(409, "handoff_running", f"handoff {call.handoff.id} is under way")
+    if call.replacement is not None:
+        raise ControlError(409, "call_not_answered", BEING_REPLACED)
     legs = [leg for leg in (call.caller, call.peer) if leg is not None]
     if not call.answered or not legs or call.peer is None or any(leg.over for leg in legs):
         raise ControlError(

@@ -7,6 +7,7 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
@@ -15,6 +16,8 @@ from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
 from b2bua.call.record import JsonObject, LegRecord
 from b2bua.call.reoffers import Reoffers
+from b2bua.config import Destination
+from b2bua.feed import LegEnded, LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
 from media.quality import estimate
 from sip_stack import events as sip
@@ -28,20 +31,36 @@ if TYPE_CHECKING:
     from b2bua.headers import Header
     from b2bua.identity import Caller
     from media.engine import MediaLeg, StreamParameters
+    from sip_stack.auth import Credentials
     from sip_stack.dialog.session import Session
     from sip_stack.message import Request, Response
     from sip_stack.transaction import ServerTransaction
     from sip_stack.transport import Flow
 
 
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """On what terms we are with a far end; whoever takes its place is on the same."""
+
+    trunk: str
+    """Its trunk; empty when it is none's."""
+    protection: MediaProtection
+    """Of its audio."""
+    credentials: Credentials | None
+    """What answers its challenges."""
+
+
 class Leg:
     """What both directions have in common: hold, keys, the peer's hang-up, ours, and the statistics."""
 
-    def __init__(self, call: Call, role: str, media: MediaLeg, description: LegDescription) -> None:
+    def __init__(
+        self, call: Call, role: str, media: MediaLeg, description: LegDescription, far_end: FarEnd
+    ) -> None:
         self.call = call
         self.role = role
         self.media = media
         self.description = description
+        self.far_end = far_end
         self.record: LegRecord
         self.reoffers = Reoffers(self)
         self.keys_in_audio = False
@@ -58,7 +77,9 @@ class Leg:
         """CSeqs of the REFERs of ours that were accepted."""
         self._refers_open = 0
         self.place: Dialled | None = None
-        """Where we dialled it; None for who called us."""
+        """Where we dialled it, or whom it came in place of; None for who called us."""
+        self.facts: LegFacts | None = None
+        """What the feed tells of this leg; None for who called us."""
         self.timers: Timers = call.configuration.timers
         self.identity: Caller
         """As whom others come to know the far end."""
@@ -69,8 +90,11 @@ class Leg:
 
     @property
     def may_refer(self) -> bool:
-        """Whether its far end may send the caller elsewhere by REFER."""
-        return False
+        """Whether its far end may send the caller elsewhere by REFER: the assistant, and a human where the destination
+        says so."""
+        if self.role != "agent":
+            return self.role == "assistant"
+        return isinstance(self.place, Destination) and self.place.agent_may_transfer
 
     @property
     def session(self) -> Session:
@@ -79,13 +103,13 @@ class Leg:
 
     @property
     def is_recorded(self) -> bool:
-        """True when a call is to be recorded once it talks to this far end."""
-        return False
+        """True when a call is to be recorded once it talks to this far end: as its destination says."""
+        return isinstance(self.place, Destination) and self.place.record
 
     @property
     def hangs_up_on_star(self) -> bool:
         """True when the caller's `*` ends the talk with this far end."""
-        return False
+        return isinstance(self.place, Destination) and self.place.hangup_on_star
 
     def ring(self) -> None:
         """Tell a caller who was not answered yet that somebody is being alerted."""
@@ -234,9 +258,14 @@ class Leg:
 
     def note_end(self, by: str, outcome: cause.Outcome) -> None:
         """Write down who ended the leg; the first to say so stands."""
-        if self.record.ended is None and self.home is not None:
-            self.home.inbox.put(events.MoveOver(self, outcome))
-        self.record.end(by, self.now())
+        record, call, now = self.record, self.call, self.now()
+        if record.ended is None:
+            if self.facts is not None:
+                ended = LegEnded(call.id, call.record.clock, now, self.facts, outcome, by, record.answered)
+                call.services.feed.publish(ended)
+            if self.home is not None:
+                self.home.inbox.put(events.MoveOver(self, outcome))
+        record.end(by, now)
 
     def statistics(self) -> JsonObject:
         """How the audio is, as records and the API show it. Reads counters; no media worker is asked."""

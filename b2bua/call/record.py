@@ -72,6 +72,8 @@ class LegRecord:
     ended_by: str | None = None
     media: JsonObject = field(default_factory=dict)
     """How the audio was; by the end of the call, or when somebody asked last."""
+    replaces: str | None = None
+    """The `sip_call_id` of the leg whose place it took (RFC 3891)."""
 
     @property
     def encryption(self) -> str:
@@ -98,6 +100,7 @@ class LegRecord:
             "ended": clock.stamp(self.ended),
             "ended_by": self.ended_by,
             "media": self.media,
+            "replaces": self.replaces,
         }
 
 

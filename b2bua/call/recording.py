@@ -63,6 +63,18 @@ def tell(call: Call, verb: RecordVerb) -> RecordingRecord:
     return running.record
 
 
+def go_on(call: Call) -> None:
+    """Somebody else has the caller's place: go on with them, in a recording of its own."""
+    running = call.recording
+    if running is not None:
+        paused = running.record.state == "paused"
+        running.engine.finish()
+        _end(call, running, None)
+        begin_if_asked(call, True)
+        if paused and call.recording is not None:
+            tell(call, "pause")
+
+
 def ended(call: Call, event: RecordingEnded) -> None:
     """Hear that a recording is over by itself: its leg has gone, or the disk took no more."""
     running = call.recording

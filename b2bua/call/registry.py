@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, story
 from b2bua.call.audio_protection import unusable
 from b2bua.call.call import Call
-from b2bua.call.caller_leg import CallerLeg
 from b2bua.call.clock import CallClock
 from b2bua.call.events import CallEvent, ShutDown
 from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
-from b2bua.call.leg import deliver_to_leg
+from b2bua.call.leg import Leg, deliver_to_leg
 from b2bua.call.limits import Limits
 from b2bua.call.placing import errand_of, placed_call
+from b2bua.call.received_leg import ReceivedLeg, caller_of_trunk
 from b2bua.call.record import CallRecord
+from b2bua.call.replacing import is_dialled_at, replace_leg
 from b2bua.control import ControlError
 from b2bua.feed import HandoffChanged
 from b2bua.handoff.begin import place_of
@@ -26,6 +27,7 @@ from b2bua.inquiry import Inquiry
 from b2bua.telemetry.logs import get_logger
 from b2bua.trunks import Trunks
 from media.engine import PortsExhausted
+from sip_stack.dialog.replaces import Replaces
 from sip_stack.errors import RemoteError
 from sip_stack.events import Event, InviteReceived, OutOfDialogCompleted
 from sip_stack.message import SipUri
@@ -122,9 +124,11 @@ class CallRegistry:
 
     def _admit(self, event: InviteReceived) -> None:
         session, request = event.session, event.request
-        # Not `session.flow`: that leads to the Contact, which anybody may write.
+        if "Replaces" in request.headers:
+            self._replace(session, request)
+            return
         source = session.source.remote[0]
-        trunk = self.trunks.identify(request, source, self.services.now(), session.source.subjects)
+        trunk = self._identify(session, request)
         if isinstance(trunk, Refusal):
             session.reject(self.services.now(), trunk.status, headers=trunk.headers)
             return
@@ -144,8 +148,49 @@ class CallRegistry:
         except Refused as refused:
             self._refuse(record, session, refused)
             return
-        assert isinstance(call.caller, CallerLeg), "an admitted call has its caller"
+        assert isinstance(call.caller, ReceivedLeg), "an admitted call has its caller"
         self._start(call, story.of_caller(call, call.caller, route))
+
+    def _identify(self, session: ServerSession, request: Request) -> Trunk | Refusal:
+        # Not `session.flow`: that leads to the Contact, which anybody may write.
+        source = session.source
+        return self.trunks.identify(request, source.remote[0], self.services.now(), source.subjects)
+
+    def _replace(self, session: ServerSession, request: Request) -> None:
+        """Somebody wants the place of another in one of the calls (RFC 3891)."""
+        try:
+            replace_leg(self._replaced_leg(session, request), session, request)
+        except RemoteError as error:
+            headers = (*error.headers, ("Warning", f'399 b2bua "{error.reason}"'))
+            session.reject(self.services.now(), error.status_hint, headers=headers)
+            self._log.info(
+                "replaces_refused",
+                source=session.source.remote[0],
+                status=error.status_hint,
+                why=error.reason,
+            )
+
+    def _replaced_leg(self, session: ServerSession, request: Request) -> Leg:
+        """The leg that an INVITE names and whose place its sender may have: they are of the same trunk, or at the host
+        that was dialled. Raises `RemoteError`; who may not hears the same whether there is such a leg or not."""
+        named = Replaces.of(request)
+        assert named is not None, "looked for before"
+        missing = RemoteError(481, "No such dialog")
+        leg: object = None
+        try:
+            leg = self.services.stack.endpoint.find_replaced(named).owner
+        except RemoteError as error:
+            missing = error
+        if isinstance(leg, Leg) and is_dialled_at(leg, session):
+            return leg
+        trunk = self._identify(session, request)
+        if isinstance(trunk, Refusal):
+            raise RemoteError(trunk.status, "Not one of ours", trunk.headers)
+        if not isinstance(leg, Leg):
+            raise missing
+        if leg.far_end.trunk != trunk.name:
+            raise RemoteError(403, "The dialog is not yours")
+        return leg
 
     def place(self, order: CallOrder) -> Call:
         """Place a call of our own; it is dialled when this returns. Raises `ControlError`."""
@@ -211,7 +256,8 @@ class CallRegistry:
         inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
         call = Call(self.services, self.configuration, record, inbox, self._log.bind(call_id=record.call_id))
         try:
-            caller = CallerLeg(call, session, request)
+            media = call.media.open_leg("caller", self.configuration.latching_for(record.trunk))
+            caller = ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request)
         except PortsExhausted:
             raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
         except RemoteError as error:

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "REFER", "NOTIFY")
 """What calls answer, for the Allow header and the stack; anything else is refused before a leg sees it."""
 
-
-SUPPORTED = ("timer",)
-"""The extensions that calls may use; which, is decided for each leg (`Configuration.extensions_for`)."""
+SUPPORTED = ("timer", "replaces")
+"""The extensions that calls may use; of `timer` it is decided for each leg (`Configuration.extensions_for`)."""
 
 
 class Records(Protocol):

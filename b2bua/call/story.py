@@ -14,6 +14,7 @@ from b2bua.call.call import CallOver
 from b2bua.call.dialing import DialFailed, Dialing, Errand
 from b2bua.call.events import Digit, Transferred
 from b2bua.call.recording import begin_if_asked
+from b2bua.call.replacing import take_place
 from b2bua.config import Destination
 from b2bua.handoff.carry_out import carry_out
 from b2bua.handoff.patience import until_told
@@ -21,14 +22,14 @@ from b2bua.headers import Variables
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.caller_leg import CallerLeg
     from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.events import Progress
     from b2bua.call.leg import Leg
+    from b2bua.call.received_leg import ReceivedLeg
     from b2bua.config import Route
 
 
-async def of_caller(call: Call, caller: CallerLeg, route: Route) -> cause.Outcome:
+async def of_caller(call: Call, caller: ReceivedLeg, route: Route) -> cause.Outcome:
     """A caller is connected as `route` says, and stays until somebody hangs up."""
     if route.destination is not None:
         peer = await _dial_human(call, caller, call.configuration.destinations[route.destination])
@@ -71,7 +72,9 @@ async def _talk(call: Call, route: Route | None) -> cause.Outcome:
     deadline = _time_limit(call)
     while True:
         caller = call.caller
-        if caller is not None and call.handoff is not None:
+        if call.replacement is not None:
+            await take_place(call, call.replacement)
+        elif caller is not None and call.handoff is not None:
             await carry_out(call, caller, call.handoff)
         elif call.peer is not None:
             try:
@@ -137,17 +140,17 @@ def _tried_default(call: Call) -> bool:
     return any(attempt.destination == name for handoff in call.handoffs[-1:] for attempt in handoff.attempts)
 
 
-async def _dial_assistant(call: Call, caller: Leg, route: Route) -> DialledLeg:
+async def _dial_assistant(call: Call, caller: Leg, route: Route) -> Leg:
     assistant = call.configuration.assistant_for(route)
     assert assistant is not None, "a route without a destination has an assistant"
     return await Dialing(call, _errand(call, caller, "assistant")).dial(assistant)
 
 
-async def _dial_human(call: Call, caller: Leg, destination: Destination) -> DialledLeg:
+async def _dial_human(call: Call, caller: Leg, destination: Destination) -> Leg:
     return await _dial_with_fallbacks(call, _errand(call, caller, "agent"), destination)
 
 
-async def _dial_with_fallbacks(call: Call, errand: Errand, destination: Destination) -> DialledLeg:
+async def _dial_with_fallbacks(call: Call, errand: Errand, destination: Destination) -> Leg:
     """An answered leg at `destination` or the first of its fallbacks that answers; raises the last failure."""
     dialing = Dialing(call, errand)
     while True:

@@ -25,8 +25,10 @@ def join_by_replaces(leg: Leg, target: ReferTo) -> None:
     assert target.replaces is not None, "an attended transfer"
     named = Replaces.parse(target.replaces)
     endpoint = leg.call.services.stack.endpoint
-    session = endpoint.find_session(named.call_id, local_tag=named.to_tag, remote_tag=named.from_tag)
-    consulted = session.owner if session is not None else None
+    try:
+        consulted = endpoint.find_replaced(named).owner
+    except RemoteError as error:
+        raise _declined(error.reason) from error
     if not isinstance(consulted, Leg):
         raise _declined("No such dialog here")
     if (leg is not leg.call.caller and not leg.may_refer) or not _same_far_end(leg, consulted):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from b2bua.call.events import HandoffAsked
+from b2bua.call.replacing import BEING_REPLACED
 from b2bua.config import Destination, parse_hold_music
 from b2bua.config.webhook_checks import URL_KEYS, may_be_reached
 from b2bua.control import ControlError
@@ -46,6 +47,8 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
         raise ControlError(409, "call_not_answered", "the caller does not talk to anybody yet")
     if call.handoff is not None:
         raise ControlError(409, "handoff_running", f"handoff {call.handoff.id} is under way")
+    if call.replacement is not None:
+        raise ControlError(409, "call_not_answered", BEING_REPLACED)
     if len(call.handoffs) >= MAX_HANDOFFS:
         raise ControlError(409, "too_many_handoffs", f"the call has had {MAX_HANDOFFS} handoffs")
     destination = place_of(call.configuration, request)

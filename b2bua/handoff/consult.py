@@ -16,7 +16,6 @@ from b2bua.handoff.failed import HandoffFailed
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from b2bua.call.dialled_leg import DialledLeg
     from b2bua.call.leg import Leg
     from b2bua.config import Destination
     from b2bua.handoff.consultation import ConsultVerb
@@ -29,7 +28,7 @@ async def consult(
     caller: Leg,
     handoff: Handoff,
     place: Destination,
-    agent: DialledLeg,
+    agent: Leg,
     interlude: Interlude,
 ) -> None:
     """The human has answered: returns when they are to get the caller. Raises `HandoffFailed` when they are not."""
@@ -68,9 +67,7 @@ async def _until_decided(scene: _Scene, place: Destination) -> None:
 class _Scene:
     """Who hears whom among the three."""
 
-    def __init__(
-        self, call: Call, caller: Leg, handoff: Handoff, agent: DialledLeg, interlude: Interlude
-    ) -> None:
+    def __init__(self, call: Call, caller: Leg, handoff: Handoff, agent: Leg, interlude: Interlude) -> None:
         self.call, self.handoff, self.agent = call, handoff, agent
         self._caller, self._interlude = caller, interlude
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause
 from b2bua.call.call import HandoffCancelled
 from b2bua.call.dialing import DialFailed, Dialing, Errand
-from b2bua.call.events import Ended, Switched
+from b2bua.call.events import Ended
+from b2bua.call.switching import switch
 from b2bua.handoff.consult import consult
 from b2bua.handoff.failed import HandoffFailed
 from b2bua.handoff.handoff import HandoffState
@@ -28,14 +29,8 @@ if TYPE_CHECKING:
     from b2bua.config import Destination
     from b2bua.handoff.handoff import Handoff
 
-HEARD_WITHIN_MS = 500
-"""How long after the answer the caller goes on hearing the old source while the human is silent."""
-
 HANDED_OVER = cause.local("normal_hangup", source="b2bua")
 """Why the assistant is let go."""
-
-SWITCH_PATIENCE = 2.0
-"""Seconds to wait for the engine's word on the switch, which it gives after `HEARD_WITHIN_MS` at the latest."""
 
 
 async def by_invite(call: Call, caller: Leg, handoff: Handoff, place: Destination) -> None:
@@ -59,7 +54,8 @@ async def by_invite(call: Call, caller: Leg, handoff: Handoff, place: Destinatio
         elif not cuts_at_start:
             await wait_for_silence(call, patience, lambda event: _still_there(agent, event))
         interlude.end()
-        await _switch(call, caller, agent)
+        if not await switch(call, caller, agent):
+            raise _left()
     except (HandoffCancelled, HandoffFailed) as stopped:
         _give_up(call, handoff, agent, stopped)
         interlude.resume()
@@ -76,9 +72,7 @@ async def by_invite(call: Call, caller: Leg, handoff: Handoff, place: Destinatio
         await _let_go(call, assistant, handoff)
 
 
-async def _dial(
-    call: Call, caller: Leg, handoff: Handoff, place: Destination, interlude: Interlude
-) -> DialledLeg:
+async def _dial(call: Call, caller: Leg, handoff: Handoff, place: Destination, interlude: Interlude) -> Leg:
     def alert(leg: DialledLeg, progress: Progress) -> None:
         handoff.move(HandoffState.RINGING, call.services.now())
         if progress.early_media:
@@ -111,28 +105,17 @@ async def _dial(
         handoff.headers_sent, handoff.headers_dropped = errand.rendered.sent, errand.rendered.dropped
 
 
-async def _switch(call: Call, caller: Leg, agent: DialledLeg) -> None:
-    """The human hears the caller at once; the caller hears the human from their first audio on."""
-    call.media.hear(agent.media, caller.media)
-    call.media.hear_when_heard(caller.media, agent.media, within_ms=HEARD_WITHIN_MS)
-    deadline = call.services.now() + SWITCH_PATIENCE
-    while True:
-        try:
-            event = await call.next_event(deadline)
-        except TimeoutError:
-            return
-        _still_there(agent, event)
-        if isinstance(event, Switched) and event.leg is caller:
-            return
-
-
-def _still_there(agent: DialledLeg, event: CallEvent) -> None:
+def _still_there(agent: Leg, event: CallEvent) -> None:
     """Raises `HandoffFailed` when the human hung up before the caller heard them."""
     if isinstance(event, Ended) and event.leg is agent:
-        raise HandoffFailed(cause.local("confirm_failed", detail="hung up before the caller heard them"))
+        raise _left()
 
 
-def _give_up(call: Call, handoff: Handoff, agent: DialledLeg, why: HandoffCancelled | HandoffFailed) -> None:
+def _left() -> HandoffFailed:
+    return HandoffFailed(cause.local("confirm_failed", detail="hung up before the caller heard them"))
+
+
+def _give_up(call: Call, handoff: Handoff, agent: Leg, why: HandoffCancelled | HandoffFailed) -> None:
     """Let go of a human who had answered."""
     outcome = why.outcome if isinstance(why, HandoffFailed) else cause.local("cancel", source="api")
     agent.hang_up(outcome)

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from sip_stack.counters import Counters
+from sip_stack.dialog.ended import EndedDialogs
 from sip_stack.errors import RemoteError, TransportError
 from sip_stack.extensions import NEGOTIATED, Extensions
 from sip_stack.gate import Gate, OpenGate
@@ -55,6 +56,7 @@ class Core:
     __slots__ = (
         "_capabilities",
         "counters",
+        "ended",
         "events",
         "flow_for",
         "gate",
@@ -91,6 +93,7 @@ class Core:
         self.events: list[Event] = []
         self.sessions: dict[str, Session] = {}
         """Live INVITE sessions by `session_key`."""
+        self.ended = EndedDialogs()
         lanes = (settings.timeout, settings.t1, settings.t2, settings.t4, PROGRESS_INTERVAL, 0.0)
         self.timers: TimerQueue[TimerOwner] = TimerQueue(lanes)
         self.transactions = TransactionManager(

@@ -414,10 +414,13 @@ class Session(InviteUsage):
 
     def finish(self, event: SessionEvent | None) -> None:
         """The session is over: forget it, stop its timers, say so."""
+        key = session_key(self.call_id, self.local_tag)
         if self.state is not SessionState.ENDED:
             self.core.release(self.flow)
+            if self.state is not SessionState.EARLY:
+                self.core.ended.add(key, self.remote_tag)
         self.state = SessionState.ENDED
-        self.core.sessions.pop(session_key(self.call_id, self.local_tag), None)
+        self.core.sessions.pop(key, None)
         self.stop_timer()
         if self.refreshing is not None:
             # The two name each other: untied, both are freed at once.

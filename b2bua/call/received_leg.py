@@ -1,4 +1,4 @@
-"""The caller's leg: an INVITE we received, from its offer to our answer or refusal."""
+"""A leg that called us: an INVITE we received, from its offer to our answer or refusal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
-from b2bua.call.leg import Leg, describe, leg_record
+from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.identity import Caller
 from sip_stack import events as sip
 from sip_stack.auth import Credentials
@@ -17,23 +17,30 @@ if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.headers import Header
     from b2bua.sdp_bridge import LocalOffer
+    from media.engine import MediaLeg
     from sip_stack.dialog.uas import ServerSession
     from sip_stack.message import Request
 
 
-class CallerLeg(Leg):
-    """The leg that a call exists for.
+class ReceivedLeg(Leg):
+    """The leg that a call exists for, or one that came in the place of another.
 
     Our session description toward the caller is made once and stays the same through early media, attempts and
     the answer. A caller without an offer gets ours in the 200 and answers it in the ACK.
     """
 
-    def __init__(self, call: Call, session: ServerSession, request: Request) -> None:
-        """Understand the offer, if there is one, and take a port. Raises `RemoteError` (488) or `PortsExhausted`."""
-        media = call.media.open_leg("caller", call.configuration.latching_for(call.record.trunk))
-        protection = call.configuration.srtp_for(call.record.trunk)
-        super().__init__(call, "caller", media, describe(call, media, session.flow, protection))
-        self.record = leg_record("caller", session, self.now())
+    def __init__(
+        self,
+        call: Call,
+        role: str,
+        media: MediaLeg,
+        far_end: FarEnd,
+        session: ServerSession,
+        request: Request,
+    ) -> None:
+        """Understand the offer, if there is one. Raises `RemoteError` (400, 488)."""
+        super().__init__(call, role, media, describe(call, media, session.flow, far_end.protection), far_end)
+        self.record = leg_record(role, session, self.now())
         offer = request.body_of_type("application/sdp") or b""
         self._offers = bool(offer.strip())
         if self._offers:
@@ -42,7 +49,7 @@ class CallerLeg(Leg):
         self._our_offer: LocalOffer | None = None
         """In our 200 to an INVITE without an offer, until the ACK brings the answer."""
         self._session = session
-        session.credentials = _credentials(call)
+        session.credentials = far_end.credentials
         self.keys_by_info.learn_methods(request)
         self._alerted = False
         self._early_media = False
@@ -134,8 +141,12 @@ class CallerLeg(Leg):
                 self.over = True
 
 
-def _credentials(call: Call) -> Credentials | None:
-    """What answers a trunk that challenges our requests in its own calls: what we call it with."""
-    trunk = call.configuration.trunks.get(call.record.trunk)
+def caller_of_trunk(call: Call) -> FarEnd:
+    """The caller of a call from a trunk: who challenges us there is answered with what we call the trunk with."""
+    name, configuration = call.record.trunk, call.configuration
+    trunk = configuration.trunks.get(name)
     auth = trunk.outbound.auth if trunk is not None and trunk.outbound is not None else None
-    return None if auth is None else Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
+    credentials = (
+        None if auth is None else Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
+    )
+    return FarEnd(name, configuration.srtp_for(name), credentials)
