@@ -79,7 +79,8 @@ async def take_place(call: Call, replacement: Replaced) -> None:
     caller, peer = call.caller, call.peer
     if caller is not None and peer is not None:
         call.join(caller, peer, heard_already=True)
-        call.note_answered(peer)
+        call.watch(peer)
+        caller.wait_for_keys(peer.hangs_up_on_star)
         if new is caller:
             recording.go_on(call)
 

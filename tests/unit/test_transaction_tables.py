@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sip_stack.dialog.session_timer import SESSION_TIMER
+from sip_stack.dialog.session_timer import State as TimerState
 from sip_stack.transaction.tables import (
     INVITE_CLIENT,
     INVITE_SERVER,
@@ -157,10 +159,15 @@ def test_the_page_of_diagrams_is_current() -> None:
     arrows = [
         line for line in page.read_text(encoding="utf-8").splitlines() if " --> " in line and " : " in line
     ]
+    tables = (INVITE_CLIENT, NON_INVITE_CLIENT, INVITE_SERVER, NON_INVITE_SERVER, SESSION_TIMER)
+    rows: list[tuple[str, str, str, tuple[str, ...]]] = [
+        (state, what, following, verbs)
+        for table in tables
+        for (state, what), (following, verbs) in table.items()  # type: ignore[attr-defined]
+    ]
     expected = [
-        f"    {state} --> {'[*]' if following is State.TERMINATED else following} : {what}"
+        f"    {state} --> {'[*]' if following in (State.TERMINATED, TimerState.OVER) else following} : {what}"
         + (f" / {', '.join(verbs)}" if verbs else "")
-        for table in (INVITE_CLIENT, NON_INVITE_CLIENT, INVITE_SERVER, NON_INVITE_SERVER)
-        for (state, what), (following, verbs) in table.items()
+        for state, what, following, verbs in rows
     ]
     assert arrows == expected, "run scripts/generate_docs.py"
