@@ -75,6 +75,7 @@ class ScriptedCaller(UdpPeer):
         self._call_id = f"call-{next(_call_ids)}@{self.host}"
         self._branch = new_branch()
         self._called_at = time.monotonic()
+        self._number = 1
         self._uri = f"sip:{user}@{target[0]}:{target[1]}"
         self._request("INVITE", self._uri, 1, self._branch, body=self.sdp())
 
@@ -89,7 +90,18 @@ class ScriptedCaller(UdpPeer):
     def hang_up(self) -> None:
         """BYE in the dialog of the answer."""
         answer, _ = self.final()
-        self._request("BYE", answer.contact_uri, 2, new_branch(), to=answer.header("To"))
+        self._number += 1
+        self._request("BYE", answer.contact_uri, self._number, new_branch(), to=answer.header("To"))
+
+    def reoffer(self, body: str) -> SipText:
+        """Re-INVITE in the dialog of the answer. Returns the final response, which is acknowledged."""
+        answer, _ = self.final()
+        self._number += 1
+        self._branch = new_branch()
+        self._request(
+            "INVITE", answer.contact_uri, self._number, self._branch, to=answer.header("To"), body=body
+        )
+        return self.final()[0]
 
     def responses(self) -> list[tuple[SipText, float]]:
         """The responses to the INVITE so far, each once, with the seconds it took."""
@@ -128,7 +140,8 @@ class ScriptedCaller(UdpPeer):
         elif message.method == "INVITE" and message.status >= 300:
             self._request("ACK", self._uri, 1, message.branch, to=message.header("To"))
         elif message.method == "INVITE" and message.status >= 200:
-            self._request("ACK", message.contact_uri, 1, new_branch(), to=message.header("To"))
+            number = int(message.header("CSeq").split()[0])
+            self._request("ACK", message.contact_uri, number, new_branch(), to=message.header("To"))
 
     def _request(
         self, method: str, uri: str, number: int, branch: str, *, to: str | None = None, body: str = ""
