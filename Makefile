@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo run test lint type bench clean
+.PHONY: help setup demo run test lint type bench soak clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench: $(VENV)/.dev ## measure relay, signalling and handoff on this machine (se
 	@$(BIN)/python benchmarks/signalling.py
 	@$(BIN)/python benchmarks/handoff_gap.py
 	@$(BIN)/python benchmarks/api_latency.py
+
+soak: $(VENV)/.dev ## half an hour of calls, 200 at once and half of them SRTP: nothing may grow
+	@scripts/install_peers
+	@$(BIN)/python benchmarks/soak.py
 
 clean: ## remove what was built, the virtualenv included
 	@rm -rf $(VENV) target build dist demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
