@@ -98,6 +98,7 @@ class _Attempt:
         """What ran out at `now`; silence is told before the ring timeout, being the more precise."""
         if self.acceptance is not None:
             return self.acceptance.expire()
+        now = max(now, self.deadline())  # a loop may wake us a rounding error before it
         if self.auth is not None and now >= self.auth:
             return cause.local("auth_timeout")
         if self.connect is not None and now >= self.connect:

@@ -50,6 +50,7 @@ def placed_call(
         called=destination.name or destination.route[0],
         started=now,
         clock=CallClock(now),
+        placed=True,
     )
     inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
     log = log.bind(call_id=record.call_id)

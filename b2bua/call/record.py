@@ -149,6 +149,8 @@ class CallRecord:
     called: str
     started: float
     clock: CallClock
+    placed: bool = False
+    """By us: nobody called us."""
     answered: float | None = None
     ended: float | None = None
     outcome: Outcome | None = None

@@ -27,6 +27,7 @@ def timeline(record: CallRecord, handoffs: Iterable[Handoff]) -> list[JsonObject
         if handoff.state.final:
             moments.append((handoff.updated, f"handoff {handoff.state}", handoff.destination))
     moments += [(leg.started, "replaced", leg.role) for leg in record.legs if leg.replaces is not None]
+    moments += [(bridge.at, "joined", bridge.call_id) for bridge in record.bridges]
     moments += [(record.answered, "answered", "caller"), (record.ended, "ended", "caller")]
     known = [(at, event, who) for at, event, who in moments if at is not None]
     return [{"at": clock.stamp(at), "event": event, "who": who} for at, event, who in sorted(known)]

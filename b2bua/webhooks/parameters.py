@@ -31,12 +31,16 @@ class Series:
     caller: str
     called: str
     shared_id: str
+    placed: bool = False
+    """The call is one of ours: nobody called us."""
     rang: bool = False
     answered: LegFacts | None = None
     """The leg of the human who answered, while and after they talk."""
     last_end: LegEnded | None = None
     positions: dict[str, int] = field(default_factory=dict)
     """Legs in the order in which they were heard of."""
+    talking: dict[str, float] = field(default_factory=dict)
+    """Legs that have answered and not ended, and when (loop time): they may outlive the handoff, and the call."""
 
     def ringing(self, event: LegRinging) -> None:
         """Note that somebody was alerted."""
@@ -46,6 +50,7 @@ class Series:
     def answer(self, event: LegAnswered) -> Parameters:
         """A human answered; the caller does not hear them yet."""
         self.answered = event.leg
+        self.talking[event.leg.id] = event.at
         return self._callback("DialAnswer", "answer", event.leg)
 
     def connected(self) -> Parameters:
@@ -63,7 +68,7 @@ class Series:
     def hangup(self, event: LegEnded) -> Parameters:
         """A leg to the human is over, answered or not."""
         self.last_end = event
-        seconds = str(round(event.duration_ms / 1000))
+        seconds = str(round(event.at - self.talking.pop(event.leg.id, event.at)))
         durations = [("DialBLegDuration", seconds), ("DialBLegBillDuration", seconds)]
         return [*self._callback("DialHangup", "hangup", event.leg), *durations, *_cause(event.outcome)]
 
@@ -108,7 +113,7 @@ class Series:
             ("CallUUID", self.call_id),
             ("From", self.caller),
             ("To", self.called),
-            ("Direction", "inbound"),
+            ("Direction", "outbound" if self.placed else "inbound"),
             ("Event", event),
             ("HandoffID", self.handoff_id),
             *shared,

@@ -63,6 +63,9 @@ class _Followed:
     series: Series
     callback: CallbackUrl | None
     action: CallbackUrl | None
+    record: CallRecord
+    final: HandoffChanged | None = None
+    """It is over, but somebody still talks to its human: who has transferred them is told first."""
 
 
 class Webhooks:
@@ -143,6 +146,7 @@ class Webhooks:
                 self._call_back(followed, series.answer(event))
             case LegEnded():
                 self._call_back(followed, series.hangup(event))
+                self._finish(followed)
             case DigitPressed():
                 self._call_back(followed, series.digit(event))
 
@@ -156,23 +160,32 @@ class Webhooks:
         if event.state is HandoffState.CONNECTED:
             self._call_back(followed, followed.series.connected())
         elif event.state.final:
-            del self._followed[event.handoff_id]
-            if followed.action is not None:
-                record = self._call_of(event.call_id)
-                recorded = record.recordings[-1].path if record and record.recordings else ""
-                self._put(event.call_id, followed.action, followed.series.final(event, recorded))
+            followed.final = event
+            self._finish(followed)
+
+    def _finish(self, followed: _Followed) -> None:
+        """Say what became of a handoff once it is over and its human has hung up."""
+        event = followed.final
+        if event is None or followed.series.talking:
+            return
+        del self._followed[event.handoff_id]
+        if followed.action is not None:
+            recordings = followed.record.recordings
+            recorded = recordings[-1].path if recordings else ""
+            self._put(event.call_id, followed.action, followed.series.final(event, recorded))
 
     def _follow(self, event: HandoffChanged) -> None:
         request = event.request
         record = self._call_of(event.call_id)
         if record is None or (request.callback_url is None and request.action_url is None):
             return
-        series = Series(event.handoff_id, event.call_id, record.caller, record.called, request.shared_id)
+        who = (record.caller, record.called)
+        series = Series(event.handoff_id, event.call_id, *who, request.shared_id, record.placed)
         callback, action = (
             None if text is None else parse_callback_url(text)
             for text in (request.callback_url, request.action_url)
         )
-        self._followed[event.handoff_id] = _Followed(series, callback, action)
+        self._followed[event.handoff_id] = _Followed(series, callback, action, record)
 
     def _call_back(self, followed: _Followed, parameters: Parameters) -> None:
         if followed.callback is not None:

@@ -5,45 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import pytest
 
-from b2bua.config.callback_url import CallbackUrl
 from b2bua.webhooks import Webhooks
-from b2bua.webhooks.sender import ConnectFailed
 from sip_stack.events import Ended
 from tests.support.b2bua_world import DESK, Behaviour, World, answer, ignore, play, refuse, ring
 from tests.support.handoff_cast import MAIN, Cast, talking
-
-URLS = {"callback_url": "https://app.example.com/live", "action_url": "https://app.example.com/done"}
-Told = list[dict[str, str]]
-
-
-class Application:
-    """The receiver: takes everything, or nothing while it is `dead`."""
-
-    def __init__(self) -> None:
-        self.told: Told = []
-        self.dead = False
-
-    async def post(
-        self,
-        url: CallbackUrl,
-        headers: list[tuple[str, str]],
-        body: bytes,
-        *,
-        connect_timeout: float,
-        read_timeout: float,
-    ) -> int:
-        if self.dead:
-            raise ConnectFailed("ConnectError")
-        self.told.append(dict(parse_qsl(body.decode(), keep_blank_values=True)))
-        return 200
-
-    async def close(self) -> None:
-        pass
-
+from tests.support.told_application import URLS, Application, Told, webhooks_of
 
 Act = Callable[[World, Cast], Awaitable[None]]
 
@@ -55,15 +24,7 @@ def told_of(folder: Path, behaviour: Behaviour, act: Act, *, dead: bool = False)
     kept: list[Webhooks] = []
 
     async def story(world: World) -> None:
-        registry = world.registry
-        webhooks = Webhooks(
-            registry.services.feed,
-            lambda: world.configuration.webhooks,
-            registry.record_of,
-            lambda: application,
-        )
-        webhooks._sender = application
-        webhooks.start()
+        webhooks = webhooks_of(world, application)
         kept.append(webhooks)
         await world.phone(DESK, behaviour)
         cast = await talking(world)
