@@ -2,70 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 
-from b2bua.call.record import CallRecord, JsonObject
-from b2bua.feed import HandoffChanged
-from b2bua.history import Annotation, History, Resolution
-from b2bua.operations import Operations
-from b2bua.store import Document, Kind, Removal, Store, Write
+from b2bua.history import Annotation, Resolution
+from b2bua.store import Document, Kind, Removal
 from tests.support.b2bua_world import DESK, World, play, refuse
 from tests.support.handoff_cast import MAIN, talking
-from tests.support.store_backends import BackendDouble, PatientWorker, as_backend
-
-
-def as_object(value: object) -> JsonObject:
-    """A JSON object."""
-    assert isinstance(value, dict)
-    return value
-
-
-def as_objects(value: object) -> list[JsonObject]:
-    """A list of JSON objects."""
-    assert isinstance(value, list)
-    return value
-
-
-class Nobody:
-    """Takes no records."""
-
-    def write(self, record: CallRecord) -> None:
-        """Forget it."""
-
-
-class Keeping:
-    """A store, and the operations of the API, behind the calls of a world."""
-
-    def __init__(self, world: World) -> None:
-        self.backend = BackendDouble()
-        self.worker = PatientWorker()
-        self.store = Store(as_backend(self.backend), "sqlite", worker=self.worker)  # type: ignore[arg-type]
-        self.store.start()
-        history = History(self.store, "node-1", lambda: 3600.0)
-        self.operations = Operations(Nobody(), self.store, history, reload=None)  # type: ignore[arg-type]
-        self.operations.registry = world.registry
-        world.registry.on_handoff = self.operations.remember
-        world.registry.services.feed.listen(self.operations, [HandoffChanged])
-        forget = world.write
-
-        def write(record: CallRecord) -> None:
-            forget(record)
-            self.operations.write(record)
-
-        world.write = write  # type: ignore[method-assign]
-
-    async def written(self) -> list[Write]:
-        """Everything that was written so far, in order."""
-        await asyncio.sleep(0.1)
-        return [write for batch in self.backend.batches for write in batch]
-
-    async def flag(self, call_id: str) -> bool:
-        """Whether a transfer of the call is under way, for everybody who looks."""
-        await asyncio.sleep(0.1)
-        return (Kind.TRANSFER, call_id) in self.backend.documents
+from tests.support.kept_history import Keeping, as_object, as_objects
 
 
 def test_a_context_is_kept_from_the_first_moment_and_the_flag_while_it_is_under_way(tmp_path: Path) -> None:
