@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from b2bua import __version__
 from b2bua.admission import Load, LoopLoad
+from b2bua.call.clock import CallClock
 from b2bua.call.registry import CallRegistry
 from b2bua.call.services import METHODS, SUPPORTED, Records, Services
 from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
@@ -28,6 +29,7 @@ from b2bua.telemetry.logs import get_logger
 from b2bua.telemetry.loop_meter import LoopMeter
 from b2bua.tls import ExpiryWatch, contexts_of
 from b2bua.trace import TraceRing
+from b2bua.trace.hep import Collector, HepExporter
 from b2bua.webhooks import Webhooks
 from media.engine import MediaError
 from media.native import NativeEngine, NativeSettings
@@ -73,7 +75,8 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
         EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
         advertise=advertise,
     )
-    trace = TraceRing(kept) if (kept := current().telemetry.trace) else None
+    telemetry = current().telemetry
+    trace = TraceRing(telemetry.trace) if telemetry.trace or telemetry.hep else None
     stack.tap = trace
     return Services(
         stack=stack,
@@ -126,6 +129,7 @@ class Application:
         self._api: ApiServer | None = None
         self._reloading = asyncio.Lock()
         self._loop_meter = LoopMeter()
+        self._hep = self._configured_hep()
         self._loop_load = LoopLoad(self._measured, kept_up=self._services.stack.kept_up)
 
     async def run(self) -> None:
@@ -167,6 +171,8 @@ class Application:
         try:
             self._records.start()
             self._store.start()
+            if self._hep is not None:
+                self._hep.start(CallClock(self._services.now()))
             await self._services.engine.start()
             self._load_prompts(self.configuration)
             self._services.stack.tls = contexts_of(self.configuration)
@@ -201,6 +207,17 @@ class Application:
         except StoreNotInstalled as error:
             raise StartError(str(error)) from None
 
+    def _configured_hep(self) -> HepExporter | None:
+        """What sends the messages of calls to a collector, where one is configured."""
+        hep, trace = self.configuration.telemetry.hep, self._services.trace
+        if hep is None or trace is None:
+            return None
+        password = "" if hep.password is None else hep.password.get_secret_value()
+        collector = Collector(hep.address, hep.capture_id, password, self._services.node)
+        exporter = HepExporter(collector)
+        trace.tell = exporter.hear
+        return exporter
+
     async def _start_api(self) -> str:
         """Open the HTTP API where one is configured; returns its address."""
         configured = self.configuration.api
@@ -212,7 +229,12 @@ class Application:
 
         self._operations.exposition = Exposition(
             Sources(
-                self.registry, self._records, self._webhooks, self._loop_meter, lambda: self._store.status
+                self.registry,
+                self._records,
+                self._webhooks,
+                self._loop_meter,
+                lambda: self._store.status,
+                self._hep,
             )
         )
         self._api = ApiServer(configured.listen, configured.keys, self._operations)
@@ -321,4 +343,6 @@ class Application:
         await self._services.engine.close()
         await self._services.resolver.close()
         await self._store.close(FAREWELL)
+        if self._hep is not None:
+            await asyncio.to_thread(self._hep.close, FAREWELL)
         await asyncio.to_thread(self._records.close, FAREWELL)

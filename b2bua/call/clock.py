@@ -23,6 +23,10 @@ class CallClock:
         """Loop time (seconds) as milliseconds since 1970."""
         return int((moment + self._offset) * 1000)
 
+    def seconds(self, moment: float) -> float:
+        """Loop time (seconds) as seconds since 1970."""
+        return moment + self._offset
+
     def stamp(self, moment: float | None) -> str | None:
         """Loop time (seconds) as `2026-01-01T00:00:00.000Z`; None stays None."""
         if moment is None:

@@ -135,6 +135,18 @@ def parse_name_server(value: object) -> tuple[str, int]:
     return found.host, found.port or DNS_PORT
 
 
+def parse_collector(value: object) -> tuple[str, int]:
+    """`udp:192.0.2.9:9060`, or with an IPv6 address `udp:[2001:db8::9]:9060`."""
+    allowed = "udp:ADDRESS:PORT, for example udp:192.0.2.9:9060"
+    transport, _, rest = _text(value).partition(":")
+    if transport != "udp":
+        raise refusal("not a collector", allowed=allowed)
+    found = _listener("udp", rest, allowed, "collector")
+    if not found.port:
+        raise refusal("a collector without a port", allowed=allowed)
+    return found.host, found.port
+
+
 def _listener(transport: str, text: str, allowed: str, what: str = "listener") -> Listener:
     match = _HOST_PORT.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
@@ -166,6 +178,11 @@ Ports = Annotated[
 ]
 NameServerAddress = Annotated[
     tuple[str, int], BeforeValidator(parse_name_server), text_schema(r"^[0-9A-Fa-f.:\[\]]+$", "192.0.2.53")
+]
+CollectorAddress = Annotated[
+    tuple[str, int],
+    BeforeValidator(parse_collector),
+    text_schema(r"^udp:(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$", "udp:127.0.0.1:9060"),
 ]
 IpAddress = Annotated[
     str, BeforeValidator(parse_address), text_schema(r"^[0-9A-Fa-f.:%a-z]+$", "203.0.113.10")

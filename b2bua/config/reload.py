@@ -25,6 +25,7 @@ _NEEDS_RESTART: dict[str, Callable[[Configuration], object]] = {
     "records.cdr": lambda configuration: configuration.records.cdr,
     "api.listen": lambda configuration: configuration.api.listen if configuration.api else None,
     "telemetry.trace": lambda configuration: configuration.telemetry.trace,
+    "telemetry.hep": lambda configuration: configuration.telemetry.hep,
     "store": lambda configuration: configuration.store,
 }
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr, StrictInt
 
+from b2bua.config.addresses import CollectorAddress
 from b2bua.config.section import Section, refusal, text_schema
 from b2bua.config.services import parse_size
 
@@ -28,8 +29,21 @@ TraceSize = Annotated[
 ]
 
 
+class Hep(Section):
+    """Where the messages of calls are sent as HEPv3 packets."""
+
+    address: CollectorAddress
+    """udp:ADDRESS:PORT of the collector."""
+    capture_id: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] = 2001
+    """By which the collector knows us."""
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256)] | None = None
+    """The authentication key, where it asks for one."""
+
+
 class Telemetry(Section):
     """What an operator may look at."""
 
     trace: TraceSize = Field(default=DEFAULT_TRACE, validate_default=True)
     """How much memory the traces of calls may take, `16MB`: the SIP messages of the newest calls; or `disabled`."""
+    hep: Hep | None = None
+    """Where they are sent besides."""

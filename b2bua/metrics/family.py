@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from b2bua.record_writer import RecordWriter
     from b2bua.store import StoreStatus
     from b2bua.telemetry.loop_meter import LoopMeter
+    from b2bua.trace.hep import HepExporter
     from b2bua.webhooks import Webhooks
 
 PREFIX = "b2bua_"
@@ -30,6 +31,7 @@ class Sources:
     webhooks: Webhooks
     loop: LoopMeter
     store: Callable[[], StoreStatus]
+    hep: HepExporter | None = None
 
 
 @dataclass(frozen=True, slots=True)

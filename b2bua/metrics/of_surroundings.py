@@ -39,6 +39,11 @@ def _certificates(sources: Sources) -> Values:
     return [((certificate.file,), certificate.not_after) for certificate in certificates]
 
 
+def _trace_octets(sources: Sources) -> float:
+    trace = sources.registry.services.trace
+    return 0 if trace is None else trace.octets
+
+
 def _defects(sources: Sources) -> Values:
     yield ("call",), sources.registry.failures
     yield ("sip",), sources.registry.services.stack.internal_errors
@@ -131,6 +136,13 @@ FAMILIES = (
         "Webhook requests: taken by the receiver, tried_again (each retry), or lost for good.",
         ("result",),
         by_name(lambda sources: sources.webhooks.counters, "taken", "tried_again", "lost"),
+    ),
+    gauge("trace_bytes", "Memory that the traces of calls take.", (), one(_trace_octets)),
+    counter(
+        "hep_packets",
+        "Messages of calls for the HEP collector: sent, or lost on our side.",
+        ("result",),
+        lambda sources: by_name(lambda _: sources.hep, "sent", "lost")(sources) if sources.hep else [],
     ),
     gauge(
         "certificate_expiry_timestamp_seconds",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from b2bua.call.clock import CallClock
 from b2bua.trace.masking import masked
-from b2bua.trace.ring import Dialog, Message, Traced
+from b2bua.trace.ring import Dialog, Message, Traced, near_end
 from sip_stack.message import format_host_port
 from sip_stack.transport import Address
 
@@ -88,16 +88,14 @@ def ladder_of(traced: Traced, clock: CallClock) -> Ladder:
 
 def _step(message: Message, whom: int, first: float, clock: CallClock, *, again: bool) -> Step:
     flow = message.flow
-    # A socket that is bound to all addresses says nothing about the one that was used.
-    host = flow.advertised[0] if flow.local[0] in ("0.0.0.0", "::") else flow.local[0]
     return Step(
-        at=clock.milliseconds(message.at) / 1000,
+        at=clock.seconds(message.at),
         stamp=clock.stamp(message.at) or "",
         elapsed=message.at - first,
         whom=whom,
         sent=message.sent,
         transport=flow.transport,
-        local=(host, flow.local[1]),
+        local=near_end(flow),
         remote=flow.remote,
         again=again,
         title=_title(message.data),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sip_stack.transport import Flow
+from sip_stack.transport import Address, Flow
 
 MAX_CALLS = 10_000
 MAX_MESSAGES = 300
@@ -40,6 +40,12 @@ class Message(NamedTuple):
     """By us."""
     data: bytes
     flow: Flow
+
+
+def near_end(flow: Flow) -> Address:
+    """Our end of a flow: a socket that is bound to all addresses says nothing about the one that was used."""
+    host = flow.advertised[0] if flow.local[0] in ("0.0.0.0", "::") else flow.local[0]
+    return host, flow.local[1]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -19,12 +20,22 @@ LAYERS = ("ip", "udp", "tcp")
 
 
 @pytest.fixture(scope="module")
-def b2bua(tmp_path_factory: pytest.TempPathFactory) -> Iterator[B2bua]:
+def collector() -> Iterator[socket.socket]:
+    """A receiver of HEP packets."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(20)
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def b2bua(tmp_path_factory: pytest.TempPathFactory, collector: socket.socket) -> Iterator[B2bua]:
     """A B2BUA that one call went through, from UDP to TCP."""
     folder = tmp_path_factory.mktemp("b2bua")
     with sipp_callee(folder, tcp=True) as callee:
         desk = {"route": f"sip:desk@{callee.address};transport=tcp"}
-        main = {"api": {"listen": "127.0.0.1:0", "keys": [KEY]}}
+        hep = {"address": f"udp:127.0.0.1:{collector.getsockname()[1]}"}
+        main = {"api": {"listen": "127.0.0.1:0", "keys": [KEY]}, "telemetry": {"hep": hep}}
         listen = ("udp:127.0.0.1:0", "tcp:127.0.0.1:0")
         with B2bua(folder, {"support": desk}, main=main, listen=listen) as b2bua:
             with sipp_caller(folder, b2bua.host_port) as caller:
@@ -113,3 +124,15 @@ def test_a_scrape_tells_of_the_call(b2bua: B2bua) -> None:
     assert samples["b2bua_store_up", frozenset()] == 1
     assert samples["b2bua_event_loop_lag_seconds_count", frozenset()] > 0
     assert samples["process_resident_memory_bytes", frozenset()] > 0
+
+
+def test_a_collector_gets_every_message_under_the_id_of_the_call(
+    b2bua: B2bua, collector: socket.socket
+) -> None:
+    (record,) = b2bua.records(1)
+    packets: list[bytes] = []
+    while sum(packet.count(b"CSeq: 2 BYE") for packet in packets) < 4:
+        packets.append(collector.recv(65536))
+
+    assert all(packet.startswith(b"HEP3") and record["call_id"].encode() in packet for packet in packets)
+    assert sum(b"INVITE sip:" in packet for packet in packets) == 2

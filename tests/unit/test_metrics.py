@@ -55,6 +55,8 @@ NOT_ON_THE_DASHBOARD = {
     "b2bua_sip_send_dropped_datagrams_total",
     "b2bua_sip_tls_handshakes_total",
     "b2bua_store_failures_total",
+    "b2bua_trace_bytes",
+    "b2bua_hep_packets_total",
 }
 
 
