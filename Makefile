@@ -50,8 +50,10 @@ type: $(VENV)/.dev ## mypy --strict, and the native core against its typed stub
 
 bench: $(VENV)/.dev ## measure relay, signalling and handoff on this machine (see benchmarks/README.md)
 	@scripts/install_peers
+	@scripts/install_bench_peers
 	@$(BIN)/python benchmarks/relay.py
 	@$(BIN)/python benchmarks/signalling.py
+	@$(BIN)/python benchmarks/call_path.py
 	@$(BIN)/python benchmarks/handoff_gap.py
 	@$(BIN)/python benchmarks/api_latency.py
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import say  # noqa: E402
+from report import say  # noqa: E402
 
 from tests.support.handoff_stage import KEY, SUPPORT, Api, staged  # noqa: E402
 from tests.support.peer_sip import SipText, new_branch, response, sdp, write  # noqa: E402

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import say  # noqa: E402
+from report import say  # noqa: E402
 
 from tests.support.audio import mu_law, tone  # noqa: E402
 from tests.support.b2bua_process import B2bua  # noqa: E402

@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import say, spread  # noqa: E402
+from report import say, spread  # noqa: E402
 
 from tests.support.audio import tone, write_wav  # noqa: E402
 from tests.support.b2bua_process import B2bua  # noqa: E402

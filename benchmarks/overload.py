@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import say  # noqa: E402
+from report import say  # noqa: E402
+from sip_load import HOLD_MS, PER_SIPP, stage  # noqa: E402
 
 from tests.support.b2bua_process import B2bua  # noqa: E402
-from tests.support.sipp import sipp_callee, sipp_caller  # noqa: E402
 
-SERVER_CORE, LOAD_CORE = 1, 0
-HOLD_MS = 200
-PER_SIPP = 600
 FULL = 0.85
 """Share of the core at which a rate counts as all that can be taken."""
 LEAST = 0.8
@@ -47,32 +42,13 @@ class Result:
 
 def measure(rate: int, seconds: int) -> Result:
     """`rate` calls a second for so many seconds, after a short start."""
-    pairs = -(-rate // PER_SIPP)
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        callees = [
-            stack.enter_context(sipp_callee(folder, name=f"callee-{n}", cpus=[LOAD_CORE]))
-            for n in range(pairs)
-        ]
-        destinations = {
-            f"desk-{n}": {"route": f"sip:desk@{callee.address}"} for n, callee in enumerate(callees)
-        }
-        media = {"ports": "10000-31999"}
-        b2bua = stack.enter_context(B2bua(folder, destinations, media=media, cpus=[SERVER_CORE]))
-        for n in range(pairs):
-            stack.enter_context(
-                sipp_caller(
-                    folder,
-                    b2bua.host_port,
-                    "caller_may_be_refused.xml",
-                    name=f"caller-{n}",
-                    service=f"desk-{n}",
-                    calls=rate * (seconds + 10) // pairs,
-                    rate=rate / pairs,
-                    call_length_ms=HOLD_MS,
-                    cpus=[LOAD_CORE],
-                )
-            )
+    calls = rate * (seconds + 10)
+    with (
+        stage("ours", -(-rate // PER_SIPP)) as on,
+        on.callers(calls, rate, HOLD_MS, "caller_may_be_refused.xml"),
+    ):
+        b2bua = on.running.process
+        assert isinstance(b2bua, B2bua)
         time.sleep(3)
         cpu, done, start = b2bua.cpu_seconds(), completed(b2bua), time.monotonic()
         time.sleep(seconds)

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from relays import GENERATOR, RELAYS, ROOT
+from report import machine, say, spread
 
 RELAY_CORE, LOAD_CORE = 1, 0
 MAX_LOSS, MAX_P99_US = 0.001, 20_000
@@ -107,12 +105,6 @@ def most_calls(name: str, plan: Plan) -> int:
     return low
 
 
-def spread(values: Sequence[float], form: str) -> str:
-    """Minimum, median and maximum, the way the tables show them."""
-    low, middle, high = (form.format(f(values)) for f in (min, statistics.median, max))
-    return middle if len(values) == 1 else f"{low} / **{middle}** / {high}"
-
-
 def same_at_rtpengine(name: str) -> str:
     """The candidate that is rtpengine doing the same work; the plain one where there is none."""
     same = f"rtpengine, {name.partition(', ')[2]}"
@@ -164,25 +156,6 @@ def maximum_table(names: Sequence[str], plan: Plan) -> list[str]:
     ]
     lines += [f"| {name} | {spread(found[name], '{:.0f}')} |" for name in names]
     return [*lines, ""]
-
-
-def machine() -> str:
-    """One line about where this ran."""
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "name" in line
-        ),
-        platform.machine(),
-    )
-    return f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}"
-
-
-def say(text: str) -> None:
-    """Progress, to standard error."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def main() -> None:

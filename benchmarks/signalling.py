@@ -1,218 +1,318 @@
-"""A whole call through the B2BUA, SIPp on both sides: CPU per call, and how many calls a second stay clean.
+"""Whole calls through the B2BUA and its peers, SIPp on both sides: what they cost, and how many fit on one core.
 
-INVITE 100 180 200 ACK, 200 ms, BYE 200, no sound; the B2BUA writes its records and its INFO log, and opens four media
-ports for each call. It has one core and SIPp the other: run nothing else beside it. `benchmarks/signalling.py` measures
-and writes `benchmarks/signalling_results.md`; `--quick` takes half a minute, for a look.
+The B2BUA writes its records and its INFO log, and opens four media ports for each call; no sound is sent. It has one
+core and the load the other: run nothing else beside it. Sections, all of them without `--only`:
+
+    cpu          CPU per call at a moderate rate, with and without a digest challenge toward the callee
+    maximum      calls per second without a failure and without a message said twice
+    concurrency  CPU per call while 100, 1,000 and 4,000 calls are up, at the same rate
+    memory       private memory of the process per call that is up
+    added        from INVITE in to INVITE out, at half the maximum
+
+It writes `benchmarks/signalling_results.md`. With `--samples FILE` measurements are kept, and those of earlier runs are
+reported too, for a machine that is quiet for minutes only.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import machine, say, spread  # noqa: E402
+from invite_probe import InviteProbe  # noqa: E402
+from report import Samples, Table, heading, say, spread  # noqa: E402
+from sip_load import Step, measure, stage  # noqa: E402
+from sip_servers import SERVERS  # noqa: E402
 
-from tests.support.b2bua_process import B2bua  # noqa: E402
-from tests.support.sipp import Sipp, SippCounters, sipp_callee, sipp_caller  # noqa: E402
-
-SERVER_CORE, LOAD_CORE = 1, 0
-PASSWORD = "benchmark"
-HOLD_MS = 200
-CANDIDATES = {"no challenge": "callee.xml", "401, MD5": "callee_challenges.xml"}
-FEWEST, MOST = 50, 2_400
-"""Calls per second between which the search for the maximum looks."""
-PER_SIPP = 600
-"""Calls per second of one SIPp process; beyond about a thousand its own repetitions look like ours."""
-FLOOR = 300
-"""Clean calls per second with digest that this version must reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How thorough a run is. Seconds of load per measurement; tries of each step of the search."""
-
-    rounds: int
-    seconds: int
-    search_steps: int
-    tries: int
-
-
-FULL = Plan(rounds=3, seconds=10, search_steps=6, tries=3)
-QUICK = Plan(rounds=1, seconds=4, search_steps=0, tries=1)
+CHALLENGED = ", 401"
+CANDIDATES = ("ours", "ours, 401", "sippy", "sippy with rtp.io", "Kamailio, a proxy")
+"""sippy is not challenged: its ACK for the 401 comes before or after its second INVITE, which SIPp cannot follow."""
+CPU_RATE, CPU_SECONDS = 100, 6
+"""Calls per second that every candidate can do, and seconds of load."""
+SEARCHED = ("ours", "ours, 401", "sippy")
+SEARCH_STEPS, SEARCH_TRIES, SEARCH_SECONDS = 4, 3, 6
+CONCURRENT = (100, 1_000, 4_000)
+"""Calls up at once; with four sockets each, the last is near what 20,000 open files allow."""
+CONCURRENT_RATE, CONCURRENT_SECONDS = 200, 8
+HELD = {"ours": 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
+QUIET_SECONDS = 36
+"""After the last call began, until its transactions are forgotten: 64*T1 and some."""
+PROBES_PER_SECOND, PROBE_SECONDS = 50, 20
+DEFAULT_HALF = 300
+"""Calls per second of `added` where `maximum` was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One measurement at one rate."""
+class Rate:
+    """The result of a search."""
+
+    calls_per_second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Private memory of a process."""
 
     calls: int
-    failed: int
-    """Calls that either side counts as failed or missed, or that have no record."""
-    repeated: int
-    """Messages repeated by or to either side."""
-    cpu_ms: float
-    """CPU time of the B2BUA per call, user and system, in milliseconds."""
-    core: float
-    """How much of its core the B2BUA used while the load ran, 0..1."""
-
-    @property
-    def clean(self) -> bool:
-        """No call failed and nothing was said twice."""
-        return self.failed == 0 and self.repeated == 0
+    kib_per_call: float
 
 
-@contextmanager
-def servers(scenario: str, count: int, folder: Path) -> Iterator[tuple[B2bua, list[Sipp]]]:
-    """The B2BUA with `count` callees behind it, as its destinations `desk-0`, `desk-1`..."""
-    with ExitStack() as stack:
-        keys = {"username": "acme", "password": PASSWORD}
-        callees = [
-            stack.enter_context(
-                sipp_callee(folder, scenario, name=f"callee-{n}", keys=keys, cpus=[LOAD_CORE])
-            )
-            for n in range(count)
-        ]
-        destinations = {
-            f"desk-{n}": {
-                "route": f"sip:desk@{callee.address}",
-                "auth": {"username": "acme", "password": PASSWORD},
-            }
-            for n, callee in enumerate(callees)
-        }
-        media = {"ports": "10000-31999"}  # below the ports that the system hands out; some may be taken
-        yield stack.enter_context(B2bua(folder, destinations, media=media, cpus=[SERVER_CORE])), callees
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Time inside the server, microseconds."""
+
+    calls_per_second: int
+    probes: int
+    p50_us: float
+    p99_us: float
 
 
-def measure(scenario: str, rate: int, seconds: int) -> Step:
-    """Calls at `rate` a second for so many seconds, through a B2BUA of their own."""
-    count = -(-rate // PER_SIPP)
-    with tempfile.TemporaryDirectory() as name, servers(scenario, count, Path(name)) as (b2bua, callees):
-        folder = Path(name)
-        each = rate * seconds // count
-        run(b2bua, folder, count, calls=20, rate=20)  # imports, caches, the record file
-        before, begun = b2bua.cpu_seconds(), time.monotonic()
-        made = run(b2bua, folder, count, calls=each, rate=rate / count)
-        spent, took = b2bua.cpu_seconds() - before, time.monotonic() - begun
-        taken = [callee.finish() for callee in callees]
-        calls = each * count
-        b2bua.stop()
-        recorded = sum(record["outcome"]["code"] == 4000 for record in b2bua.records())
-    missed = [calls - sum(c.successful for c in made), calls + 20 * count - sum(c.successful for c in taken)]
-    return Step(
-        calls=calls,
-        failed=max(*missed, calls + 20 * count - recorded),
-        repeated=sum(c.repeated for c in [*made, *taken]),
-        cpu_ms=spent * 1000 / calls,
-        core=spent / took,
-    )
+# -- measuring ---------------------------------------------------------------------------------------------------------
 
 
-def run(b2bua: B2bua, folder: Path, count: int, *, calls: int, rate: float) -> list[SippCounters]:
-    """`count` callers, each making so many calls at so many a second; what they counted."""
-    with ExitStack() as stack:
-        callers = [
-            stack.enter_context(
-                sipp_caller(
-                    folder,
-                    b2bua.host_port,
-                    name=f"caller-{n}",
-                    service=f"desk-{n}",
-                    calls=calls,
-                    rate=rate,
-                    call_length_ms=HOLD_MS,
-                    cpus=[LOAD_CORE],
-                )
-            )
-            for n in range(count)
-        ]
-        return [caller.finished(calls / rate + 60) for caller in callers]
+def measure_candidate(name: str, rate: int, seconds: int) -> Step:
+    """One step of a server, challenged or not."""
+    return measure(name.removesuffix(CHALLENGED), rate, seconds, challenges=name.endswith(CHALLENGED))
 
 
-def passes(scenario: str, rate: int, plan: Plan) -> bool:
-    """True when most tries at this rate are clean: a neighbour's burst is no limit, and a lucky try no proof."""
-    steps = [measure(scenario, rate, plan.seconds) for _ in range(plan.tries)]
-    for step in steps:
-        say(f"    {rate} calls/s: {step}")
-    return 2 * sum(step.clean for step in steps) > plan.tries
-
-
-def most_calls(scenario: str, plan: Plan) -> int:
-    """The highest clean rate, by halving the ratio of a passing and a failing one."""
-    low, high = FEWEST, MOST
-    for _ in range(plan.search_steps):
+def most_calls(name: str, cpu_ms: float) -> int:
+    """The highest clean rate, by halving the ratio of a passing and a failing one, around what the CPU allows."""
+    low, high = round(350 / cpu_ms), round(1050 / cpu_ms)
+    for _ in range(SEARCH_STEPS):
         middle = round((low * high) ** 0.5)
-        if passes(scenario, middle, plan):
+        if passes(name, middle):
             low = middle
         else:
             high = middle
     return low
 
 
-def cpu_table(rates: list[int], plan: Plan) -> list[str]:
-    """CPU per call of both candidates at some rates, in interleaved rounds."""
-    steps: dict[tuple[str, int], list[Step]] = {(name, rate): [] for rate in rates for name in CANDIDATES}
-    for _ in range(plan.rounds):
-        for (name, rate), measured in steps.items():
-            measured.append(measure(CANDIDATES[name], rate, plan.seconds))
-            say(f"{name}, {rate} calls/s: {measured[-1]}")
-    lines = [
-        "### CPU per call",
-        "",
-        "| callee | calls/s | CPU ms per call | share of the core | failed | repeated messages |",
-        "|---|---|---|---|---|---|",
+def passes(name: str, rate: int) -> bool:
+    """True when most tries at this rate are clean: a neighbour's burst is no limit, and a lucky try no proof."""
+    clean = [0, 0]
+    while max(clean) <= SEARCH_TRIES // 2:
+        step = measure_candidate(name, rate, SEARCH_SECONDS)
+        say(f"    {rate} calls/s: {step}")
+        clean[step.clean] += 1
+    return clean[True] > clean[False]
+
+
+def measure_concurrent(calls: int) -> Step:
+    """CPU per call at one rate, while so many calls are up: they last as long as that takes."""
+    rate, hold = CONCURRENT_RATE, calls / CONCURRENT_RATE
+    # Each number of calls gets the same time to fill what is kept of ended calls and transactions.
+    lead = max(CONCURRENT) / rate + 2
+    total = round(rate * (lead + CONCURRENT_SECONDS + 1))
+    with stage("ours") as on, on.callers(total, rate, round(hold * 1000)) as callers:
+        process, recorded = on.running.process, on.running.recorded
+        assert recorded is not None
+        time.sleep(lead)
+        before, done, begun = process.cpu_seconds(), recorded(), time.monotonic()
+        time.sleep(CONCURRENT_SECONDS)
+        spent, ended, took = process.cpu_seconds() - before, recorded() - done, time.monotonic() - begun
+        made = [caller.finished(hold + 60) for caller in callers]
+        failed, repeated = on.finish(made)
+    return Step(ended, failed, repeated, spent * 1000 / ended, spent / took)
+
+
+def measure_memory(server: str) -> Memory:
+    """Calls that are up, their transactions forgotten, against the same process before them."""
+    calls = HELD[server]
+    rate = CONCURRENT_RATE if server == "ours" else CPU_RATE
+    ramp = calls / rate
+    with stage(server) as on:
+        before = on.running.process.memory()
+        with on.callers(calls, rate, round((ramp + QUIET_SECONDS + 2) * 1000)):
+            time.sleep(ramp + QUIET_SECONDS)
+            used = on.running.process.memory() - before
+    return Memory(calls, used / calls / 1024)
+
+
+def measure_added(rate: int) -> Added:
+    """The time an INVITE is inside the B2BUA while it has so many calls per second."""
+    probe = InviteProbe()
+    with stage("ours", -(-rate // 600), extra={"probe": probe.address}) as on:
+        calls = round(rate * (PROBE_SECONDS + 3))
+        with on.callers(calls, rate, 200) as callers:
+            time.sleep(1)
+            probe.run(on.running.target, "probe", PROBES_PER_SECOND, PROBE_SECONDS)
+            for caller in callers:
+                caller.finished(60)
+    probe.close()
+    cuts = statistics.quantiles(probe.took_us, n=100)
+    return Added(rate, len(probe.took_us), cuts[49], cuts[98])
+
+
+# -- reporting ---------------------------------------------------------------------------------------------------------
+
+
+def cpu_table(samples: Samples[Step]) -> Table:
+    """CPU per call of every candidate, and what ours is of it."""
+    rows = [
+        [
+            name,
+            spread([step.cpu_ms for step in samples[name]], "{:.2f}"),
+            *(spread(ratios(samples[ours], samples[name]), "{:.2f}") for ours in ("ours", "ours, 401")),
+            *troubles(samples[name]),
+        ]
+        for name in samples.names()
     ]
-    for (name, rate), measured in steps.items():
-        lines.append(
-            f"| {name} | {rate} | {spread([s.cpu_ms for s in measured], '{:.2f}')} "
-            f"| {statistics.median(s.core for s in measured):.0%} "
-            f"| {sum(s.failed for s in measured)} | {sum(s.repeated for s in measured)} |"
-        )
-    return [*lines, ""]
+    return Table(["server", "CPU ms per call", "ours is of it", "ours with 401", *TROUBLES], rows)
 
 
-def maximum_table(plan: Plan) -> list[str]:
-    """The highest clean rate of both candidates."""
-    lines = ["### Clean calls per second on one core", "", "| callee | calls/s | floor |", "|---|---|---|"]
-    for name, scenario in CANDIDATES.items():
-        most = most_calls(scenario, plan)
-        say(f"clean, {name}: {most}")
-        lines.append(f"| {name} | **{most}** | {'' if name == 'no challenge' else FLOOR} |")
-    return [*lines, ""]
+def ratios(ones: Sequence[Step], others: Sequence[Step]) -> list[float]:
+    """CPU per call of one against another, round by round."""
+    return [one.cpu_ms / other.cpu_ms for one, other in zip(ones, others, strict=False)]
+
+
+TROUBLES = ("failed", "repeated messages")
+
+
+def troubles(steps: Sequence[Step]) -> list[str]:
+    """What must be 0."""
+    return [str(sum(step.failed for step in steps)), str(sum(step.repeated for step in steps))]
+
+
+def maximum_table(samples: Samples[Rate]) -> Table:
+    """The highest clean rates."""
+    rows = [
+        [name, spread([rate.calls_per_second for rate in samples[name]], "{:.0f}")]
+        for name in samples.names()
+    ]
+    return Table(["server", "clean calls per second"], rows)
+
+
+def concurrency_table(samples: Samples[Step]) -> Table:
+    """CPU per call by calls at once, and against the fewest of the same round."""
+    fewest = samples[samples.names()[0]]
+    rows = [
+        [
+            name,
+            spread([step.cpu_ms for step in samples[name]], "{:.2f}"),
+            spread(ratios(samples[name], fewest), "{:.2f}"),
+            *troubles(samples[name]),
+        ]
+        for name in samples.names()
+    ]
+    return Table(["calls at once", "CPU ms per call", "of the fewest", *TROUBLES], rows)
+
+
+def memory_table(samples: Samples[Memory]) -> Table:
+    """Memory per call."""
+    rows = [
+        [
+            name,
+            str(samples[name][0].calls),
+            spread([memory.kib_per_call for memory in samples[name]], "{:.1f}"),
+        ]
+        for name in samples.names()
+    ]
+    return Table(["server", "calls up", "KiB per call"], rows)
+
+
+def added_table(samples: Samples[Added]) -> Table:
+    """Time from INVITE in to INVITE out."""
+    rows = [
+        [
+            str(samples[name][-1].calls_per_second),
+            str(sum(added.probes for added in samples[name])),
+            spread([added.p50_us / 1000 for added in samples[name]], "{:.2f}"),
+            spread([added.p99_us / 1000 for added in samples[name]], "{:.2f}"),
+        ]
+        for name in samples.names()
+    ]
+    return Table(["calls/s", "INVITEs timed", "p50 ms", "p99 ms"], rows)
+
+
+class Run:
+    """The sections of one run, with what earlier ones left in the samples' file."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.cpu = Samples(Step, "cpu", file)
+        self.maximum = Samples(Rate, "maximum", file)
+        self.concurrency = Samples(Step, "concurrency", file)
+        self.memory = Samples(Memory, "memory", file)
+        self.added = Samples(Added, "added", file)
+
+    def measure(self, section: str) -> None:
+        """One round of a section."""
+        match section:
+            case "cpu":
+                for name in CANDIDATES:
+                    self.cpu.add(name, measure_candidate(name, CPU_RATE, CPU_SECONDS))
+            case "maximum":
+                for name in SEARCHED:
+                    self.maximum.add(name, Rate(most_calls(name, self._cpu_ms(name))))
+            case "concurrency":
+                for calls in CONCURRENT:
+                    self.concurrency.add(f"{calls:,}", measure_concurrent(calls))
+            case "memory":
+                for server in HELD:
+                    self.memory.add(server, measure_memory(server))
+            case "added":
+                half = self.maximum["ours"][-1].calls_per_second // 2 if self.maximum else DEFAULT_HALF
+                self.added.add("ours", measure_added(half))
+
+    def _cpu_ms(self, name: str) -> float:
+        if name not in self.cpu:
+            self.cpu.add(name, measure_candidate(name, CPU_RATE, CPU_SECONDS))
+        return statistics.median(step.cpu_ms for step in self.cpu[name])
+
+    def report(self) -> str:
+        """All tables there are samples for."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        rounds = "minimum / **median** / maximum of the rounds"
+        parts = [
+            f"# Signalling\n\n## {heading()}\n\nOpen files: {soft}, at most {hard}. Tables show {rounds}.\n"
+        ]
+        tables: list[tuple[str, object, Callable[[], Table]]] = [
+            (
+                f"CPU per call at {CPU_RATE} calls/s, {CPU_SECONDS} s each",
+                self.cpu,
+                lambda: cpu_table(self.cpu),
+            ),
+            ("Clean calls per second on one core", self.maximum, lambda: maximum_table(self.maximum)),
+            (
+                f"Calls at once, {CONCURRENT_RATE} calls/s, each as long as that takes",
+                self.concurrency,
+                lambda: concurrency_table(self.concurrency),
+            ),
+            ("Private memory per call", self.memory, lambda: memory_table(self.memory)),
+            ("INVITE in to INVITE out, at half the maximum", self.added, lambda: added_table(self.added)),
+        ]
+        parts += [f"### {title}\n\n{table()}" for title, samples, table in tables if samples]
+        return "\n".join(parts)
+
+
+SECTIONS = ("cpu", "maximum", "concurrency", "memory", "added")
 
 
 def main() -> None:
     """Measures and writes the report."""
+    assert set(HELD) <= set(SERVERS)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--quick", action="store_true", help="one short round, no search for the maximum, no report"
+        "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )
-    quick = parser.parse_args().quick
-    plan = QUICK if quick else FULL
-    report = [
-        f"## {datetime.now(UTC):%Y-%m-%d}, {machine()}",
-        "",
-        f"{plan.rounds} interleaved rounds of {plan.seconds} s; minimum / **median** / maximum. A rate is clean when "
-        f"most of {plan.tries} tries had 0 failed calls at caller and callee, a record for each call, and 0 repeated "
-        "messages.",
-        "",
-        *cpu_table([100, FLOOR], plan),
-    ]
-    if plan.search_steps:
-        report += maximum_table(plan)
-    text = "\n".join(report)
-    sys.stdout.write(text + "\n")
-    if not quick:
-        (ROOT / "benchmarks/signalling_results.md").write_text(f"# Signalling\n\n{text}")
+    parser.add_argument("--quick", action="store_true", help="one round of cpu, no report written")
+    options = parser.parse_args()
+    run = Run(options.samples)
+    for _ in range(1 if options.quick else options.rounds):
+        for section in ["cpu"] if options.quick else options.only:
+            run.measure(section)
+    text = run.report()
+    sys.stdout.write(text)
+    if not options.quick:
+        (ROOT / "benchmarks/signalling_results.md").write_text(text)
 
 
 if __name__ == "__main__":

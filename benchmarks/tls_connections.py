@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import say  # noqa: E402
+from report import say  # noqa: E402
 
 from sip_stack.aio.network import Listen  # noqa: E402
 from sip_stack.aio.stack import SipStack  # noqa: E402

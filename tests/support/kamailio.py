@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
-from tests.support.processes import ChildProcess, PeerError, wait_until
+from tests.support.processes import ChildProcess, PeerError, cpu_seconds, wait_until
 
 TEMPLATES = Path(__file__).parent.parent / "interop" / "kamailio"
 
@@ -29,13 +30,15 @@ class Kamailio(ChildProcess):
         *,
         b2bua: str = "",
         agent: str = "",
-        template: str = "sbc.cfg",
+        template: str | Path = "sbc.cfg",
         password: str = "",
+        cpus: Sequence[int] | None = None,
     ) -> None:
         """Start it at `port`. `b2bua` and `agent` are the SIP URIs that the calls of an SBC go to; with `registrar.cfg`
-        everybody registers with `password`."""
+        everybody registers with `password`. TCP is what the template says."""
         self.port = port
         text = (TEMPLATES / template).read_text()
+        tcp = "listen=tcp" in text
         values = {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent, "PASSWORD": password}
         for key, value in values.items():
             text = text.replace(f"@{key}@", value)
@@ -43,12 +46,12 @@ class Kamailio(ChildProcess):
         configuration.write_text(text)
         # In the foreground, its log on stderr, its files where the test's are, little memory.
         options = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", folder, "-w", folder]
-        super().__init__("kamailio", ["kamailio", *options], folder)
+        super().__init__("kamailio", ["kamailio", *options], folder, cpus=cpus)
 
         def listening() -> bool:
             if self.returncode is not None:
                 raise PeerError(f"kamailio ended with {self.returncode}: {self.tail()}")
-            return in_use(port) and listened_to(port)
+            return in_use(port) and (listened_to(port) or not tcp)
 
         try:
             wait_until(listening, 10.0, f"Kamailio listens on {port}")
@@ -63,14 +66,21 @@ class Kamailio(ChildProcess):
 
     def stop(self, deadline: float = 5.0) -> int:
         """End it and its children at once. Asked politely, Kamailio 5.6 now and then takes a minute to go."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        left = [int(pid) for pid in children.read_text().split()] if self.returncode is None else []
+        left = self._children() if self.returncode is None else []
         self.send_signal(signal.SIGKILL)
         status = super().stop(deadline)
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return status
+
+    def cpu_seconds(self) -> float:
+        """CPU time of its processes."""
+        return sum(map(cpu_seconds, [self.pid, *self._children()]))
+
+    def _children(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
 
     def passed(self, method: str, transport: str = "") -> int:
         """How many in-dialog requests of `method` went through it by their route set."""

@@ -152,11 +152,16 @@ class ChildProcess:
         return 1024 * sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", rollup, re.MULTILINE)))
 
     def cpu_seconds(self) -> float:
-        """CPU time of all its threads, in seconds. Of the scheduler (nanoseconds): ticks are useless here."""
-        spent = 0
-        for thread in os.listdir(f"/proc/{self.pid}/task"):
-            spent += int(Path(f"/proc/{self.pid}/task/{thread}/schedstat").read_text().split()[0])
-        return spent / 1e9
+        """CPU time of all its threads, in seconds."""
+        return cpu_seconds(self.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of a process, in seconds. Of the scheduler (nanoseconds): ticks are useless here."""
+    spent = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        spent += int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
+    return spent / 1e9
 
 
 def _link(entry: Path) -> str:

@@ -1,0 +1,114 @@
+"""The servers that `signalling.py` compares: ours, the sippy B2BUA (PyPI) and Kamailio as a proxy (Debian).
+
+Each is a process on one core that brings calls to the callees it is given. Asterisk is not in
+Debian 12, and FreeSWITCH is in no Debian: what others measured of them is in `README.md`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from report import ROOT
+
+from tests.support.b2bua_process import B2bua
+from tests.support.kamailio import Kamailio, kamailio_port
+from tests.support.ports import LOOPBACK, free_port_range, in_use
+from tests.support.processes import ChildProcess, PeerError, wait_until
+from tests.support.sipp import SCENARIOS
+
+SERVER_CORE, LOAD_CORE = 1, 0
+USER, PASSWORD = "acme", "benchmark"
+SIPPY = ROOT / "target/peers/bin/b2bua"
+"""Where `scripts/install_bench_peers` puts it."""
+KAMAILIO = ROOT / "benchmarks/kamailio.cfg"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server at work."""
+
+    process: ChildProcess
+    target: str
+    """HOST:PORT where it takes calls."""
+    recorded: Callable[[], int] | None = None
+    """How many ended calls it has written a record of, where it writes any."""
+
+
+Server = Callable[[Path, Mapping[str, str]], AbstractContextManager[Running]]
+"""Runs a server in a folder, for places by name with an address (HOST:PORT); the peers know the first only."""
+
+
+@contextmanager
+def ours(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
+    """The B2BUA with its records, its INFO log, and four media ports for each call."""
+    auth = {"username": USER, "password": PASSWORD}
+    desks = {name: {"route": f"sip:desk@{at}", "auth": auth} for name, at in places.items()}
+    media = {"ports": "10000-31999"}  # below the ports that the system hands out; some may be taken
+    with B2bua(folder, desks, media=media, cpus=[SERVER_CORE]) as b2bua:
+        yield Running(b2bua, b2bua.host_port, partial(_lines, b2bua.cdr))
+
+
+@contextmanager
+def sippy(folder: Path, places: Mapping[str, str], *, media: bool = False) -> Iterator[Running]:
+    """The sippy B2BUA without a log and without records; with `media` it opens ports too, by rtp.io in its process."""
+    port = free_port_range(2)[0]
+    command = [SIPPY, "-f", "-u", "-D", "-A", "0", "-l", LOOPBACK, "-p", str(port)]
+    command += ["-s", f"{next(iter(places.values()))};auth={USER}:{PASSWORD}", "-c", folder / "sippy.sock"]
+    command += ["-L", folder / "sippy.log", *(["-r", "rtp.io:"] if media else [])]
+    log = {"SIPLOG_BEND": "none"}
+    with ChildProcess("sippy", command, folder, cpus=[SERVER_CORE], environment=log) as process:
+        wait_until(partial(_listens, process, port), 20.0, "sippy listens")
+        time.sleep(1)  # It says nothing when it is ready.
+        yield Running(process, f"{LOOPBACK}:{port}")
+
+
+@contextmanager
+def kamailio(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
+    """Kamailio as a record-routing stateful proxy: one dialog instead of two, and no media. Less than a B2BUA does."""
+    port = kamailio_port()
+    with Kamailio(
+        folder,
+        port,
+        agent=f"sip:{next(iter(places.values()))}",
+        b2bua="",
+        template=KAMAILIO,
+        cpus=[SERVER_CORE],
+    ) as process:
+        yield Running(process, process.address)
+
+
+SERVERS: dict[str, Server] = {
+    "ours": ours,
+    "sippy": sippy,
+    "sippy with rtp.io": partial(sippy, media=True),
+    "Kamailio, a proxy": kamailio,
+}
+
+
+def caller_scenario(server: str, folder: Path) -> Path:
+    """How SIPp calls through that server."""
+    scenario = SCENARIOS / "caller.xml"
+    if not server.startswith("sippy"):
+        return scenario
+    # sippy's Contact has a name, which SIPp's [next_url] takes for a part of the URI.
+    head, ok, rest = scenario.read_text().partition('<recv response="200" rrs="true"/>')
+    contact = '<ereg regexp="sip:[^>]*" search_in="hdr" header="Contact:" check_it="true" assign_to="url"/>'
+    ok = ok.replace("/>", f"><action>{contact}</action></recv>")
+    copy = folder / "caller_of_sippy.xml"
+    copy.write_text(head + ok + rest.replace("[next_url]", "[$url]"))
+    return copy
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _listens(process: ChildProcess, port: int) -> bool:
+    if process.returncode is not None:
+        raise PeerError(f"{process.name} ended with {process.returncode}: {process.tail()}")
+    return in_use(port)
