@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from b2bua.user_to_user import UserToUser
-from sip_stack.message import Headers, Request, is_token
+from sip_stack.message import Headers, Request, Response, is_token
 
 Header = tuple[str, str]
 Template = str | UserToUser
 """A configured value before its variables are filled in."""
 Scalar = str | int | float | bool | None
 
+P_EARLY_MEDIA = "P-Early-Media"
+"""Whether what is heard before the answer is meant to be (RFC 5009)."""
 MAX_NAME = 64
 MAX_VALUE = 1_024
 """Octets of one custom header's value."""
@@ -136,6 +138,12 @@ def render(
     for name, value in per_request.items():
         _take(rendered, room, name, value, None)
     return rendered
+
+
+def mutes_early_media(response: Response) -> bool:
+    """True when a response says that nothing its sender plays is for the caller (RFC 5009 section 8)."""
+    said = response.headers.get(P_EARLY_MEDIA)
+    return said is not None and said.partition(",")[0].strip().lower() in ("inactive", "recvonly")
 
 
 def pass_through(request: Request) -> list[Header]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from b2bua.headers import pass_through, received_variables
+from b2bua.headers import P_EARLY_MEDIA, pass_through, received_variables
 from sip_stack.message import NameAddr, SipUri, TelUri, escape_user
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Caller:
     """They asked for their identity to be withheld (`Privacy: id`, `user` or `header`)."""
     max_forwards: int
     """For the requests made on their behalf: one less than theirs (RFC 7332)."""
+    knows_early_media: bool = False
+    """They want to be told whether what they hear before the answer is meant to be heard (RFC 5009)."""
     headers: tuple[Header, ...] = ()
     """What of their INVITE may pass to the other side."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Caller:
             display=from_.display or "",
             private=any(level in privacy for level in ("id", "user", "header")),
             max_forwards=max((request.max_forwards if request.max_forwards is not None else 70) - 1, 0),
+            knows_early_media=P_EARLY_MEDIA in request.headers,
             headers=tuple(pass_through(request)),
             variables=received_variables(request.headers),
         )

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 FailureReason = Literal["timeout"] | LossReason
 """Why no response came: silence for 64*T1, or nothing can be sent."""
 
-EndedBy = Literal["remote", "local", "no_ack", "expired"]
-"""Who ended an answered session; `no_ack`: our 2xx was never acknowledged; `expired`: it was not refreshed."""
+EndedBy = Literal["remote", "local", "no_ack", "no_prack", "expired"]
+"""Who ended an answered session; `no_ack`: our 2xx was never acknowledged; `expired`: it was not refreshed;
+`no_prack`: a reliable provisional response of ours was never acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisionalAcknowledged:
+    """The PRACK that answers the offer in a reliable provisional response of ours; 200 is sent."""
+
+    session: ServerSession
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """The first ACK to one of our 2xx (the INVITE's or a re-INVITE's)."""
 
@@ -103,8 +112,9 @@ class Ended:
 
     `remote`: their BYE, answered 200 (`message` is it), or a 481 that says that the dialog is gone (`message`
     is it). `local`: our BYE or CANCEL is finished (`message` is the last response, None after silence).
-    `no_ack`: our 2xx was never acknowledged, BYE is sent. `expired`: nobody refreshed the session in time, or a
-    refresh of ours was answered by nobody (RFC 4028), BYE is sent.
+    `no_ack`: our 2xx was never acknowledged, BYE is sent. `no_prack`: a reliable provisional response was not, 504 is
+    sent. `expired`: nobody refreshed the session in time, or a refresh of ours was answered by nobody (RFC 4028), BYE
+    is sent.
     """
 
     session: Session
@@ -184,6 +194,7 @@ SessionEvent = (
     | Answered
     | Rejected
     | Failed
+    | ProvisionalAcknowledged
     | Acknowledged
     | Ended
     | RefreshDue

@@ -18,7 +18,10 @@ Use = Literal["disabled", "supported", "required"]
 TIMER = "timer"
 """Option tag of session timers (RFC 4028)."""
 
-NEGOTIATED = frozenset({TIMER})
+RELIABLE = "100rel"
+"""Option tag of reliable provisional responses (RFC 3262)."""
+
+NEGOTIATED = frozenset({TIMER, RELIABLE})
 """Option tags that each session decides on; the others of `EndpointSettings.supported` hold for all."""
 
 HeaderLine = tuple[str, str]
@@ -42,6 +45,9 @@ class Extensions:
     """The extensions of one session. Made once per peer and shared, so that its lines are written once."""
 
     timer: TimerTerms = TimerTerms()
+    reliable: Use = "disabled"
+    """Provisional responses that are acknowledged; `supported`, the far end requires it or we have something to say in
+    them that must not get lost."""
     tags: tuple[str, ...] = field(init=False, compare=False)
     """The option tags for Supported."""
     required: tuple[str, ...] = field(init=False, compare=False)
@@ -50,7 +56,7 @@ class Extensions:
     """What the first INVITE says beside Supported."""
 
     def __post_init__(self) -> None:
-        uses = {TIMER: self.timer.use}
+        uses = {TIMER: self.timer.use, RELIABLE: self.reliable}
         object.__setattr__(self, "tags", tuple(tag for tag, use in uses.items() if use != "disabled"))
         object.__setattr__(self, "required", tuple(tag for tag, use in uses.items() if use == "required"))
         require = (("Require", ", ".join(self.required)),) if self.required else ()

@@ -344,7 +344,8 @@ def _check(response: Response) -> None:
     In full only where addresses go into a dialog: checking costs a third of receiving. Of the others nothing is used
     but what names transaction and fork; further headers raise when they are read.
     """
-    if 200 <= response.status < 300 and response.cseq.method in TARGET_REFRESH:
+    goes_into_a_dialog = 200 <= response.status < 300 or "RSeq" in response.headers
+    if goes_into_a_dialog and response.cseq.method in TARGET_REFRESH:
         check_response(response)
     else:
         _ = response.call_id, response.from_, response.to

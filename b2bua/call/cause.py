@@ -116,6 +116,8 @@ _ROWS = (
     # Sessions that expired or lost their media were calls, hence completed; one never confirmed was not.
     Cause("session_expired", "session not refreshed", "session_expired", 11060, _DONE, _BYE, 102, "b2bua"),
     Cause("not_acknowledged", "answer never ACKed", "not_acknowledged", 11061, _FAILED, _BYE, 102, "caller"),
+    Cause("not_pracked", "reliable 18x never PRACKed",
+          "provisional_not_acknowledged", 11062, _FAILED, 504, 102, "caller"),
     Cause("media_engine_lost", "media engine failed", "media_engine_lost", 11070, _FAILED, 500, 41, "b2bua"),
     Cause("ports_exhausted", "no free RTP port",
           "media_ports_exhausted", 11071, _FAILED, 503, 47, "b2bua"),

@@ -10,12 +10,12 @@ from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
-from b2bua.headers import Header
+from b2bua.headers import P_EARLY_MEDIA, Header, mutes_early_media
 from b2bua.identity import Caller, asserted_identity, outgoing_from
 from sip_stack import events as sip
 from sip_stack.auth import Credentials
 from sip_stack.errors import RemoteError
-from sip_stack.message import NameAddr, Response, format_host_port
+from sip_stack.message import NameAddr, Request, Response, format_host_port
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -63,13 +63,14 @@ class DialledLeg(Leg):
             self.follow(call.caller.wish)
             self.share(call.caller)
         self._offer = self.description.make_offer()
+        early_media = [(P_EARLY_MEDIA, "supported")] if caller.knows_early_media else []
         self._session = stack.endpoint.invite(
             services.now(),
             flow=flow,
             uri=uri,
             from_=outgoing_from(caller, from_user, host),
             to=NameAddr("", uri),
-            headers=[*headers, *asserted_identity(caller, from_user, host)],
+            headers=[*headers, *asserted_identity(caller, from_user, host), *early_media],
             body=self._offer.body,
             credentials=far_end.credentials,
             max_forwards=caller.max_forwards,
@@ -87,6 +88,10 @@ class DialledLeg(Leg):
         )
         self._alerted = False
         self._answered = False
+        self.mutes_early_media = False
+        """What it sends before its answer is not meant to be heard, says its last response."""
+        self._confirmed_fork: str | None = None
+        """The tag of the fork that made an offer before any answered."""
         stack.flush()
 
     @property
@@ -122,7 +127,9 @@ class DialledLeg(Leg):
 
     def _progress(self, response: Response) -> None:
         status = response.status
-        early_media = self._take_answer(response) is None and self.description.parameters is not None
+        usable = self._take_answer(response) is None and self.description.parameters is not None
+        self.mutes_early_media = mutes_early_media(response)
+        early_media = usable and not self.mutes_early_media
         if early_media or status in (180, 183):
             self._note_alerted(status)
             self.tell(events.Progress(self, status, early_media))
@@ -146,6 +153,7 @@ class DialledLeg(Leg):
             call = self.call
             call.services.feed.publish(LegAnswered(call.id, call.record.clock, now, self.facts))
             self.tell(events.Answered(self))
+            self.reoffers.tell()
             return
         self.tell(events.Failed(self, outcome))
         self.hang_up(outcome)
@@ -154,11 +162,17 @@ class DialledLeg(Leg):
         """Put the response's session description in force, if it has one; what comes of one that cannot be used."""
         try:
             body = response.body_of_type("application/sdp")
-            self.description.receive_response(self._offer, response.status, body)
+            other = self._confirmed_fork not in (None, response.to.tag)
+            self.description.receive_response(self._offer, response.status, body, other_fork=other)
         except RemoteError as error:
             return unusable(error)
         self.agree()
         return None
+
+    def confirm_early(self, request: Request) -> None:
+        if not self._answered:
+            self.description.confirm(self._offer)
+            self._confirmed_fork = request.from_.tag
 
     def _rejection(self, response: Response, auth: str | None) -> cause.Outcome:
         self.retry_after = response.retry_after

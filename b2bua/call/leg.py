@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from sip_stack.transport import Flow
 
 
+_ENDED_BY = {"expired": "session_expired", "no_ack": "not_acknowledged", "no_prack": "not_pracked"}
+
+
 @dataclass(frozen=True, slots=True)
 class FarEnd:
     """On what terms we are with a far end; whoever takes its place is on the same."""
@@ -325,6 +328,9 @@ class Leg:
             case _:
                 self.respond(transaction, 501)
 
+    def confirm_early(self, request: Request) -> None:
+        """The far end, which has not answered yet, makes an offer: what was agreed so far is in force."""
+
     def deliver_first(self, event: sip.SessionEvent) -> None:
         """Hear an event that each direction has of its own: those of the session's beginning, and answers to REFER."""
         raise NotImplementedError
@@ -339,11 +345,8 @@ class Leg:
         del self.reoffers, self.keys_by_info
 
     def _ended(self, by: sip.EndedBy) -> None:
-        if by == "expired":
-            outcome = cause.local("session_expired")
-        else:
-            event = "not_acknowledged" if by == "no_ack" else "normal_hangup"
-            outcome = cause.local(event, source=self.role)
+        event = _ENDED_BY.get(by, "normal_hangup")
+        outcome = cause.local(event, source="b2bua" if by == "expired" else self.role)
         self.note_end(outcome.source, outcome)
         if self.over:
             # We had hung up, and our BYE was still waiting for its turn.

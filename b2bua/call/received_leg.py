@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import FarEnd, Leg, describe, leg_record
+from b2bua.headers import P_EARLY_MEDIA
 from b2bua.identity import Caller
 from sip_stack import events as sip
 from sip_stack.auth import Credentials
@@ -47,7 +48,9 @@ class ReceivedLeg(Leg):
             self.description.receive_offer(offer)
             self.agree()
         self._our_offer: LocalOffer | None = None
-        """In our 200 to an INVITE without an offer, until the ACK brings the answer."""
+        """In our 200 or reliable 18x to an INVITE without an offer, until the ACK or PRACK brings the answer."""
+        self._said_early = b""
+        """Our description in a reliable provisional response: offer and answer are over with its PRACK."""
         self._session = session
         session.credentials = far_end.credentials
         self.keys_by_info.learn_methods(request)
@@ -71,22 +74,44 @@ class ReceivedLeg(Leg):
         if self._alerted or self._answered or self.over:
             return
         self._alerted = True
-        self._session.progress(self.now(), 180)
+        body = b""
+        if not self._offers and self._session.sends_reliably(description=False):
+            # RFC 3262 section 5: the first reliable response to an INVITE without an offer holds it.
+            body = self._offer_early()
+        self._session.progress(self.now(), 180, body=body)
         self.flush()
 
     def early_media(self) -> None:
         """183 with our description to the caller, once: from now on they hear the far end.
 
-        A caller without an offer cannot hear anything yet (only a reliable 183 could carry ours): they get ringing.
+        A caller without an offer gets ours in a 183 that is acknowledged, and answers it in the PRACK; who cannot do
+        that cannot hear anything yet, and gets ringing.
         """
         if self._early_media or self._answered or self.over:
             return
-        if not self._offers:
+        reliable = self._session.sends_reliably(description=True)
+        if not self._offers and not reliable:
             self.ring()
             return
         self._alerted = self._early_media = True
-        self._session.progress(self.now(), 183, body=self.description.preview_answer())
+        if not self._offers:
+            body = self._offer_early()
+        elif reliable:
+            body = self._said_early = self.description.make_answer()
+            self.agree()
+        else:
+            body = self.description.preview_answer()
+        headers = [(P_EARLY_MEDIA, "sendrecv")] if self.identity.knows_early_media else []
+        self._session.progress(self.now(), 183, body=body, headers=headers)
         self.flush()
+
+    def _offer_early(self) -> bytes:
+        """Our offer to a caller without one, once; the answer comes in the PRACK."""
+        if self._said_early:
+            return b""
+        self._our_offer = self.description.make_offer()
+        self._said_early = self._our_offer.body
+        return self._said_early
 
     def answer(self) -> None:
         """200 to the caller with our description."""
@@ -94,7 +119,11 @@ class ReceivedLeg(Leg):
             return
         self._answered = True
         self.record.answered = self.now()
-        if self._offers:
+        if self._said_early:
+            # The same answer may be said again (RFC 3261 section 13.2.1), and old devices look for it here; but not our
+            # offer, nor the answer to another offer that was made since.
+            body = self._said_early if self._offers and self._said_early == self.description.body else b""
+        elif self._offers:
             body = self.description.make_answer()
             self.agree()
         else:
@@ -105,10 +134,12 @@ class ReceivedLeg(Leg):
         self.reoffers.tell()
 
     def acknowledged(self, request: Request) -> None:
-        """Take the answer in the ACK if our 200 had the offer; a call without a good one cannot go on."""
+        """Take the answer in the ACK, or the PRACK, if our 200 or 18x had the offer; a call without a good one cannot
+        go on."""
         offer, self._our_offer = self._our_offer, None
         if offer is None:
             super().acknowledged(request)
+            self.reoffers.tell()
             return
         try:
             self.description.receive_acknowledgement(offer, request.body_of_type("application/sdp"))
@@ -135,6 +166,8 @@ class ReceivedLeg(Leg):
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
         match event:
+            case sip.ProvisionalAcknowledged(_, request):
+                self.acknowledged(request)
             case sip.Cancelled():
                 self.record.end(self.role, self.now())
                 self.tell(events.Cancelled(self))

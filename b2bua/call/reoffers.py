@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sip_stack.dialog import SessionState
 from sip_stack.errors import LocalError, RemoteError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Reoffers:
         leg = self._leg
         if leg.over or self._pending is not None or not leg.description.must_tell:
             return
+        if leg.session.state is SessionState.EARLY:
+            return  # The answer tells, or what is told after it.
         self._pending = leg.description.make_reoffer()
         leg.session.reoffer(leg.now(), self._pending.body)
         leg.flush()
@@ -57,11 +60,12 @@ class Reoffers:
         leg.flush()
 
     def received(self, transaction: ServerTransaction, request: Request) -> None:
-        """Answer a re-INVITE or an UPDATE of the far end.
+        """Answer a re-INVITE or an UPDATE of the far end, or the offer in its PRACK.
 
         An offer of ours that waits for its turn is given up first: the answer says as much.
         """
         leg = self._leg
+        leg.confirm_early(request)
         if self._pending is not None and leg.session.withdraw_reoffer():
             leg.description.withdraw(self._pending, heard=False)
             self._pending = None

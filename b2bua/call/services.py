@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from sip_stack.aio.stack import SipStack
 
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "REFER", "NOTIFY")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "REFER", "NOTIFY", "PRACK")
 """What calls answer, for the Allow header and the stack; anything else is refused before a leg sees it."""
 
-SUPPORTED = ("timer", "replaces")
-"""The extensions that calls may use; of `timer` it is decided for each leg (`Configuration.extensions_for`)."""
+SUPPORTED = ("timer", "100rel", "replaces")
+"""The extensions that calls may use; `timer` and `100rel` as each leg's configuration says (`extensions_for`)."""
 
 
 class Records(Protocol):

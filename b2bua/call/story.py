@@ -187,6 +187,8 @@ def _alert(call: Call, caller: Leg, leg: DialledLeg, progress: Progress) -> None
         caller.share(leg)
         caller.early_media()
     else:
+        if leg.mutes_early_media and caller.hears_early_media:
+            call.media.hear(caller.media, call.ringback())
         caller.ring()
 
 

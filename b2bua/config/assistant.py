@@ -16,6 +16,7 @@ from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import DialTimers
 from b2bua.config.tls import TlsOfPlace
 from b2bua.encryption import UNENCRYPTED, Encryption
+from sip_stack.extensions import Use
 
 
 class Assistant(DialTimers, ProxyKeys):
@@ -36,6 +37,8 @@ class Assistant(DialTimers, ProxyKeys):
     """The user in From; the caller's when it is missing."""
     session_timers: SessionTimersOrUse | None = None
     """As in `sip`; else those of its trunk."""
+    reliable_provisionals: Use | None = Field(default=None, alias="100rel")
+    """As in `sip`; else as in its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
 

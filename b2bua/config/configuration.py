@@ -26,14 +26,14 @@ from b2bua.config.webhooks import Webhooks
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
-from sip_stack.extensions import Extensions, TimerTerms
+from sip_stack.extensions import Extensions, TimerTerms, Use
 from sip_stack.transport import TlsTerms
 
 
 @lru_cache(maxsize=1024)
-def _extensions(timer: TimerTerms) -> Extensions:
+def _extensions(timer: TimerTerms, reliable: Use) -> Extensions:
     """One object for all that agree: it knows the lines it puts into messages."""
-    return Extensions(timer)
+    return Extensions(timer, reliable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,12 @@ class Configuration:
         timers = (
             (place and place.session_timers) or (named and named.session_timers) or self.sip.session_timers
         )
-        return _extensions(timers.terms)
+        reliable = (
+            (place and place.reliable_provisionals)
+            or (named and named.reliable_provisionals)
+            or self.sip.reliable_provisionals
+        )
+        return _extensions(timers.terms, reliable)
 
     def srtp_for(self, trunk: str) -> MediaProtection:
         """Whether the audio of a trunk's calls is encrypted."""

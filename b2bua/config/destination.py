@@ -40,6 +40,7 @@ from b2bua.config.trunk import Method
 from b2bua.config.user_to_user import UserToUserKeys
 from b2bua.encryption import DEFAULT, UNENCRYPTED, Encryption
 from b2bua.headers import HANDOFF_ID, USER_TO_USER, Template
+from sip_stack.extensions import Use
 
 
 def _dials(info: ValidationInfo) -> bool:
@@ -128,6 +129,8 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TimerOve
     """The user in From; the caller's when it is missing."""
     session_timers: SessionTimersOrUse | None = None
     """As in `sip`; else those of its trunk."""
+    reliable_provisionals: Use | None = Field(default=None, alias="100rel")
+    """As in `sip`; else as in its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
     # After `headers`, by which they are judged.

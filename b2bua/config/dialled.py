@@ -15,6 +15,7 @@ from b2bua.config.session_timers import SessionTimers
 from b2bua.config.timers import Timers
 from b2bua.config.tls import TlsClient
 from b2bua.headers import Template, refusal_of
+from sip_stack.extensions import Use
 
 MAX_ROUTE = 32
 """URIs of one `route`."""
@@ -71,6 +72,10 @@ class Dialled(Protocol):
     @property
     def session_timers(self) -> SessionTimers | None:
         """Its own session timers; None for those of its trunk."""
+
+    @property
+    def reliable_provisionals(self) -> Use | None:
+        """Whether provisional responses are acknowledged; None for what its trunk says."""
 
     def over(self, defaults: Timers) -> Timers:
         """Its timers."""

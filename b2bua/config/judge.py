@@ -15,6 +15,7 @@ from b2bua.config.masking import masked
 from b2bua.config.not_yet import is_later_key
 from b2bua.config.problems import KeyPath, Problem, closest, key_text, listing
 from b2bua.config.secrets import is_secret
+from b2bua.config.section import keys_of
 from b2bua.config.yaml_tree import Node
 
 S = TypeVar("S", bound=BaseModel)
@@ -60,7 +61,8 @@ class Judge:
         node = self.root.at(path)
         plain = node.plain() if node is not None and node.value is not None else {}
         if not path and isinstance(plain, dict):
-            plain = {key: value for key, value in plain.items() if key in model.model_fields}
+            known = keys_of(model)
+            plain = {key: value for key, value in plain.items() if key in known}
         try:
             return model.model_validate(plain)
         except ValidationError as error:
@@ -76,9 +78,10 @@ class Judge:
         """Note the keys at `path` that `model` does not have."""
         node = self.root.at(path)
         if node is not None and isinstance(node.value, dict):
+            known = keys_of(model)
             for key in node.value:
-                if key not in model.model_fields:
-                    self._unknown_key((*path, key), model.model_fields)
+                if key not in known:
+                    self._unknown_key((*path, key), known)
 
     def note(
         self,
@@ -223,7 +226,7 @@ def _kind(value: object) -> str:
 def _keys_at(annotation: object, location: KeyPath) -> list[str]:
     """The keys of the model that stands at `location` inside `annotation`; [] when none does."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        fields = keys_of(annotation)
         if not location:
             # What stands in for `password` and is gone before pydantic looks.
             return [*fields, "password_file"] if "password" in fields else list(fields)

@@ -10,6 +10,7 @@ from b2bua.config.trunk import Method
 
 INVITE_KEYS = frozenset(
     {
+        "100rel",
         "accept_key",
         "accept_timeout",
         "after_agent",

@@ -17,6 +17,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 K = TypeVar("K")
@@ -33,6 +34,11 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
     )
+
+
+def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys of a part as they are written: `100rel` is no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 class NamedSection(Section):

@@ -13,6 +13,7 @@ from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.section import FrozenMapping, Section, one_or_list, refusal
 from b2bua.config.session_timers import SessionTimers, SessionTimersOrUse
 from b2bua.config.tls import Tls
+from sip_stack.extensions import Use
 
 DEFAULT = "default"
 
@@ -49,6 +50,8 @@ class Sip(Section):
     """The realm of our challenges to trunks with `auth`."""
     session_timers: SessionTimersOrUse = SessionTimers()
     """How far ends are noticed that went away without a word (RFC 4028), where neither trunk nor place says it."""
+    reliable_provisionals: Use = Field(default="supported", alias="100rel")
+    """Whether provisional responses are acknowledged (RFC 3262), where neither trunk nor place says it."""
     dscp: ClassOfService = 24
     """The class of service of signalling, 0 to 63 or a name such as CS3."""
 

@@ -19,6 +19,7 @@ from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.tls import TlsClient
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
+from sip_stack.extensions import Use
 
 Method = Literal["refer", "invite", "bye"]
 METHODS: tuple[Method, ...] = ("refer", "invite", "bye")
@@ -109,6 +110,8 @@ class Trunk(NamedSection):
     """Whether the audio of its calls is encrypted: `required`, an offer without SRTP is refused (11010); `preferred`,
     as it offers; `disabled`, never. Over signalling that is not TLS, `preferred` means `disabled`; see `media.srtp`."""
     session_timers: SessionTimersOrUse | None = None
+    """As in `sip`, for its calls and for those dialled through it."""
+    reliable_provisionals: Use | None = Field(default=None, alias="100rel")
     """As in `sip`, for its calls and for those dialled through it."""
     latching: Latching | None = None
     """As in `media`, for the audio of its calls and of those dialled through it."""

@@ -110,6 +110,7 @@ class LegDescription:
         self._ours: OurSections | None = None
         self._stream: AudioStream | None = None
         self._previewed: OfferToken | None = None
+        self._confirmed: OfferToken | None = None
         self._intent = self._told = self._wish = Direction.SENDRECV
         self._refused: Direction | None = None
         self._key: Crypto | None = None
@@ -219,19 +220,32 @@ class LegDescription:
         if heard:
             self._refused = offer.ours.direction
 
-    def receive_response(self, offer: LocalOffer, status: int, body: bytes | None) -> None:
+    def receive_response(
+        self, offer: LocalOffer, status: int, body: bytes | None, *, other_fork: bool = False
+    ) -> None:
         """Takes what a 1xx or 2xx to our INVITE says about our offer.
 
         A 1xx is a preview, which the 2xx may correct: it may come from another phone. A 2xx without a
         description confirms the preview. Raises `RemoteError` for what cannot be used, and for a 2xx when
-        there is nothing at all.
+        there is nothing at all. After `confirm` only the answer of an `other_fork` than the confirmed one is news.
         """
+        if self._confirmed == offer.token:
+            if other_fork and status >= 200 and body:
+                self._read_answer(offer, body)
+            return
         self._negotiation.check(offer.token)
         role = body_role("INVITE", status, False, self._negotiation.state)
         if role is BodyRole.ANSWER:
             self._answered(offer, body)
         elif role is BodyRole.PREVIEW and body:
             self._read_answer(offer, body)
+
+    def confirm(self, offer: LocalOffer) -> None:
+        """A provisional response was the answer (RFC 3262 section 5): the peer goes on from what it said, and what a
+        2xx repeats of it is nothing new. Nothing without a preview."""
+        if self._previewed == offer.token and self._negotiation.state is State.LOCAL_OFFER:
+            self._negotiation.settle(offer.token)
+            self._confirmed = offer.token
 
     def receive_acknowledgement(self, offer: LocalOffer, body: bytes | None) -> None:
         """Takes the answer in the ACK to our offer in a 2xx. Raises `RemoteError` when missing or unusable."""

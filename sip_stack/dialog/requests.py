@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sip_stack.auth import AuthRejected, Credentials, DigestClient
 from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge
+from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.usage import SessionState
 from sip_stack.events import OutOfDialogCompleted
 from sip_stack.message import Request, Response
@@ -34,6 +35,7 @@ class DialogRequest:
     """
 
     __slots__ = (
+        "_dialog",
         "_session",
         "_timer",
         "_transaction",
@@ -46,9 +48,18 @@ class DialogRequest:
     )
 
     def __init__(
-        self, session: Session, method: str, headers: HeaderLines, body: bytes = b"", content_type: str = ""
+        self,
+        session: Session,
+        method: str,
+        headers: HeaderLines,
+        body: bytes = b"",
+        content_type: str = "",
+        *,
+        dialog: Dialog | None = None,
     ) -> None:
+        """`dialog`: the early one that it is for."""
         self._session = session
+        self._dialog = dialog
         self.method = method
         self.headers = tuple(headers)
         self.body = body
@@ -65,10 +76,19 @@ class DialogRequest:
         session = self._session
         session.keep_flow_alive()
         branch = session.core.branch()
-        self.request = session.build(self.method, branch, self.headers, self.body, self.content_type)
+        flow = self._flow()
+        self.request = session.build(
+            self.method, branch, self.headers, self.body, self.content_type, flow, self._dialog
+        )
         if session.digest is not None:
             session.digest.begin(self.request)
-        session.core.transactions.send(now, self.request, branch, session.flow, self)
+        session.core.transactions.send(now, self.request, branch, flow, self)
+
+    def _flow(self) -> Flow:
+        session = self._session
+        if self._dialog is None:
+            return session.flow
+        return session.core.flow_toward(self._dialog.next_hop, session.source)
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         """Answer a challenge, or hand a final response to the session."""
@@ -114,22 +134,23 @@ class DialogRequest:
 
     def _answer_challenge(self, response: Response, now: float) -> bool:
         session = self._session
-        if session.credentials is None or session.dialog is None or self.request is None:
+        dialog = self._dialog or session.dialog
+        if session.credentials is None or dialog is None or self.request is None:
             return False
         if session.digest is None:
             session.digest = DigestClient(session.credentials, session.core.token)
             session.digest.begin(self.request)
         session.keep_flow_alive()
         branch = session.core.branch()
-        cseq = session.dialog.local_cseq + 1
-        retry = copy_of(self.request, branch=branch, flow=session.flow, cseq=cseq)
+        flow, cseq = self._flow(), dialog.local_cseq + 1
+        retry = copy_of(self.request, branch=branch, flow=flow, cseq=cseq)
         try:
             session.digest.answer(response, retry)
         except AuthRejected:
             return False
-        session.dialog.local_cseq = cseq
+        dialog.local_cseq = cseq
         self.request = retry
-        session.core.transactions.send(now, retry, branch, session.flow, self)
+        session.core.transactions.send(now, retry, branch, flow, self)
         return True
 
 

@@ -10,8 +10,7 @@ and a race with the peer is nobody's error. LocalError is for a wrong order on a
 
 from __future__ import annotations
 
-from sip_stack.auth import Credentials
-from sip_stack.dialog.core import Core, HeaderLines, session_key
+from sip_stack.dialog.core import HeaderLines, session_key
 from sip_stack.dialog.refreshing import Refreshing
 from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
@@ -30,7 +29,6 @@ from sip_stack.events import (
 from sip_stack.extensions import Extensions
 from sip_stack.message import Request, Response
 from sip_stack.transaction import ClientTransaction, ServerTransaction
-from sip_stack.transport import Flow
 
 SDP = "application/sdp"
 OFFERING = ("INVITE", "UPDATE")
@@ -45,34 +43,12 @@ MAX_UNACKNOWLEDGED = 2
 class Session(InviteUsage):
     """What both sides share. Use `ClientSession` and `ServerSession`."""
 
-    __slots__ = ("_bye_headers", "_remote_reoffer", "_reoffer", "_unacknowledged")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        core: Core,
-        *,
-        invite: Request,
-        flow: Flow,
-        local_tag: str,
-        contact_user: str,
-        credentials: Credentials | None,
-        owner: object | None,
-    ) -> None:
-        super().__init__(
-            core,
-            invite=invite,
-            flow=flow,
-            local_tag=local_tag,
-            contact_user=contact_user,
-            credentials=credentials,
-            owner=owner,
-        )
-        self._unacknowledged: dict[int, UnacknowledgedAnswer] = {}
-        self._reoffer: DialogRequest | None = None
-        self._remote_reoffer: ServerTransaction | None = None
-        self._bye_headers: tuple[tuple[str, str], ...] | None = None
-        core.sessions[session_key(self.call_id, local_tag)] = self
-        core.counters.sessions += 1
+    def register(self) -> None:
+        """Be found by what arrives for the dialog."""
+        self.core.sessions[session_key(self.call_id, self.local_tag)] = self
+        self.core.counters.sessions += 1
 
     # Commands
 
@@ -97,7 +73,7 @@ class Session(InviteUsage):
             self.state = SessionState.ENDING
             self._bye_headers = tuple(headers)
             self._close_remote_reoffer(now)
-            self._send_bye_when_allowed(now)
+            self.send_bye_when_allowed(now)
 
     def bye_early(self, now: float, headers: HeaderLines) -> None:
         """`bye` before the final response to the INVITE."""
@@ -117,7 +93,7 @@ class Session(InviteUsage):
         if self._reoffer is not None:
             raise LocalError("a re-INVITE is pending")
         self._reoffer = DialogRequest(self, "INVITE", headers, body, content_type)
-        self._send_reoffer_when_allowed(now)
+        self.send_reoffer_when_allowed(now)
 
     def withdraw_reoffer(self) -> bool:
         """Give up a re-INVITE that is not on its way: it waits for its turn, or after a 491. False: too late.
@@ -163,7 +139,7 @@ class Session(InviteUsage):
         self._reoffer_settled(transaction)
         if request.method == "INVITE":
             self.await_acknowledgement(transaction, request, data, now)
-        self._send_reoffer_when_allowed(now)
+        self.send_reoffer_when_allowed(now)
 
     def refuse(
         self,
@@ -176,7 +152,7 @@ class Session(InviteUsage):
         """Refuse a `ReofferReceived`: the session stays as it was. Ignored when it was answered meanwhile."""
         self.core.respond(now, transaction, status, reason, headers=headers)
         self._reoffer_settled(transaction)
-        self._send_reoffer_when_allowed(now)
+        self.send_reoffer_when_allowed(now)
 
     def respond(
         self,
@@ -207,6 +183,8 @@ class Session(InviteUsage):
             self.core.respond(now, transaction, 500, "CSeq Out of Order")
         elif request.method == "BYE":
             self._receive_bye(transaction, request, now)
+        elif request.method == "PRACK":
+            self.receive_prack(transaction, request, now)
         elif self.state is SessionState.ENDING:
             self.core.respond(now, transaction, 481)
         elif request.method in OFFERING and self._refused_for_its_interval(transaction, request, now):
@@ -218,6 +196,10 @@ class Session(InviteUsage):
         else:
             self.core.events.append(RequestReceived(self, transaction, request))
 
+    def receive_prack(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        """A PRACK, for which there has to be a response of ours (RFC 3262 section 3)."""
+        self.core.respond(now, transaction, 481)
+
     def receive_acknowledgement(self, request: Request, now: float) -> None:
         """An ACK to a 2xx of ours; only the first for each 2xx counts."""
         answer = self._unacknowledged.pop(request.cseq.number, None)
@@ -227,14 +209,14 @@ class Session(InviteUsage):
         answer.stop()
         if self.state is SessionState.CONFIRMED:
             self.core.events.append(Acknowledged(self, request))
-        self._send_bye_when_allowed(now)
-        self._send_reoffer_when_allowed(now)
+        self.send_bye_when_allowed(now)
+        self.send_reoffer_when_allowed(now)
 
     def on_cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """A re-INVITE was cancelled before its final response: 487, the session stays as it was."""
         self.core.respond(now, transaction, 487)
         self._reoffer_settled(transaction)
-        self._send_reoffer_when_allowed(now)
+        self.send_reoffer_when_allowed(now)
 
     def answer_timer(self, request: Request, now: float) -> HeaderLines:
         """What our 2xx to an INVITE or UPDATE says of the session timer."""
@@ -242,6 +224,11 @@ class Session(InviteUsage):
 
     def _refused_for_its_interval(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
         return self.refreshing is not None and self.refreshing.refuses(transaction, request, now)
+
+    @property
+    def first_offer_is_open(self) -> bool:
+        """True until the offer of the INVITE is answered for good, which a response that may get lost does not do."""
+        return self.state is SessionState.EARLY
 
     def _receive_bye(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         self.core.respond(now, transaction, 200)
@@ -254,7 +241,7 @@ class Session(InviteUsage):
         if self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.core.respond(now, transaction, 491)
         elif self._remote_reoffer is not None or len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self._short_delay())])
+            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             self.core.respond(now, transaction, 100)
             transaction.user = self
@@ -269,8 +256,8 @@ class Session(InviteUsage):
             self.core.respond(now, transaction, 200, headers=lines)
         elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.core.respond(now, transaction, 491)
-        elif self._remote_reoffer is not None or self.state is SessionState.EARLY:
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self._short_delay())])
+        elif self._remote_reoffer is not None or self.first_offer_is_open:
+            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
@@ -288,6 +275,8 @@ class Session(InviteUsage):
             self._reoffer_completed(pending, transaction, response, now)
         elif self.state is SessionState.ENDED or self._refresh_completed(pending, response, now):
             return
+        elif pending.method == "PRACK":
+            return  # Whatever it is answered, the INVITE goes on.
         elif pending.method == "BYE":
             self.finish(Ended(self, "local", response))
         elif self.state is SessionState.CONFIRMED or self.state is SessionState.EARLY:
@@ -327,7 +316,7 @@ class Session(InviteUsage):
         """A wait of the session is over."""
         if kind == REOFFER_RETRY:
             self.stop_timer()
-            self._send_reoffer_when_allowed(now)
+            self.send_reoffer_when_allowed(now)
 
     def was_overtaken(self, response: Response) -> bool:
         """True for the 500 to a request of ours that came after a later one (section 12.2.2): it was not looked at."""
@@ -354,7 +343,8 @@ class Session(InviteUsage):
             return max(wanted, self.glare_delay())
         return 0.0 if self.was_overtaken(response) else None
 
-    def _short_delay(self) -> str:
+    def short_delay(self) -> str:
+        """A Retry-After of 0 to 10 seconds (section 14.2)."""
         return str(self.draw(11))
 
     def _reoffer_on_the_way(self) -> bool:
@@ -370,18 +360,23 @@ class Session(InviteUsage):
             self.core.respond(now, self._remote_reoffer, 487)
             self._remote_reoffer = None
 
-    def _send_reoffer_when_allowed(self, now: float) -> None:
+    def send_reoffer_when_allowed(self, now: float) -> None:
         """Section 14.1: no new INVITE while another is under way in either direction."""
         pending = self._reoffer
         if pending is None or pending.request is not None or self.state is not SessionState.CONFIRMED:
             return
         # A running timer is the wait after a glare.
-        if self._remote_reoffer is None and not self._unacknowledged and not self.waiting:
+        if self._remote_reoffer is None and not self.awaits_acknowledgement and not self.waiting:
             pending.send(now)
 
-    def _send_bye_when_allowed(self, now: float) -> None:
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """True while a 2xx of ours has no ACK."""
+        return bool(self._unacknowledged)
+
+    def send_bye_when_allowed(self, now: float) -> None:
         headers = self._bye_headers
-        if headers is None or self._unacknowledged:
+        if headers is None or self.awaits_acknowledgement:
             return
         self._bye_headers = None
         DialogRequest(self, "BYE", headers).send(now)
@@ -400,7 +395,7 @@ class Session(InviteUsage):
         """64*T1 without an ACK to our 2xx: BYE (section 13.3.1.4)."""
         self._unacknowledged.pop(answer.cseq, None)
         if self.state is SessionState.ENDING:
-            self._send_bye_when_allowed(now)
+            self.send_bye_when_allowed(now)
         else:
             self.end_with_bye("no_ack", None, now)
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from sip_stack.auth import AuthRejected, Credentials, DigestClient
 from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, via
 from sip_stack.dialog.dialog import Dialog
+from sip_stack.dialog.early import EarlyDialog, EarlyDialogs, continue_dialog
 from sip_stack.dialog.session import Session
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
-from sip_stack.events import Answered, Challenged, Ended, Failed, Progress, Rejected
-from sip_stack.extensions import Extensions
+from sip_stack.events import Answered, Challenged, Ended, Failed, Progress, Rejected, ReofferReceived
+from sip_stack.extensions import RELIABLE, Extensions
 from sip_stack.message import Request, Response
 from sip_stack.transaction import ClientTransaction, ServerTransaction
 from sip_stack.transaction.derived import cancellation
@@ -31,7 +32,7 @@ MAX_FORKS = 8
 class ClientSession(Session):
     """A call we make. After `cancel` exactly one event follows: `Ended(by="local")`."""
 
-    __slots__ = ("_attempts", "_cancel_headers", "_hung_up", "_proceeding", "_transaction")
+    __slots__ = ("_attempts", "_cancel_headers", "_early", "_hung_up", "_proceeding", "_transaction")
 
     def __init__(
         self,
@@ -54,7 +55,9 @@ class ClientSession(Session):
             credentials=credentials,
             owner=owner,
         )
+        self.register()
         self.use(extensions)
+        self._early = EarlyDialogs()
         self._transaction: ClientTransaction | None = None
         self._attempts = 0
         self._proceeding = False
@@ -120,22 +123,26 @@ class ClientSession(Session):
         first = not self._proceeding
         self._proceeding = True
         self.remote_tag = response.to.tag or self.remote_tag
-        if self.state is SessionState.EARLY:
-            self.core.events.append(Progress(self, response))
-        elif first:
+        if self.state is not SessionState.EARLY and first:
             self._send_cancel(now)
+        if RELIABLE in self.extensions.tags and not self._early.acknowledge(self, response, now):
+            self.core.counters.retransmissions_received += 1
+        elif self.state is SessionState.EARLY:
+            self.core.events.append(Progress(self, response))
 
     def _on_answer(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         self._transaction = None
         self.remote_tag = response.to.tag
         self.dialog = Dialog.from_response(response, self.invite.uri)
+        continue_dialog(self.dialog, self._early.find(self.remote_tag))
+        self._early.clear()
         self.choose_flow()
         self.acknowledge(transaction, self.invite, response)
         if self.remote_tag in self._hung_up:
             self.finish(Ended(self, "remote"))
         elif self.state is SessionState.ENDING:
             self._bye_headers = self._cancel_headers
-            self._send_bye_when_allowed(now)
+            self.send_bye_when_allowed(now)
         else:
             self.state = SessionState.CONFIRMED
             if self.refreshing is not None:
@@ -158,8 +165,7 @@ class ClientSession(Session):
         if self.digest is None:
             self.digest = DigestClient(self.credentials, self.core.token)
             self.digest.begin(self.invite)
-        branch = self.core.branch()
-        retry = copy_of(self.invite, branch=branch, flow=self.flow, cseq=self.invite.cseq.number + 1)
+        branch, retry = self._retry()
         try:
             self.digest.answer(response, retry)
         except AuthRejected as rejected:
@@ -175,8 +181,7 @@ class ClientSession(Session):
         """Send the same INVITE with the session interval that a 422 asks for (RFC 4028 section 7.3)."""
         if self.refreshing is None or not self.refreshing.timer.raise_minimum(response):
             return False
-        branch = self.core.branch()
-        retry = copy_of(self.invite, branch=branch, flow=self.flow, cseq=self.invite.cseq.number + 1)
+        branch, retry = self._retry()
         for name, value in self.refreshing.timer.invite_lines():
             retry.headers.set(name, value)
         if self.digest is not None:
@@ -185,6 +190,12 @@ class ClientSession(Session):
         self.remote_tag = None
         self.start(now, branch)
         return True
+
+    def _retry(self) -> tuple[str, Request]:
+        """The same INVITE with a new branch, above every CSeq that its early dialogs have seen."""
+        branch, cseq = self.core.branch(), self._early.highest_cseq(self.invite.cseq.number) + 1
+        self._early.clear()
+        return branch, copy_of(self.invite, branch=branch, flow=self.flow, cseq=cseq)
 
     def _send_cancel(self, now: float) -> None:
         cancel = cancellation(self.invite, (*self.core.user_agent_headers, *(self._cancel_headers or ())))
@@ -206,11 +217,33 @@ class ClientSession(Session):
         elif request.method == "BYE" and len(self._hung_up) < MAX_FORKS:
             self._hung_up.append(request.from_.tag)
             self.core.respond(now, transaction, 200)
+        elif request.method == "UPDATE" and (early := self._early.find(request.from_.tag)) is not None:
+            self._receive_early_update(early, transaction, request, now)
         elif request.method in ("INVITE", "UPDATE"):
             # Our offer is still open (RFC 3311 section 5.2, RFC 3261 section 14.2).
             self.core.respond(now, transaction, 491)
         else:
             self.core.respond(now, transaction, 481)
+
+    def _receive_early_update(
+        self, early: EarlyDialog, transaction: ServerTransaction, request: Request, now: float
+    ) -> None:
+        """RFC 3311 section 5.2: who answered our offer for good may make one."""
+        if not early.dialog.accept(request):
+            self.core.respond(now, transaction, 500, "CSeq Out of Order")
+        elif self.state is not SessionState.EARLY:
+            self.core.respond(now, transaction, 481)
+        elif not request.body:
+            early.dialog.refresh_target(request)
+            self.core.respond(now, transaction, 200, headers=[("Contact", self.contact)])
+        elif not early.agreed:
+            self.core.respond(now, transaction, 491)
+        elif self._remote_reoffer is not None:
+            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+        else:
+            early.dialog.refresh_target(request)
+            self._remote_reoffer = transaction
+            self.core.events.append(ReofferReceived(self, transaction, request))
 
 
 def release_fork(core: Core, transaction: ClientTransaction, response: Response, now: float) -> None:

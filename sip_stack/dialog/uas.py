@@ -1,29 +1,36 @@
 """The called side of an INVITE: provisional responses, the final one, CANCEL.
 
-RFC 3261 sections 9.2, 13.3 and 15.1.2. What follows the answer is in `session.py`.
+RFC 3261 sections 9.2, 13.3 and 15.1.2, RFC 3262 section 3. What follows the answer is in `session.py`.
 """
 
 from __future__ import annotations
 
 from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines
 from sip_stack.dialog.dialog import Dialog
+from sip_stack.dialog.provisional import Provisional, ReliableProvisionals
 from sip_stack.dialog.session import SDP, Session
 from sip_stack.dialog.usage import SessionState
-from sip_stack.errors import LocalError
-from sip_stack.events import Cancelled, Ended, InviteReceived
-from sip_stack.extensions import Extensions
+from sip_stack.errors import LocalError, RemoteError
+from sip_stack.events import (
+    Cancelled,
+    Ended,
+    InviteReceived,
+    ProvisionalAcknowledged,
+    ReofferReceived,
+    SessionEvent,
+)
+from sip_stack.extensions import RELIABLE, Extensions
 from sip_stack.message import Request
 from sip_stack.transaction import ServerTransaction
 from sip_stack.transport import Flow
 
-_Progress = tuple[int, str | None, tuple[tuple[str, str], ...], bytes, str]
 KEEP_ALIVE = "1xx again"
 
 
 class ServerSession(Session):
     """A call we receive. It ends with `Cancelled` or `Ended`, or silently with our own `reject`."""
 
-    __slots__ = ("_last_progress", "_transaction")
+    __slots__ = ("_agreed", "_held_answer", "_last_progress", "_provisionals", "_transaction")
 
     def __init__(self, core: Core, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         """Raises RemoteError when the INVITE cannot make a dialog."""
@@ -38,11 +45,17 @@ class ServerSession(Session):
             credentials=None,
             owner=None,
         )
+        self.register()
         self.remote_tag = dialog.remote_tag
         self.dialog = dialog
         self.choose_flow()
         self._transaction = transaction
-        self._last_progress: _Progress | None = None
+        self._last_progress: Provisional | None = None
+        self._provisionals: ReliableProvisionals | None = None
+        self._held_answer: Provisional | None = None
+        """Our 2xx while it waits for a PRACK."""
+        self._agreed = False
+        """Offer and answer are complete before the 2xx."""
 
     def start(self, now: float) -> None:
         """100 Trying at once (section 8.2.6.1 allows it, pitfall 40 asks for it), then tell the user."""
@@ -67,19 +80,34 @@ class ServerSession(Session):
         headers: HeaderLines = (),
         content_type: str = SDP,
     ) -> None:
-        """Send a 101..199; it is repeated every minute. Raises LocalError for another status or once
-        answered."""
+        """Send a 101..199; it is repeated every minute.
+
+        Reliably where `sends_reliably` says so: then it is repeated until its PRACK comes, and further ones wait for
+        that. Raises LocalError for another status or once answered.
+        """
         if self.state is SessionState.ENDED:
             return
         if self.state is not SessionState.EARLY or not 101 <= status <= 199:
             raise LocalError(f"{status} is no provisional response to a pending INVITE")
         if self._last_progress is None:
             self.start_timer(now, PROGRESS_INTERVAL, KEEP_ALIVE)
-        self._last_progress = (status, reason, tuple(headers), body, content_type)
-        self._send_progress(now)
+        self._last_progress = Provisional(status, reason, tuple(headers), body, content_type)
+        self._send_progress(self._last_progress, now)
+
+    def sends_reliably(self, *, description: bool) -> bool:
+        """True when a provisional response, with a session description or without one, gets acknowledged: always where
+        either side requires it, else where the caller can and there is something in it that must not get lost."""
+        if RELIABLE not in self.extensions.tags:
+            return False
+        if RELIABLE in self.extensions.required or RELIABLE in self.invite.require:
+            return True
+        return description and RELIABLE in self.invite.supported
 
     def answer(self, now: float, *, body: bytes, headers: HeaderLines = (), content_type: str = SDP) -> None:
-        """Send 200, repeated until its ACK comes: `Acknowledged`, or after 64*T1 `Ended(by="no_ack")`."""
+        """Send 200, repeated until its ACK comes: `Acknowledged`, or after 64*T1 `Ended(by="no_ack")`.
+
+        It waits for the PRACK of what was said before (RFC 3262 section 3); without one `Ended(by="no_prack")`.
+        """
         if self.state is SessionState.ENDED:
             return
         if self.state is not SessionState.EARLY:
@@ -87,15 +115,45 @@ class ServerSession(Session):
         self.state = SessionState.CONFIRMED
         self._last_progress = None
         self.stop_timer()
+        self._held_answer = Provisional(200, None, tuple(headers), body, content_type)
+        self._send_answer_when_allowed(now)
+
+    def _send_answer_when_allowed(self, now: float) -> None:
+        answer, provisionals = self._held_answer, self._provisionals
+        if answer is None or self._remote_reoffer is not None:
+            return
+        if provisionals is not None:
+            if provisionals.pending:
+                return
+            provisionals.stop()
+        self._held_answer = None
         lines = [
             ("Contact", self.contact),
             *self.core.capabilities(self.extensions),
             *self.answer_timer(self.invite, now),
-            *headers,
+            *answer.headers,
         ]
         transaction = self._transaction
-        data = self._respond(now, 200, None, lines, body, content_type)
+        data = self._respond(now, 200, None, lines, answer.body, answer.content_type)
         self.await_acknowledgement(transaction, self.invite, data, now)
+
+    @property
+    def _is_pending(self) -> bool:
+        """True while the INVITE has no final response."""
+        return self.state is SessionState.EARLY or self._held_answer is not None
+
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        return self._held_answer is not None or super().awaits_acknowledgement
+
+    @property
+    def first_offer_is_open(self) -> bool:
+        return self._is_pending and not self._agreed
+
+    def send_reoffer_when_allowed(self, now: float) -> None:
+        """Whose turn it was is over: our answer may have waited for that."""
+        self._send_answer_when_allowed(now)
+        super().send_reoffer_when_allowed(now)
 
     def reject(
         self, now: float, status: int, *, reason: str | None = None, headers: HeaderLines = ()
@@ -115,7 +173,7 @@ class ServerSession(Session):
 
     def on_cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """CANCEL of the INVITE (487, terminal), or of a re-INVITE."""
-        if self.state is SessionState.EARLY:
+        if self._is_pending and transaction is self._transaction:
             self._respond(now, 487, None, (), b"", "")
             self.finish(Cancelled(self, request))
         else:
@@ -123,27 +181,87 @@ class ServerSession(Session):
 
     def receive(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """Before the answer the caller may BYE (section 15.1.2); its INVITE is then answered 487."""
-        if self.state is SessionState.EARLY and request.method == "BYE":
+        if self._is_pending and request.method == "BYE":
             self.core.respond(now, transaction, 200)
             self._respond(now, 487, None, (), b"", "")
             self.finish(Ended(self, "remote", request))
-        elif self.state is SessionState.EARLY and request.method == "INVITE":
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self._short_delay())])
+        elif self._is_pending and request.method == "INVITE":
+            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             super().receive(transaction, request, now)
 
+    def receive_prack(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        """The caller has our provisional response (RFC 3262 section 3): 481 when it means none that waits for it.
+
+        With a body it answers the offer in that response, or, once offer and answer are complete, makes another one
+        (section 5).
+        """
+        provisionals = self._provisionals
+        try:
+            acknowledged = None if provisionals is None else provisionals.acknowledge(request)
+        except RemoteError as error:
+            self.core.respond(now, transaction, error.status_hint, error.reason)
+            return
+        if provisionals is None or acknowledged is None:
+            self.core.respond(now, transaction, 481)
+            return
+        answers = bool(acknowledged.body) and not self.invite.body and not self._agreed
+        self._agreed = self._agreed or bool(acknowledged.body)
+        if answers or not request.body:
+            self.core.respond(now, transaction, 200)
+            if answers:
+                self.core.events.append(ProvisionalAcknowledged(self, request))
+        elif self.first_offer_is_open or self._remote_reoffer is not None:
+            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+        else:
+            self._remote_reoffer = transaction
+            self.core.events.append(ReofferReceived(self, transaction, request))
+        provisionals.send_next(now)
+        self._send_answer_when_allowed(now)
+
+    def provisional_unacknowledged(self, now: float) -> None:
+        """64*T1 without a PRACK: the INVITE is refused (RFC 3262 section 3)."""
+        self._respond(now, 504, None, (), b"", "")
+        self.finish(Ended(self, "no_prack"))
+
+    def finish(self, event: SessionEvent | None) -> None:
+        if self._provisionals is not None:
+            self._provisionals.stop()
+            self._provisionals = None
+        self._held_answer = None
+        super().finish(event)
+
     def on_timer(self, kind: str, now: float) -> None:
-        """A minute went by without an answer: the last 1xx again."""
+        """A minute went by without an answer: the last 1xx again, without a description that was acknowledged."""
         if kind != KEEP_ALIVE:
             super().on_timer(kind, now)
         elif self.state is SessionState.EARLY and self._last_progress is not None:
             self.start_timer(now, PROGRESS_INTERVAL, KEEP_ALIVE)
-            self._send_progress(now)
+            said = self._last_progress
+            self._send_progress(said if self._provisionals is None else said._replace(body=b""), now)
 
-    def _send_progress(self, now: float) -> None:
-        if self._last_progress is not None:
-            status, reason, headers, body, content_type = self._last_progress
-            self._respond(now, status, reason, [("Contact", self.contact), *headers], body, content_type)
+    def _send_progress(self, progress: Provisional, now: float) -> None:
+        if self.sends_reliably(description=bool(progress.body)):
+            if self._provisionals is None:
+                # Where to begin is not to be guessed (RFC 3262 section 3): who guesses it can send the PRACK.
+                self._provisionals = ReliableProvisionals(self, 1 + self.draw(2**31 - 2**16))
+            self._provisionals.send(progress, now)
+        else:
+            self._send_provisional(progress, (), now)
+
+    def send_provisional(self, provisional: Provisional, rseq: int, now: float) -> bytes:
+        """Send one that asks for a PRACK; returns its octets."""
+        return self._send_provisional(provisional, (("Require", RELIABLE), ("RSeq", str(rseq))), now)
+
+    def repeat_provisional(self, data: bytes, now: float) -> None:
+        """Its PRACK has not come yet."""
+        self.core.transactions.repeat_provisional(self._transaction, data, now)
+
+    def _send_provisional(self, provisional: Provisional, lines: HeaderLines, now: float) -> bytes:
+        status, reason, headers, body, content_type = provisional
+        return self._respond(
+            now, status, reason, [("Contact", self.contact), *lines, *headers], body, content_type
+        )
 
     def _respond(
         self,

@@ -16,11 +16,13 @@ from sip_stack.dialog.dialog import TARGET_REFRESH, Dialog
 from sip_stack.errors import LocalError
 from sip_stack.extensions import NO_EXTENSIONS
 from sip_stack.message import Request, Response
-from sip_stack.transaction import ClientTransaction, Timer, TimerOwner
+from sip_stack.transaction import ClientTransaction, ServerTransaction, Timer, TimerOwner
 from sip_stack.transport import Flow, Transmit
 
 if TYPE_CHECKING:
     from sip_stack.dialog.refreshing import Refreshing
+    from sip_stack.dialog.requests import DialogRequest
+    from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
 
 
 class SessionState(StrEnum):
@@ -38,7 +40,11 @@ class InviteUsage:
     """One INVITE and the dialog it makes."""
 
     __slots__ = (
+        "_bye_headers",
+        "_remote_reoffer",
+        "_reoffer",
         "_timer",
+        "_unacknowledged",
         "call_id",
         "contact_user",
         "core",
@@ -91,6 +97,10 @@ class InviteUsage:
         self.refreshing: Refreshing | None = None
         """What keeps it alive; None where session timers are disabled."""
         self._timer: Timer[TimerOwner] | None = None
+        self._unacknowledged: dict[int, UnacknowledgedAnswer] = {}
+        self._reoffer: DialogRequest | None = None
+        self._remote_reoffer: ServerTransaction | None = None
+        self._bye_headers: tuple[tuple[str, str], ...] | None = None
         core.hold(flow)
 
     @property
@@ -133,16 +143,24 @@ class InviteUsage:
         self.core.output.append(transmit)
 
     def build(
-        self, method: str, branch: str, headers: HeaderLines, body: bytes, content_type: str
+        self,
+        method: str,
+        branch: str,
+        headers: HeaderLines,
+        body: bytes,
+        content_type: str,
+        flow: Flow,
+        early: Dialog | None = None,
     ) -> Request:
-        """The next request of the dialog, CSeq raised."""
-        if self.dialog is None:
+        """The next request of the dialog, or of an `early` one, CSeq raised; it goes over `flow`."""
+        dialog = early or self.dialog
+        if dialog is None:
             raise LocalError(f"{method} needs a dialog")
         if self.refreshing is not None and method in ("INVITE", "UPDATE"):
             headers = (*self.refreshing.timer.request_lines(), *headers)
-        return self.dialog.request(
+        return dialog.request(
             method,
-            via=via(self.flow, branch),
+            via=via(flow, branch),
             contact=self.contact if method in TARGET_REFRESH else "",
             headers=(*self.core.user_agent_headers, *headers),
             body=body,

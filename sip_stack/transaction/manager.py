@@ -202,6 +202,13 @@ class TransactionManager:
             transaction.feed(Input.S2XX, now)
             transaction.data = b""
 
+    def repeat_provisional(self, transaction: ServerTransaction, data: bytes, now: float) -> None:
+        """The dialog sends a reliable 1xx again (RFC 3262 section 3)."""
+        if transaction.state is State.PROCEEDING:
+            self.counters.retransmissions_sent += 1
+            transaction.data = data
+            transaction.feed(Input.S1XX, now)
+
     # Called by transactions
 
     def no_longer_pending(self, transaction: ClientTransaction) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sip_stack.errors import LossReason, RemoteError
 from sip_stack.message import Request, Response, parse_message, response_to
@@ -71,6 +71,19 @@ class RawPhone:
         """ACK to the 2xx of that INVITE."""
         self._request("ACK", cseq, body)
 
+    def prack(self, response: Response, body: bytes = b"") -> int:
+        """PRACK to a reliable provisional response; returns its CSeq number."""
+        self._cseq += 1
+        rack = f"RAck: {response.headers.get('RSeq')} {response.headers.get('CSeq')}"
+        self._request("PRACK", self._cseq, body, lines=(rack,))
+        return self._cseq
+
+    def update(self, body: bytes = b"") -> int:
+        """UPDATE; returns its CSeq number."""
+        self._cseq += 1
+        self._request("UPDATE", self._cseq, body)
+        return self._cseq
+
     def info(self, body: bytes, content_type: str) -> None:
         """Send an INFO."""
         self._cseq += 1
@@ -121,7 +134,14 @@ class RawPhone:
                 self._news.clear()
                 await self._news.wait()
 
-    def _request(self, method: str, cseq: int, body: bytes, content_type: str = "application/sdp") -> None:
+    def _request(
+        self,
+        method: str,
+        cseq: int,
+        body: bytes,
+        content_type: str = "application/sdp",
+        lines: Iterable[str] = (),
+    ) -> None:
         lines = [
             f"{method} sip:{self._user}@{self._server[0]} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.host}:5060;branch=z9hG4bKraw{next(_numbers)};rport",
@@ -132,6 +152,7 @@ class RawPhone:
             f"CSeq: {cseq} {method}",
             f"Contact: <{self.contact}>",
             *self.headers,
+            *lines,
             *([f"Content-Type: {content_type}"] if body else []),
             f"Content-Length: {len(body)}",
         ]

@@ -1,4 +1,4 @@
-"""`session_timers`: what a trunk, a place, or nobody says, and what that means for a session."""
+"""`session_timers` and `100rel`: what a trunk, a place, or nobody says, and what that means for a session."""
 
 from __future__ import annotations
 
@@ -62,3 +62,26 @@ def test_the_place_comes_before_its_trunk_and_the_trunk_before_the_rest(tmp_path
 def test_mistakes_are_told(tmp_path: Path, written: str, problem: str) -> None:
     (found,) = files(tmp_path, sip=f"  session_timers: {written}\n").problems()
     assert problem in str(found)
+
+
+def test_100rel_follows_the_same_order(tmp_path: Path) -> None:
+    loaded = files(
+        tmp_path, sip="  100rel: disabled\n", trunk='    "100rel": required\n', desk="  100rel: supported\n"
+    ).load()
+    desk = loaded.destinations["desk"]
+    assert loaded.extensions_for("gateway").reliable == "disabled"
+    assert loaded.extensions_for("sbc").reliable == "required"
+    assert loaded.extensions_for(desk.trunk, desk).reliable == "supported"
+
+
+@pytest.mark.parametrize("wrong", ["100REL: required", "reliable_provisionals: required"])
+def test_100rel_has_one_spelling(tmp_path: Path, wrong: str) -> None:
+    (problem,) = files(tmp_path, sip=f"  {wrong}\n").problems()
+    assert problem.message == "unknown key"
+    assert "100rel" in str(problem)
+
+
+def test_100rel_is_no_key_of_a_destination_that_is_not_dialled(tmp_path: Path) -> None:
+    other = "back: {method: bye, 100rel: required}\n"
+    (problem,) = files(tmp_path, desk=other).problems()
+    assert problem.message == "not a key of method bye"
