@@ -214,7 +214,7 @@ def test_bye_glare(world: World) -> None:
 
 def test_bye_for_a_call_that_is_gone_gets_481(world: World) -> None:
     calling, called = world.talk()
-    bye = called.build("BYE", "z9hG4bKgone", (), b"", "")
+    bye = called.build("BYE", "z9hG4bKgone", (), b"", "", called.flow)
     calling.bye(world.network.now)
     world.network.run_for(1.0)
     world.network.send(world.bob.address, world.alice.address, bye.encode())
@@ -256,7 +256,7 @@ def test_200_overtaken_by_bye(world: World) -> None:
     calling, called = world.ring()
     world.wire.hold("200 INVITE", seconds=1.0)
     called.answer(world.network.now, body=ANSWER)
-    bye = called.build("BYE", "z9hG4bKearly", (), b"", "")
+    bye = called.build("BYE", "z9hG4bKearly", (), b"", "", called.flow)
     world.network.send(world.bob.address, world.alice.address, bye.encode())
     world.network.run_for(2.0)
 
@@ -688,7 +688,7 @@ def test_second_reinvite_before_the_first_is_answered(world: World) -> None:
     calling, called = world.talk()
     calling.reoffer(world.network.now, b"v=0\r\n")
     world.network.run_for(0.1)
-    second = calling.build("INVITE", "z9hG4bKsecond", (), b"v=0\r\n", "application/sdp")
+    second = calling.build("INVITE", "z9hG4bKsecond", (), b"v=0\r\n", "application/sdp", calling.flow)
     world.network.send(world.alice.address, world.bob.address, second.encode())
     world.network.run_for(0.1)
 

@@ -48,6 +48,10 @@ class PhoneSettings:
     srtp: Srtp = "disabled"
     suites: tuple[str, ...] = ()
     """The SRTP suites it knows, best first; empty for the usual ones."""
+    prack: bool = False
+    """It insists on 100rel (RFC 3262)."""
+    session_timer: int = 0
+    """When set, it insists on a session timer (RFC 4028) of so many seconds."""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=lambda: free_port_range(40)[0])
 
@@ -69,6 +73,8 @@ class PjsuaPhone(JsonPeer):
         ca: str = "",
         srtp: Srtp = "disabled",
         suites: tuple[str, ...] = (),
+        prack: bool = False,
+        session_timer: int = 0,
     ) -> None:
         """A phone of `user` that says a tone of `frequency` hertz; its files are in `folder`.
 
@@ -90,6 +96,8 @@ class PjsuaPhone(JsonPeer):
             ca=ca,
             srtp=srtp,
             suites=suites,
+            prack=prack,
+            session_timer=session_timer,
             port=free_stream_port() if streams else free_port(),
         )
         settings = json.dumps(asdict(self.settings))

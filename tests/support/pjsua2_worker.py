@@ -194,6 +194,11 @@ def _account_config(settings: PhoneSettings) -> pj.AccountConfig:
     config.mediaConfig.transportConfig.port = settings.media_port
     config.mediaConfig.transportConfig.boundAddress = LOOPBACK
     protect(config.mediaConfig, settings)
+    if settings.prack:
+        config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY
+    if settings.session_timer:
+        config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_REQUIRED
+        config.callConfig.timerMinSESec = config.callConfig.timerSessExpiresSec = settings.session_timer
     if settings.username:
         config.sipConfig.authCreds.append(
             pj.AuthCredInfo("digest", "*", settings.username, 0, settings.password)

@@ -80,6 +80,7 @@ EVENTS = [
     ("policy_refused", "policy_refused", 11051, "failed", 403, 21, "b2bua"),
     ("session_expired", "session_expired", 11060, "completed", BYE, 102, "b2bua"),
     ("not_acknowledged", "not_acknowledged", 11061, "failed", BYE, 102, "caller"),
+    ("not_pracked", "provisional_not_acknowledged", 11062, "failed", 504, 102, "caller"),
     ("media_engine_lost", "media_engine_lost", 11070, "failed", 500, 41, "b2bua"),
     ("ports_exhausted", "media_ports_exhausted", 11071, "failed", 503, 47, "b2bua"),
     ("unknown_trunk", "unknown_trunk", 11100, "failed", 403, 21, "b2bua"),
