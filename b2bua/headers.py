@@ -1,7 +1,7 @@
 """What SIP headers cross from one side to the other, and the `$variables` of configured headers.
 
-One place decides: custom headers are `X-*` or `User-to-User` (RFC 7433), the names other platforms keep for
-themselves never cross, and nothing that belongs to a dialog, to routing, to a body or to authentication does.
+One place decides: what is configured is `X-*` or `User-to-User` (RFC 7433), what crosses is on a pass list
+(`pass_list.py`), and the names other platforms keep for themselves do neither.
 A value that could break out of its line is an error, not something to repair.
 
 It adds no header of its own (identity, Reason and session headers are made elsewhere).
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from b2bua.pass_list import DEFAULT_LIST, PassList
 from b2bua.user_to_user import UserToUser
 from sip_stack.message import Headers, Request, Response, is_token
 
@@ -26,6 +27,8 @@ P_EARLY_MEDIA = "P-Early-Media"
 MAX_NAME = 64
 MAX_VALUE = 1_024
 """Octets of one custom header's value."""
+MAX_PASSPORT = 3_072
+"""Octets of a value that is on a pass list by its name, as Identity is (RFC 8224): these are longer."""
 MAX_HEADERS = 32
 """Custom headers of one request."""
 MAX_OCTETS = 4_096
@@ -38,6 +41,9 @@ USER_TO_USER = "user-to-user"
 
 _RESERVED_PREFIXES = ("ph-", "plivo", "fs-", "sipauth", "zt-", "twilio")
 _RESERVED_NAMES = ("clientregion",)
+
+_CUSTOM_HEADS = ("x-", "us")
+"""How custom headers begin."""
 
 _VARIABLE = re.compile(r"\$(\$|(?:data\.)?[A-Za-z_][A-Za-z0-9_]*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -109,14 +115,19 @@ def _text_of(value: Scalar | None) -> str:
 def refusal_of(name: str) -> str | None:
     """Why a custom header may not be called `name`, None when it may."""
     lower = name.lower()
-    bare = lower.removeprefix("x-")
     if not is_token(name) or len(name) > MAX_NAME:
         return "not a header name"
-    if bare.startswith(_RESERVED_PREFIXES) or bare in _RESERVED_NAMES:
+    if _is_reserved(lower):
         return "reserved name"
+    bare = lower.removeprefix("x-")
     if lower != USER_TO_USER and (bare == lower or not bare):
         return "not X-* or User-to-User"
     return None
+
+
+def _is_reserved(lower: str) -> bool:
+    bare = lower.removeprefix("x-")
+    return len(lower) > MAX_NAME or bare.startswith(_RESERVED_PREFIXES) or bare in _RESERVED_NAMES
 
 
 def render(
@@ -146,16 +157,22 @@ def mutes_early_media(response: Response) -> bool:
     return said is not None and said.partition(",")[0].strip().lower() in ("inactive", "recvonly")
 
 
-def pass_through(request: Request) -> list[Header]:
-    """What of the caller's INVITE goes into the destination's: X-* and User-to-User, less the reserved names.
+def pass_through(request: Request, passes: PassList = DEFAULT_LIST) -> list[Header]:
+    """What of the caller's INVITE may go on: what is on the pass list, less the reserved names.
 
     In the order received, names as written. Headers beyond the limits, or not fit to be sent on, stay behind.
     """
     room = _Room()
     return [
         (name, value)
-        for name, value in _custom(request.headers)
-        if _fault(value) is None and room.admits(name, value) is None
+        for name, value in request.headers.items()
+        # The cheap look first: an INVITE has twenty headers of other kinds for each of these.
+        if (name[:2].lower() in passes.heads or len(name) == 1)
+        and passes.admits(name)
+        and value
+        and not _is_reserved(name.lower())
+        and _fault(value) is None
+        and room.admits(name, value) is None
     ]
 
 
@@ -184,8 +201,9 @@ class _Room:
     def admits(self, name: str, value: str) -> str | None:
         """Counts a header in; or why it has no room."""
         octets = len(value.encode("utf-8", "surrogateescape"))
-        if octets > MAX_VALUE:
-            return f"longer than {MAX_VALUE} octets"
+        longest = MAX_VALUE if name[:2].lower() in _CUSTOM_HEADS else MAX_PASSPORT
+        if octets > longest:
+            return f"longer than {longest} octets"
         total = self.octets + octets + len(name) + 4
         if self.headers == MAX_HEADERS or total > MAX_OCTETS:
             return "too many custom headers"
@@ -243,10 +261,3 @@ def _fault(text: str) -> str | None:
         except UnicodeEncodeError:
             return "not valid text"
     return None
-
-
-def _custom(headers: Headers) -> Iterable[Header]:
-    for name, value in headers.items():
-        # The cheap look first: an INVITE has twenty headers of other kinds for each of these.
-        if name[:2].lower() in ("x-", "us") and value and refusal_of(name) is None:
-            yield name, value

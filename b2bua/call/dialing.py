@@ -20,6 +20,7 @@ from b2bua.call.record import AttemptRecord
 from b2bua.config import Destination
 from b2bua.encryption import needs_tls
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
+from b2bua.identity import headers_to
 from b2bua.preloaded_route import Way, way_to
 from media.engine import PortsExhausted
 from sip_stack.errors import SipError
@@ -241,12 +242,14 @@ class Dialing:
         errand = self._errand
         try:
             variables = replace(errand.variables, destination=place.name)
+            if errand.caller.private and not place.is_trusted:
+                variables = replace(variables, caller_id="")
             errand.rendered = render(place.headers_of("invite"), errand.headers, variables)
         except HeaderRefused as error:
             raise DialFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error
         for dropped in errand.rendered.dropped:
             self._call.log.info("header_dropped", header=dropped.name, why=dropped.reason)
-        return combine(errand.caller.headers, errand.rendered)
+        return combine(headers_to(errand.caller, place), errand.rendered)
 
     async def _next_verdict(
         self, running: dict[Leg, _Attempt]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
@@ -11,11 +11,11 @@ from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
 from b2bua.headers import P_EARLY_MEDIA, Header, mutes_early_media
-from b2bua.identity import Caller, asserted_identity, outgoing_from
+from b2bua.identity import Caller, asserted_identity, outgoing_from, outgoing_to
 from sip_stack import events as sip
 from sip_stack.auth import Credentials
 from sip_stack.errors import RemoteError
-from sip_stack.message import NameAddr, Request, Response, format_host_port
+from sip_stack.message import Request, Response, format_host_port
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -38,7 +38,7 @@ class DialledLeg(Leg):
         uri: str,
         target: Target,
         caller: Caller,
-        headers: Sequence[Header],
+        headers: list[Header],
     ) -> None:
         """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers."""
         stack = call.services.stack
@@ -69,8 +69,8 @@ class DialledLeg(Leg):
             flow=flow,
             uri=uri,
             from_=outgoing_from(caller, from_user, host),
-            to=NameAddr("", uri),
-            headers=[*headers, *asserted_identity(caller, from_user, host), *early_media],
+            to=outgoing_to(caller, uri, headers),
+            headers=[*headers, *asserted_identity(caller, place, host, headers), *early_media],
             body=self._offer.body,
             credentials=far_end.credentials,
             max_forwards=caller.max_forwards,

@@ -57,7 +57,7 @@ class ReceivedLeg(Leg):
         self._alerted = False
         self._early_media = False
         self._answered = False
-        self.identity = Caller.from_invite(request)
+        self.identity = Caller.from_invite(request, call.configuration.passes_of(call.record.trunk))
         session.owner = self
 
     @property

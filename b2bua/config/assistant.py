@@ -15,11 +15,12 @@ from b2bua.config.section import Name, one_or_list
 from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import DialTimers
 from b2bua.config.tls import TlsOfPlace
+from b2bua.config.trust import TrustKeys
 from b2bua.encryption import UNENCRYPTED, Encryption
 from sip_stack.extensions import Use
 
 
-class Assistant(DialTimers, ProxyKeys):
+class Assistant(DialTimers, ProxyKeys, TrustKeys):
     """An assistant; its timers stand beside the other keys and override those of `timers:`."""
 
     # Before `route`, which is judged by it.

@@ -24,6 +24,7 @@ from b2bua.config.timers import Timers
 from b2bua.config.trunk import Outbound, Trunk
 from b2bua.config.webhooks import Webhooks
 from b2bua.encryption import MediaProtection
+from b2bua.pass_list import DEFAULT_LIST, PassList
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
 from sip_stack.extensions import Extensions, TimerTerms, Use
@@ -159,6 +160,11 @@ class Configuration:
             or self.sip.reliable_provisionals
         )
         return _extensions(timers.terms, reliable)
+
+    def passes_of(self, trunk: str) -> PassList:
+        """What of a trunk's headers may go on."""
+        named = self.trunks.get(trunk)
+        return DEFAULT_LIST if named is None else named.passes
 
     def srtp_for(self, trunk: str) -> MediaProtection:
         """Whether the audio of a trunk's calls is encrypted."""

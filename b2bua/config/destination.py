@@ -37,6 +37,7 @@ from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trunk import Method
+from b2bua.config.trust import TrustKeys
 from b2bua.config.user_to_user import UserToUserKeys
 from b2bua.encryption import DEFAULT, UNENCRYPTED, Encryption
 from b2bua.headers import HANDOFF_ID, USER_TO_USER, Template
@@ -94,7 +95,7 @@ def _user_to_user(keys: UserToUserKeys | None, info: ValidationInfo) -> UserToUs
     return keys
 
 
-class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TimerOverrides):
+class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKeys, TimerOverrides):
     """One destination; its timers stand beside the other keys and override those of `timers:`."""
 
     model_config = ConfigDict(json_schema_extra=schema_by_method())

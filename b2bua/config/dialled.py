@@ -15,6 +15,7 @@ from b2bua.config.session_timers import SessionTimers
 from b2bua.config.timers import Timers
 from b2bua.config.tls import TlsClient
 from b2bua.headers import Template, refusal_of
+from b2bua.pass_list import PassList
 from sip_stack.extensions import Use
 
 MAX_ROUTE = 32
@@ -65,6 +66,14 @@ class Dialled(Protocol):
     @property
     def proxies(self) -> tuple[str, ...]:
         """All that its requests pass, its outbound proxy first."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """True when it may know who calls, whatever they want others to know."""
+
+    @property
+    def passes(self) -> PassList:
+        """What of the other side's headers may reach it."""
 
     def headers_of(self, method: Literal["invite"]) -> Mapping[str, Template]:
         """The custom headers of the INVITE, with variables."""

@@ -27,6 +27,7 @@ INVITE_KEYS = frozenset(
         "hold_music",
         "media_timeout",
         "outbound_proxy",
+        "pass_headers",
         "ping",
         "post_dial_digits",
         "record",
@@ -37,6 +38,7 @@ INVITE_KEYS = frozenset(
         "session_timers",
         "time_limit",
         "tls",
+        "trusted",
         "whisper",
     }
 )

@@ -146,8 +146,9 @@ def _with_whisper(judge: Judge, destination: Destination) -> Destination:
 
 def ready_to_dial(place: Place, trunks: Mapping[str, Trunk]) -> Place:
     """The place with URIs for its numbers, and its trunk's identity where it has none of its own."""
-    outbound = trunks[place.trunk].outbound if place.trunk is not None else None
-    if outbound is None:
+    trunk = trunks[place.trunk] if place.trunk is not None else None
+    outbound = trunk.outbound if trunk is not None else None
+    if trunk is None or outbound is None:
         return place
     route = tuple(
         text if (number := number_of(text)) is None else through(outbound.uri, number) for text in place.route
@@ -159,6 +160,8 @@ def ready_to_dial(place: Place, trunks: Mapping[str, Trunk]) -> Place:
         update["tls"] = place.tls or outbound.tls
         update["outbound_proxy"] = place.outbound_proxy or outbound.outbound_proxy
         update["route_set"] = place.route_set or outbound.route_set
+        update["trusted"] = trunk.trusted if place.trusted is None else place.trusted
+        update["pass_headers"] = trunk.pass_headers if place.pass_headers is None else place.pass_headers
     return place.model_copy(update=update)
 
 

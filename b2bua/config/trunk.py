@@ -17,6 +17,7 @@ from b2bua.config.register import RegisterOrFlag
 from b2bua.config.section import NamedSection, Section, one_or_list, refusal
 from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.tls import TlsClient
+from b2bua.config.trust import TrustKeys
 from b2bua.encryption import MediaProtection
 from media.engine import Latching
 from sip_stack.extensions import Use
@@ -93,7 +94,7 @@ class Outbound(ProxyKeys):
         return self.registration.registrar or (self.uri,)
 
 
-class Trunk(NamedSection):
+class Trunk(NamedSection, TrustKeys):
     """One peer."""
 
     accept: Accept | None = None

@@ -9,10 +9,12 @@ from b2bua.config.handoff_checks import handoff_warnings
 from b2bua.config.judge import Judge
 from b2bua.config.media import Media
 from b2bua.config.parts import Parts
-from b2bua.config.problems import Problem
+from b2bua.config.problems import KeyPath, Problem
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
+from b2bua.config.trust import TrustKeys
 from b2bua.headers import refusal_of
+from b2bua.pass_list import TRUSTED_ONLY
 
 
 def warnings_of(parts: Parts, timers: Timers) -> Iterator[Problem]:
@@ -20,6 +22,7 @@ def warnings_of(parts: Parts, timers: Timers) -> Iterator[Problem]:
     yield from _traffic(parts)
     yield from _unreachable_routes(parts)
     yield from _headers(parts)
+    yield from _passed(parts)
     yield from handoff_warnings(parts)
     for judge, path, place in parts.dialled():
         own = place.over(timers)
@@ -60,6 +63,23 @@ def _unreachable_routes(parts: Parts) -> Iterator[Problem]:
             yield parts.main.problem(("routes", index), message)
         elif route.to == "*":
             taken[route.trunk] = index
+
+
+def _passed(parts: Parts) -> Iterator[Problem]:
+    """Headers on a pass list that never pass, since the peer is not trusted."""
+    peers: list[tuple[Judge, KeyPath, TrustKeys, bool]] = [
+        (parts.main, ("trunks", name), trunk, trunk.is_trusted) for name, trunk in parts.trunks.items()
+    ]
+    for judge, path, place in parts.dialled():
+        trunk = parts.trunks.get(place.trunk or "")
+        trusted = trunk is not None and trunk.is_trusted if place.trusted is None else place.trusted
+        peers.append((judge, path, place, trusted))
+    for judge, path, peer, trusted in peers:
+        for index, name in enumerate(peer.pass_headers or ()):
+            if name.lower() in TRUSTED_ONLY and not trusted:
+                yield judge.problem(
+                    (*path, "pass_headers", index), "never passes: only among peers with `trusted: true`"
+                )
 
 
 def _headers(parts: Parts) -> Iterator[Problem]:
