@@ -219,7 +219,7 @@ class HandoffBody(Section):
     auth: HandoffAuth | None = None
     """Answers the challenges of `route`."""
     encryption: Encryption | None = None
-    """For `route`. `tls/srtp` is the default and not available yet: set `udp/rtp`."""
+    """For `route`; `tls/srtp` unless it says otherwise."""
     reason: Line = ""
     """Why a human is needed; `$reason` in headers."""
     utterance: Text = ""

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from b2bua.call import joining
 from b2bua.call_order import CallOrder
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import ConsultPhase, tell
 from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog import ServerSession
-from sip_stack.events import Ended
+from sip_stack.events import Ended, RequestReceived
 from sip_stack.message import Request
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, DESTINATIONS, Phone, World, answer, play
+from tests.support.b2bua_world import B2BUA, BILLING, DESK, DESTINATIONS, SBC, Phone, World, answer, play
 from tests.support.handoff_cast import MAIN, answer_at_once, talking
 from tests.support.told_application import URLS, Application, Told, webhooks_of
 
@@ -98,6 +100,37 @@ def test_a_declined_human_was_never_connected(tmp_path: Path) -> None:
     assert [each["Event"] for each in told] == ["DialAnswer", "DialHangup", "DialAction"]
     assert (told[1]["DialBLegHangupCauseCode"], told[1]["DialBLegHangupSource"]) == ("9110", "API Request")
     assert told[-1]["DialStatus"] == "failed"
+
+
+BY_THE_SBC = (
+    DESTINATIONS
+    + f"""\
+by-refer:
+  method: refer
+  route: sip:operator@{SBC}
+back:
+  method: bye
+"""
+)
+
+
+@pytest.mark.parametrize("destination", ["by-refer", "back"])
+def test_what_the_sbc_does_is_told_once_when_it_is_done(tmp_path: Path, destination: str) -> None:
+    def take(phone: Phone, event: RequestReceived) -> None:
+        event.session.respond(phone.now, event.transaction, 202 if event.request.method == "REFER" else 200)
+        if event.request.method == "REFER":
+            event.session.bye(phone.now)
+
+    async def story(world: World) -> None:
+        cast = await talking(world)
+        cast.sbc.on_request = take
+        world.hand_off(destination=destination, **URLS)
+
+    (final,) = told_of(tmp_path, story, BY_THE_SBC)
+    assert (final["Event"], final["DialStatus"], final["Destination"]) == (
+        *("DialAction", "completed", destination),
+    )
+    assert (final["DialRingStatus"], final["DialBLegUUID"]) == ("false", "")
 
 
 HUMANS = DESTINATIONS.replace("  route: sip:operator", "  agent_may_transfer: true\n  route: sip:operator")
