@@ -44,12 +44,14 @@ Server = Callable[[Path, Mapping[str, str]], AbstractContextManager[Running]]
 
 
 @contextmanager
-def ours(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
-    """The B2BUA with its records, its INFO log, and four media ports for each call."""
+def ours(
+    folder: Path, places: Mapping[str, str], *, main: Mapping[str, object] | None = None
+) -> Iterator[Running]:
+    """The B2BUA with its records, its INFO log, and four media ports for each call; `main` has more sections."""
     auth = {"username": USER, "password": PASSWORD}
     desks = {name: {"route": f"sip:desk@{at}", "auth": auth} for name, at in places.items()}
     media = {"ports": "10000-31999"}  # below the ports that the system hands out; some may be taken
-    with B2bua(folder, desks, media=media, cpus=[SERVER_CORE]) as b2bua:
+    with B2bua(folder, desks, media=media, main=main, cpus=[SERVER_CORE]) as b2bua:
         yield Running(b2bua, b2bua.host_port, partial(_lines, b2bua.cdr))
 
 
