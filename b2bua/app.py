@@ -117,6 +117,7 @@ class Application:
         self._services = build_services(lambda: self.configuration, self._operations)
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
         self.registry.on_handoff = self._operations.remember
+        self._operations.begin_drain = self.drain
         self._pinger = Pinger(self._services)
         self._registrant = Registrant(self._services)
         self._services.feed.listen(self._operations, [HandoffChanged])
@@ -143,8 +144,7 @@ class Application:
             self._log.info("ready", listening=listening, node=self._services.node)
             await self._stop.wait()
             self._log.info("draining", calls=len(self.registry.calls), seconds=self._drain_seconds)
-            # New calls are refused from here on: let the trunks send them elsewhere.
-            self.registry.draining = True
+            # New calls are refused: let the trunks send them elsewhere.
             await self._registrant.close(FAREWELL)
             await self.registry.drain(self._drain_seconds)
             await self._services.stack.settle(FAREWELL)
@@ -160,7 +160,13 @@ class Application:
         """Begin the drain; a second time: end at once."""
         if self._stop.is_set():
             self.registry.end_all()
+        self.drain()
+
+    def drain(self) -> float:
+        """Refuse new calls, let the running ones end, and then end; once begun, it goes on. The seconds they get."""
+        self.registry.draining = True
         self._stop.set()
+        return self._drain_seconds
 
     def _measured(self, load: Load, now: float) -> None:
         self._loop_meter.measured(load)

@@ -7,7 +7,7 @@ where it cannot be answered without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
@@ -31,6 +31,15 @@ class ControlError(Exception):
         self.code = code
         self.message = message
         self.field = field
+
+
+class Drain(NamedTuple):
+    """What a drain waits for."""
+
+    calls: int
+    """Calls that run."""
+    seconds: float
+    """How long they may."""
 
 
 class Control(Protocol):
@@ -70,6 +79,10 @@ class Control(Protocol):
 
     async def reload(self) -> ReloadResult:
         """Take the edited configuration; a bad one changes nothing."""
+        ...
+
+    def drain(self) -> Drain:
+        """Refuse new calls, let those that run end, and then end the process. Once begun, it goes on."""
         ...
 
     async def calls(self, *, limit: int) -> list[JsonObject]:

@@ -11,7 +11,7 @@ from b2bua import far_ends
 from b2bua.call import joining, recording
 from b2bua.call.clock import CallClock
 from b2bua.call.events import HandoffStopped, HangUp
-from b2bua.control import ControlError
+from b2bua.control import ControlError, Drain
 from b2bua.feed import Entry, HandoffChanged
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import tell
@@ -62,6 +62,8 @@ class Operations:
         """Calls of ours by idempotency key."""
         self.registry: CallRegistry
         """Set once, before the first call."""
+        self.begin_drain: Callable[[], float]
+        """Set once: begins the drain, and says how long it may take."""
         self.exposition: Exposition
         """Set once, before the API serves."""
 
@@ -132,6 +134,10 @@ class Operations:
         return await self._reload()
 
     # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> Drain:
+        """Refuse new calls, and end the process when those that run have ended."""
+        return Drain(len(self.registry.calls), self.begin_drain())
 
     async def calls(self, *, limit: int) -> list[JsonObject]:
         """Live calls, then recent ones, newest first; each in short."""

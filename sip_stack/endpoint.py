@@ -63,7 +63,7 @@ class Endpoint:
 
     @property
     def draining(self) -> bool:
-        """True: new INVITEs and OPTIONS are answered 503; what is under way goes on. To be set."""
+        """True: OPTIONS and what else is outside of calls is answered 503; INVITEs are the user's. To be set."""
         return self._reception.draining
 
     @draining.setter

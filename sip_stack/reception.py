@@ -243,8 +243,11 @@ class Reception:
         refused = self._refusal(request, in_dialog=False)
         if refused is None and core.transactions.merged(request):
             refused = Refusal(482, "Request Merged")
-        if refused is None and (self.draining or self.full(invite=request.method == "INVITE")):
-            core.counters.over_limit += not self.draining
+        if refused is None and self.draining and request.method != "INVITE":
+            # Pings take us out of service by it. Calls are refused by whoever writes down that they were.
+            refused = self._overload()
+        if refused is None and self.full(invite=request.method == "INVITE"):
+            core.counters.over_limit += 1
             refused = self._overload()
         if refused is not None:
             self._refuse(request, key, flow, now, refused)

@@ -45,6 +45,10 @@ RETRY_AFTER = "5"
 """Seconds a refused peer is asked to wait (RFC 3261 section 20.33)."""
 
 
+LAST_WORDS = 10.0
+"""Seconds that calls get to end once they are told to: what they wait for then, a look-up at most, takes no longer."""
+
+
 class Refused(Exception):
     """A new call is not let in; `headers` go into the refusal."""
 
@@ -66,7 +70,6 @@ class CallRegistry:
         self.calls: dict[str, Call] = {}
         self.on_handoff: Callable[[Handoff], None] = lambda handoff: None
         """Told of every handoff that begins in any call."""
-        self.draining = False
         self.failures = 0
         self._limits = Limits()
         services.feed.listen(services.counters, [HandoffChanged])
@@ -74,6 +77,15 @@ class CallRegistry:
         self._idle = asyncio.Event()
         self._idle.set()
         self._log = get_logger()
+
+    @property
+    def draining(self) -> bool:
+        """True when new calls are refused, and OPTIONS too. To be set."""
+        return self.services.stack.endpoint.draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self.services.stack.endpoint.draining = draining
 
     @property
     def configuration(self) -> Configuration:
@@ -113,7 +125,14 @@ class CallRegistry:
         except TimeoutError:
             self._log.warning("drain_deadline", calls=len(self.calls))
             self.end_all()
-            await self._idle.wait()
+            await self._wait_for_the_last()
+
+    async def _wait_for_the_last(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await self._idle.wait()
+        except TimeoutError:
+            self._log.error("calls_left", calls=len(self.calls))
 
     def end_all(self) -> None:
         """Tell every running call to end now."""

@@ -51,6 +51,15 @@ class Status(Answer):
     status: str = Field(examples=["ok"])
 
 
+class Draining(Answer):
+    """The process will end."""
+
+    calls: int
+    """Calls that run."""
+    seconds: float
+    """How long they may, from the beginning of the drain."""
+
+
 class StoreStatus(Answer):
     """How the store does; the counters are since the start."""
 

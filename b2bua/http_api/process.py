@@ -46,6 +46,16 @@ def process_routes(control: Control) -> APIRouter:
         return Response(text, headers={"Content-Type": media_type})
 
     @routes.post(
+        "/v1/drain",
+        tags=["process"],
+        status_code=202,
+        responses=documented(202, answers.Draining, "It has begun, or goes on; `/readyz` says so."),
+    )
+    async def drain() -> Response:
+        """Do what SIGTERM does: refuse new calls and pings, let the running calls end for a while, end them, exit."""
+        return Json(control.drain()._asdict(), status_code=202, headers={"Location": "/readyz"})
+
+    @routes.post(
         "/v1/reload",
         tags=["process"],
         responses=documented(200, answers.Reloaded, "The edits are in force.", "configuration_error"),

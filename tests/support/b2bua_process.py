@@ -43,11 +43,13 @@ class B2bua(ChildProcess):
         cpus: Sequence[int] | None = None,
         log_level: str = "info",
         main: Settings | None = None,
+        drain: float = 1,
     ) -> None:
         """Write its configuration to `folder`, start it there and wait until it is ready.
 
         `destinations` are those of destinations.yaml without `method` and `encryption` where they are `invite` and
         `udp/rtp`; `timers` as in b2bua.yaml. `main` has sections of b2bua.yaml to be written in place of the usual.
+        `drain`: seconds.
         """
         first, last = free_port_range(media_ports)
         self.cdr = folder / "cdr.jsonl"
@@ -76,7 +78,7 @@ class B2bua(ChildProcess):
         (folder / "b2bua.yaml").write_text(json.dumps(configuration, indent=1))
         (folder / "destinations.yaml").write_text(json.dumps(named, indent=1))
         command = [sys.executable, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
-        command += ["--drain", "1", "--log-level", log_level]
+        command += ["--drain", str(drain), "--log-level", log_level]
         super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
         try:
             ready = self.wait_for_line(READY, 20.0)

@@ -11,7 +11,7 @@ from b2bua.call.record import AttemptRecord, CallRecord, JsonObject, LegRecord, 
 from b2bua.call.recording import RecordVerb
 from b2bua.call_order import CallOrder
 from b2bua.config import Configuration, Destination, ReloadResult
-from b2bua.control import Control, ControlError
+from b2bua.control import Control, ControlError, Drain
 from b2bua.feed import Feed
 from b2bua.handoff.consultation import ConsultPhase, ConsultVerb
 from b2bua.handoff.handoff import Handoff, HandoffRequest, HandoffState
@@ -206,6 +206,10 @@ class ControlDouble:
 
     def reachability(self, destination: Destination) -> str | None:
         return None
+
+    def drain(self) -> Drain:
+        self.draining = True
+        return Drain(len(self._records), 30.0)
 
     async def reload(self) -> ReloadResult:
         self.reloads += 1

@@ -302,14 +302,17 @@ def test_our_own_calls_are_limited_too() -> None:
     assert alone.endpoint.session_count == 1
 
 
-def test_draining_refuses_new_calls_only() -> None:
+def test_draining_answers_pings_with_503_and_leaves_calls_to_the_user() -> None:
+    # Pitfall 52: OPTIONS is 200 when healthy, 503 when draining.
     alone = Alone()
     alone.receive(sip_request("INVITE", body=SDP))
     (received,) = [event for event in alone.events if isinstance(event, InviteReceived)]
     alone.endpoint.draining = True
-    assert statuses(alone.receive(sip_request("INVITE", call_id="new"))) == [503]
     assert statuses(alone.receive(sip_request("OPTIONS", call_id="new"))) == [503]
-    bye = sip_request("BYE", to_tag=received.session.local_tag, cseq=2)
+    assert statuses(alone.receive(sip_request("INVITE", call_id="new"))) == [100]
+    inside = sip_request("OPTIONS", to_tag=received.session.local_tag, cseq=2)
+    assert statuses(alone.receive(inside)) == [200]
+    bye = sip_request("BYE", to_tag=received.session.local_tag, cseq=3)
     assert statuses(alone.receive(bye)) == [200, 487]
 
 

@@ -115,6 +115,14 @@ def test_health_needs_no_key_and_readiness_ends_with_the_drain(api: ApiClient) -
     assert error_of(api.request("GET", "/readyz", key=None)) == (503, "draining", None)
 
 
+def test_a_drain_may_be_asked_for_and_asked_again(api: ApiClient) -> None:
+    for _ in range(2):
+        answer = api.post("/v1/drain")
+        assert (answer.status_code, answer.json()) == (202, {"calls": 3, "seconds": 30.0})
+        assert answer.headers["location"] == "/readyz"
+    assert api.control.draining
+
+
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/calls/", "/docs", "/v1/calls/call-1/traces", "/v1/Calls"])
 def test_what_is_not_there_is_not_found(api: ApiClient, path: str) -> None:
     assert error_of(api.get(path)) == (404, "not_found", None)

@@ -70,6 +70,7 @@ def test_every_operation_is_there_and_says_what_it_does(api: ApiClient) -> None:
         ("GET", "/healthz"),
         ("GET", "/readyz"),
         ("GET", "/metrics"),
+        ("POST", "/v1/drain"),
         ("GET", "/v1/calls/{call_id}/trace"),
     }
     assert all(operation["description"] for _, _, operation in operations(api.document))
