@@ -241,10 +241,12 @@ class Dialing:
         """The caller's headers that may pass, and the place's own with their variables filled in."""
         errand = self._errand
         try:
-            variables = replace(errand.variables, destination=place.name)
-            if errand.caller.private and not place.is_trusted:
-                variables = replace(variables, caller_id="")
-            errand.rendered = render(place.headers_of("invite"), errand.headers, variables)
+            own, variables = place.headers_of("invite"), errand.variables
+            if own:
+                hidden = errand.caller.private and not place.is_trusted
+                caller_id = "" if hidden else variables.caller_id
+                variables = replace(variables, destination=place.name, caller_id=caller_id)
+            errand.rendered = render(own, errand.headers, variables)
         except HeaderRefused as error:
             raise DialFailed(cause.local("routing_error", source="b2bua", detail=str(error))) from error
         for dropped in errand.rendered.dropped:

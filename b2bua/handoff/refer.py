@@ -42,8 +42,10 @@ async def by_refer(call: Call, caller: Leg, handoff: Handoff, destination: Desti
     await wait_for_silence(call, longest_wait(handoff.request, destination))
     handoff.move(HandoffState.DIALING, call.services.now())
     (uri,) = destination.route
-    in_uri = headers if destination.refer_headers in ("refer_to", "both") else []
-    beside = headers if destination.refer_headers in ("request", "both") else []
+    # A tel URI cannot carry headers (RFC 3966): they are not lost, but stand in the REFER.
+    where = "request" if uri.lower().startswith("tel:") else destination.refer_headers
+    in_uri = headers if where in ("refer_to", "both") else []
+    beside = headers if where in ("request", "both") else []
     caller.refer(refer_to(uri, in_uri), beside)
     call.log.info("refer_sent", handoff_id=handoff.id, destination=destination.name, target=uri)
     try:

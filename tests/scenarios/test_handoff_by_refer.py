@@ -85,6 +85,19 @@ def test_the_refer_says_where_and_why(tmp_path: Path) -> None:
     play(story, tmp_path, main=MAIN, destinations=REFER)
 
 
+def test_what_a_tel_uri_cannot_carry_stands_in_the_refer(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        cast = await referred(world, accept(100, 200))
+        await world.record()
+        (refer,) = [request for request in cast.sbc.requests if request.method == "REFER"]
+        assert refer.headers.get("Refer-To") == "<tel:+15550001000>"
+        assert refer.headers.get("X-Reason") == "billing question"
+        assert refer.headers.get("X-Handoff-ID") == world.records[0].handoffs[0]["id"]
+
+    number = REFER.replace(f"sip:operator@{SBC}", "'tel:+15550001000'")
+    play(story, tmp_path, main=MAIN, destinations=number)
+
+
 @pytest.mark.parametrize(
     ("behaviour", "confirmed"),
     [
