@@ -81,6 +81,7 @@ _ROWS = (
     Cause("unallocated", "404, 484, 485", "unallocated", 3050, _FAILED, 404, 1, "agent"),
     Cause("unallocated_everywhere", "604", "unallocated", 3120, _FAILED, 604, 1, "agent"),
     Cause("gone", "410", "out_of_service", 2010, _FAILED, 410, 22, "agent"),
+    Cause("prefix_barred", "number barred by `policy`", "prefix_barred", 2050, _FAILED, 403, 21, "b2bua"),
     Cause("loop_detected", "482, 483", "loop_detected", 2060, _FAILED, 482, 25, "agent"),
     Cause("carrier_congestion", "503", "carrier_congestion", 3090, _FAILED, 500, 42, "agent"),
     Cause("carrier_error", "other 5xx", "carrier_error", 3080, _FAILED, 500, 41, "agent"),
@@ -112,6 +113,10 @@ _ROWS = (
     Cause("refer_timeout", "no end of a REFER", "refer_timeout", 11041, _TIMEOUT, _GONE, 102, "b2bua"),
     Cause("method_not_allowed", "method not in the trunk's `allowed_methods`",
           "method_not_allowed", 11050, _FAILED, _GONE, 29, "b2bua"),
+    Cause("destination_full", "the destination's `max_calls` reached",
+          "destination_limit", 11052, _FAILED, 480, 34, "b2bua"),
+    Cause("destination_spent", "the destination's `max_calls_per_hour` reached",
+          "destination_hourly_limit", 11053, _FAILED, 480, 34, "b2bua"),
     Cause("policy_refused", "target outside `policy`", "policy_refused", 11051, _FAILED, 403, 21, "b2bua"),
     # Sessions that expired or lost their media were calls, hence completed; one never confirmed was not.
     Cause("session_expired", "session not refreshed", "session_expired", 11060, _DONE, _BYE, 102, "b2bua"),

@@ -203,7 +203,26 @@ class Dialing:
         targets = self._services.avoided.last(targets, self._services.now())
         if place.tls is not None:
             targets = [replace(target, terms=place.tls.terms) for target in targets]
+        if targets and (refused := self._refusal(place, uri)) is not None:
+            targets, failure = [], cause.local(refused, detail="a limit against toll fraud")
         return _Attempt(record, timers, iter(targets), uri, way, ring, failure=failure)
+
+    def _refusal(self, place: Dialled, uri: str) -> str | None:
+        """Why a number or a destination may not be dialled now; the call counts when it may."""
+        policy = self._call.configuration.policy
+        if policy.bars(uri):
+            return "prefix_barred"
+        if not isinstance(place, Destination):
+            return None
+        limits = place if place.name else policy
+        if limits.max_calls is None and limits.max_calls_per_hour is None:
+            return None
+        return self._services.outgoing.admit(
+            place.name,
+            self._services.now(),
+            at_once=limits.max_calls,
+            per_hour=limits.max_calls_per_hour,
+        )
 
     def _next_target(
         self, place: Dialled, attempt: _Attempt, running: dict[Leg, _Attempt]

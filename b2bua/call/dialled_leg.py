@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import FarEnd, Leg, describe, leg_record
+from b2bua.config import Destination
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
 from b2bua.headers import P_EARLY_MEDIA, Header, mutes_early_media
@@ -86,6 +87,8 @@ class DialledLeg(Leg):
             from_user=from_user or caller.shown,
             handoff_id="" if call.handoff is None else call.handoff.id,
         )
+        if isinstance(place, Destination):
+            services.outgoing.enter(place.name)
         self._alerted = False
         self._answered = False
         self.mutes_early_media = False
@@ -97,6 +100,11 @@ class DialledLeg(Leg):
     @property
     def session(self) -> ClientSession:
         return self._session
+
+    def note_end(self, by: str, outcome: cause.Outcome) -> None:
+        if self.record.ended is None and isinstance(self.place, Destination):
+            self.call.services.outgoing.leave(self.place.name)
+        super().note_end(by, outcome)
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:

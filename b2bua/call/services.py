@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from b2bua.call.counters import CallCounters
+from b2bua.call.outgoing import OutgoingCalls
 from b2bua.feed import Feed
 from b2bua.reachability.reachability import Reachability
 from b2bua.registration.bindings import Bindings
@@ -56,6 +57,8 @@ class Services:
     """What the pings say of the far ends."""
     counters: CallCounters = field(default_factory=CallCounters)
     """What became of calls, for the metrics."""
+    outgoing: OutgoingCalls = field(default_factory=OutgoingCalls)
+    """The calls of ours that destinations have."""
     bindings: Bindings = field(default_factory=Bindings)
     """Where we are registered."""
     trace: TraceRing | None = None

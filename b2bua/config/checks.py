@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from b2bua.config.addresses import Listener, Network
 from b2bua.config.assistant import Assistant
 from b2bua.config.destination import Destination
-from b2bua.config.dial_uri import contradiction_of, number_of, transport_said
+from b2bua.config.dial_uri import contradiction_of, number_of, through, transport_said
 from b2bua.config.handoff_checks import check_new_calls
 from b2bua.config.judge import Judge
 from b2bua.config.parts import Parts
+from b2bua.config.policy import Policy
 from b2bua.config.problems import KeyPath, closest, listing
 from b2bua.config.proxies import ProxyKeys
 from b2bua.encryption import UNENCRYPTED, signalling_transport
@@ -75,6 +76,17 @@ def _check_proxy(
     elif encryption or transport_said(uri):
         transport = signalling_transport(encryption or UNENCRYPTED, transport_said(uri))
         _check_transport(judge, path, transport, transports)
+
+
+def check_prefixes(parts: Parts, policy: Policy) -> None:
+    """Note the numbers that are configured, and that `policy` bars."""
+    for judge, path, place in parts.dialled():
+        for index, text in enumerate(place.route):
+            uri = _dialled_uri(parts, place, text)
+            number = number_of(text)
+            if uri is not None and policy.bars(text if number is None else through(str(uri), number)):
+                allowed = "what policy.allow_prefixes and deny_prefixes let through"
+                judge.note((*path, "route", index), "a number that policy bars", allowed=allowed, show=True)
 
 
 def _dialled_uri(parts: Parts, place: Destination | Assistant, text: str) -> SipUri | None:

@@ -36,7 +36,7 @@ from b2bua.config.section import Name, NamedSection, one_or_list, refusal
 from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.tls import TlsOfPlace
-from b2bua.config.trunk import Method
+from b2bua.config.trunk import CallLimit, CallsPerHour, Method
 from b2bua.config.trust import TrustKeys
 from b2bua.config.user_to_user import UserToUserKeys
 from b2bua.encryption import DEFAULT, UNENCRYPTED, Encryption
@@ -141,6 +141,10 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKey
     """The User-to-User header (RFC 7433)."""
     ping: PingInterval = 0.0
     """How often `route` is asked by OPTIONS whether it is there, so that no call waits in vain; 0 never asks."""
+    max_calls: CallLimit | None = None
+    """Calls of ours to it at once, those that ring included; the next attempt fails."""
+    max_calls_per_hour: CallsPerHour | None = None
+    """Calls of ours to it within any hour; the next attempt fails."""
     fallback: Name | None = None
     """The destination tried when this one fails."""
     wait_for_silence: SilenceDuration | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from b2bua.certificates import Certificate
-from b2bua.config.checks import check_parts, check_transports
+from b2bua.config.checks import check_parts, check_prefixes, check_transports
 from b2bua.config.configuration import Configuration, Origin
 from b2bua.config.file_models import ConfigurationFile, Names
 from b2bua.config.judge import Judge
@@ -91,6 +91,7 @@ class _Load:
             check_parts(parts)
         if parts is not None and sections is not None:
             check_transports(parts, sections.sip.listen)
+            check_prefixes(parts, sections.policy)
             check_webhooks(parts, sections.webhooks)
             self._certificates = check_tls(parts, sections.sip, self._sources)
         if self._problems or parts is None or sections is None:

@@ -25,6 +25,8 @@ INVITE_KEYS = frozenset(
         "from_user",
         "hangup_on_star",
         "hold_music",
+        "max_calls",
+        "max_calls_per_hour",
         "media_timeout",
         "outbound_proxy",
         "pass_headers",

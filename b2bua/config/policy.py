@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from b2bua.config.glob import matches
-from b2bua.config.section import Section, refusal, text_schema
+from b2bua.config.section import Section, one_or_list, refusal, text_schema
+from b2bua.config.trunk import CallLimit, CallsPerHour
 from sip_stack.errors import RemoteError
 from sip_stack.message import SipUri, TelUri, parse_uri
 
@@ -63,16 +64,84 @@ def parse_uri_pattern(value: object) -> UriPattern:
 _SCHEMA = text_schema(r"^(sips?:.+@.+|tel:.+)$", "tel:+1*")
 
 
+_NUMBER = re.compile(r"(?:\+|00)?[0-9*#]{1,64}")
+_SEPARATORS = str.maketrans("", "", "-.() ")
+
+
+def _prefix(text: str) -> str:
+    if (number := _number(text)) is None:
+        raise refusal("not the beginning of a number", allowed="digits, best with the country: '+1900'")
+    return number
+
+
+def _number(user: str) -> str | None:
+    """The digits of a telephone number, `+` in place of a leading 00; None for what is none."""
+    digits = user.partition(";")[0].translate(_SEPARATORS)
+    if _NUMBER.fullmatch(digits) is None:
+        return None
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
+
+
+Prefixes = Annotated[
+    tuple[Annotated[str, Field(max_length=64), AfterValidator(_prefix)], ...],
+    Field(max_length=10_000),
+    one_or_list(),
+]
+
+
 class Policy(Section):
-    """Which URIs may be dialled besides those of named destinations."""
+    """Which URIs may be dialled besides those of named destinations, and which numbers at all."""
 
     allow: tuple[Annotated[UriPattern, BeforeValidator(parse_uri_pattern), _SCHEMA], ...] = ()
     """Patterns; none means named destinations only."""
+    allow_prefixes: Prefixes = ()
+    """Beginnings of the numbers that may be dialled, by whomever; none means all."""
+    deny_prefixes: Prefixes = ()
+    """Beginnings of numbers that may not. Of all that fit a number the longest counts."""
+    max_calls: CallLimit | None = None
+    """Calls of ours to URIs from outside at once, all together; a destination has its own."""
+    max_calls_per_hour: CallsPerHour | None = None
+    """The same within any hour."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if both := set(self.allow_prefixes) & set(self.deny_prefixes):
+            raise refusal(f"{min(both)} is both allowed and denied", allowed="one of the two")
+        return self
 
     def allows(self, uri: str) -> bool:
-        """True when one pattern allows the URI; False also for what is no sip, sips or tel URI."""
+        """True when one pattern allows the URI and its number is not barred; False also for what is no sip, sips or tel
+        URI."""
         try:
             parsed = parse_uri(uri)
         except RemoteError:
             return False
-        return isinstance(parsed, SipUri | TelUri) and any(pattern.allows(parsed) for pattern in self.allow)
+        if not isinstance(parsed, SipUri | TelUri) or not any(each.allows(parsed) for each in self.allow):
+            return False
+        return not self.bars(uri)
+
+    def bars(self, uri: str) -> bool:
+        """True when the user of the URI is a number that may not be dialled."""
+        if not self.allow_prefixes and not self.deny_prefixes:
+            return False
+        try:
+            parsed = parse_uri(uri)
+        except RemoteError:
+            return True
+        user = (
+            parsed.username
+            if isinstance(parsed, SipUri)
+            else parsed.digits
+            if isinstance(parsed, TelUri)
+            else ""
+        )
+        number = _number(user)
+        if number is None:
+            return False
+        allowed, denied = _longest(number, self.allow_prefixes), _longest(number, self.deny_prefixes)
+        return denied > allowed or (allowed == 0 and bool(self.allow_prefixes))
+
+
+def _longest(number: str, prefixes: tuple[str, ...]) -> int:
+    """How much of a number the longest of these prefixes is; 0 for none."""
+    return max((len(prefix) for prefix in prefixes if number.startswith(prefix)), default=0)

@@ -29,6 +29,7 @@ Subject = Annotated[Word, AfterValidator(str.lower)]
 """As `sip_stack.tls_identity.subjects` writes them."""
 
 CallLimit = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+CallsPerHour = Annotated[StrictInt, Field(ge=1, le=100_000)]
 CallRate = Annotated[StrictInt, Field(ge=1, le=100_000)]
 
 
