@@ -68,7 +68,14 @@ REASON_OF_OUTCOME = {
         "telephony_service_unavailable",
     ),
     **dict.fromkeys(
-        ("refer_refused", "refer_timeout", "session_expired", "not_acknowledged", "unknown_trunk"),
+        (
+            "refer_refused",
+            "refer_timeout",
+            "session_expired",
+            "not_acknowledged",
+            "provisional_not_acknowledged",
+            "unknown_trunk",
+        ),
         "telephony_service_unavailable",
     ),
     **dict.fromkeys(("overload", "draining", "shutdown"), "telephony_service_unavailable"),

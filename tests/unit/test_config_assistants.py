@@ -131,7 +131,7 @@ def test_a_destination_that_is_named_assistant_keeps_its_own_timers(tmp_path: Pa
         ),
         (
             "assistant: {route: 'sip:a@b', time_limit: 5s}",
-            "9:48: routes[0].assistant.time_limit: unknown key; allowed: auth, auth_timeout, connect_timeout",
+            "9:48: routes[0].assistant.time_limit: unknown key; allowed: 100rel, auth, auth_timeout, connect_timeout",
         ),
         (
             "assistant: {route: '555', trunk: sbc}",
