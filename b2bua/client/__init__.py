@@ -36,7 +36,7 @@ from b2bua.client.events import (
     LegEnded,
     LegRinging,
 )
-from b2bua.client.requests import HandoffOptions
+from b2bua.client.requests import CallOptions, ContextOptions, HandoffOptions
 from b2bua.client.tool import (
     FAILURE_REASONS,
     ToolResult,
@@ -56,11 +56,13 @@ __all__ = [
     "Call",
     "CallAnswered",
     "CallEnded",
+    "CallOptions",
     "CallStarted",
     "Client",
     "ClientError",
     "Conflict",
     "ConsultChanged",
+    "ContextOptions",
     "Destination",
     "DestinationSettings",
     "DigitPressed",

@@ -31,10 +31,11 @@ class Handoff:
     """A handoff as it stood when it was asked for."""
 
     id: str
-    call_id: str
+    call_id: str | None
+    """None for a conversation that is no call; and so is `method`."""
     state: str
     """requested, dialing, ringing, connected, completed, failed or cancelled."""
-    method: str
+    method: str | None
     destination: str
     reason: str
     outcome: Outcome | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Self, TypeVar, Unpack
+from typing import Literal, Self, TypeVar, Unpack
 
 import anyio
 import httpx2
@@ -14,7 +14,7 @@ from b2bua.client.answers import Call, Destination, DestinationSettings, Handoff
 from b2bua.client.errors import ServerError, Unreachable, WaitTimeout
 from b2bua.client.events import Event
 from b2bua.client.following import PATIENCE, Following
-from b2bua.client.requests import HandoffOptions, Request
+from b2bua.client.requests import CallOptions, ConsultVerb, ContextOptions, Data, HandoffOptions, Request
 
 T = TypeVar("T")
 
@@ -59,6 +59,16 @@ class AsyncClient:
         """End a call toward every side."""
         await self._ask(requests.hang_up(call_id))
 
+    async def place_call(
+        self,
+        destination: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Call:
+        """Call a destination or, with `route`, a URI: alone, or beside the live call `call_id`. Returns at once."""
+        return await self._ask(requests.place_call(destination, idempotency_key, options))
+
     def on_call(self, call_id: str) -> AsyncOnCall:
         """What can be done in one call."""
         return AsyncOnCall(self, call_id)
@@ -74,6 +84,26 @@ class AsyncClient:
     async def cancel_handoff(self, handoff_id: str) -> Handoff:
         """Give up on a handoff that is not connected yet; the caller stays with the assistant."""
         return await self._ask(requests.cancel_handoff(handoff_id))
+
+    async def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
+        """Lead a consultation on: `brief`, `introduce`, `accept` or `decline`."""
+        return await self._ask(requests.consult(handoff_id, verb))
+
+    async def resolve(
+        self, handoff_id: str, result: str, *, agent: str = "", note: str = "", data: Data | None = None
+    ) -> Handoff:
+        """Say what became of a handoff on the human side; said again, the last one counts."""
+        return await self._ask(requests.resolve(handoff_id, result, agent, note, data or {}))
+
+    async def add_context(
+        self,
+        channel: Literal["webchat", "sms"],
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[ContextOptions],
+    ) -> Handoff:
+        """Keep the context of a conversation that is no call, for the human who takes it over."""
+        return await self._ask(requests.add_context(channel, idempotency_key, options))
 
     async def wait_for_handoff(
         self, handoff_id: str, *, until_ended: bool = False, seconds: float = exchange.WAIT_SECONDS
@@ -198,6 +228,14 @@ class AsyncOnCall:
                 self.call_id, destination, reason, utterance, sip_headers, idempotency_key, options
             )
         )
+
+    async def bridge(self, other: str) -> Call:
+        """Join it with another call: those they are there for hear each other."""
+        return await self.client._ask(requests.bridge(self.call_id, other))
+
+    async def annotate(self, text: str, *, author: str = "", data: Data | None = None) -> Json:
+        """Note something on it, while it is up or afterwards."""
+        return await self.client._ask(requests.annotate(self.call_id, text, author, data or {}))
 
     async def details(self) -> Call:
         """The call in full."""

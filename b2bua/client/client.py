@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Self, TypeVar, Unpack
+from typing import Literal, Self, TypeVar, Unpack
 
 import httpx2
 
@@ -13,7 +13,7 @@ from b2bua.client.answers import Call, Destination, DestinationSettings, Handoff
 from b2bua.client.errors import ServerError, Unreachable, WaitTimeout
 from b2bua.client.events import Event
 from b2bua.client.following import PATIENCE, Following
-from b2bua.client.requests import HandoffOptions, Request
+from b2bua.client.requests import CallOptions, ConsultVerb, ContextOptions, Data, HandoffOptions, Request
 
 T = TypeVar("T")
 
@@ -58,6 +58,16 @@ class Client:
         """End a call toward every side."""
         self._ask(requests.hang_up(call_id))
 
+    def place_call(
+        self,
+        destination: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Call:
+        """Call a destination or, with `route`, a URI: alone, or beside the live call `call_id`. Returns at once."""
+        return self._ask(requests.place_call(destination, idempotency_key, options))
+
     def on_call(self, call_id: str) -> OnCall:
         """What can be done in one call."""
         return OnCall(self, call_id)
@@ -73,6 +83,26 @@ class Client:
     def cancel_handoff(self, handoff_id: str) -> Handoff:
         """Give up on a handoff that is not connected yet; the caller stays with the assistant."""
         return self._ask(requests.cancel_handoff(handoff_id))
+
+    def consult(self, handoff_id: str, verb: ConsultVerb) -> Handoff:
+        """Lead a consultation on: `brief`, `introduce`, `accept` or `decline`."""
+        return self._ask(requests.consult(handoff_id, verb))
+
+    def resolve(
+        self, handoff_id: str, result: str, *, agent: str = "", note: str = "", data: Data | None = None
+    ) -> Handoff:
+        """Say what became of a handoff on the human side; said again, the last one counts."""
+        return self._ask(requests.resolve(handoff_id, result, agent, note, data or {}))
+
+    def add_context(
+        self,
+        channel: Literal["webchat", "sms"],
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[ContextOptions],
+    ) -> Handoff:
+        """Keep the context of a conversation that is no call, for the human who takes it over."""
+        return self._ask(requests.add_context(channel, idempotency_key, options))
 
     def wait_for_handoff(
         self, handoff_id: str, *, until_ended: bool = False, seconds: float = exchange.WAIT_SECONDS
@@ -198,6 +228,14 @@ class OnCall:
                 self.call_id, destination, reason, utterance, sip_headers, idempotency_key, options
             )
         )
+
+    def bridge(self, other: str) -> Call:
+        """Join it with another call: those they are there for hear each other."""
+        return self.client._ask(requests.bridge(self.call_id, other))
+
+    def annotate(self, text: str, *, author: str = "", data: Data | None = None) -> Json:
+        """Note something on it, while it is up or afterwards."""
+        return self.client._ask(requests.annotate(self.call_id, text, author, data or {}))
 
     def details(self) -> Call:
         """The call in full."""

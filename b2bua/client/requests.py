@@ -12,8 +12,12 @@ from b2bua.client.answers import Call, Destination, DestinationSettings, Handoff
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
+Data = Mapping[str, str | int | float | bool | None]
 Duration = str | float
 """`"20s"`, or seconds."""
+
+
+ConsultVerb = Literal["brief", "introduce", "accept", "decline"]
 
 
 class HandoffOptions(TypedDict, total=False):
@@ -24,7 +28,7 @@ class HandoffOptions(TypedDict, total=False):
     auth: Mapping[str, str]
     """`username` and `password` for `route`."""
     encryption: str
-    data: Mapping[str, str | int | float | bool | None]
+    data: Data
     """Context for the human side."""
     shared_id: str
     """Your own id, that the handoff can be found by."""
@@ -42,6 +46,36 @@ class HandoffOptions(TypedDict, total=False):
     detect_voicemail: str
     callback_url: str
     action_url: str
+
+
+class CallOptions(TypedDict, total=False):
+    """What else a call of ours may say; `docs/api.md` explains each."""
+
+    route: str | list[str]
+    """URIs in place of a destination; `policy` must allow them, and `encryption` goes with them."""
+    encryption: str
+    sip_auth_username: str
+    sip_auth_password: str
+    caller_id: str
+    call_id: str
+    """The live call in which whoever answers is consulted."""
+    brief: Literal["on_request", "on_answer"]
+    reason: str
+    sip_headers: Mapping[str, str]
+    data: Data
+    shared_id: str
+    ring_timeout: Duration
+    record: bool
+
+
+class ContextOptions(TypedDict, total=False):
+    """What a conversation that is no call hands to the human who takes it over."""
+
+    destination: str
+    reason: str
+    utterance: str
+    shared_id: str
+    data: Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +118,7 @@ def call_handoff(
         f"/v1/calls/{_segment(call_id)}/handoff",
         _handoff,
         {key: value for key, value in said.items() if value is not None},
-        {"Idempotency-Key": idempotency_key or uuid.uuid4().hex},
+        _idempotent(idempotency_key),
     )
 
 
@@ -104,6 +138,41 @@ def cancel_handoff(handoff_id: str) -> Request[Handoff]:
     return Request("DELETE", f"/v1/handoffs/{_segment(handoff_id)}", _handoff)
 
 
+def consult(handoff_id: str, verb: ConsultVerb) -> Request[Handoff]:
+    """Lead a consultation on."""
+    return Request("POST", f"/v1/handoffs/{_segment(handoff_id)}/{verb}", _handoff)
+
+
+def resolve(handoff_id: str, result: str, agent: str, note: str, data: Data) -> Request[Handoff]:
+    """What the human side says became of a handoff."""
+    said = {"result": result, "agent": agent, "note": note, "data": data}
+    return Request("POST", f"/v1/handoffs/{_segment(handoff_id)}/outcome", _handoff, said)
+
+
+def add_context(channel: str, idempotency_key: str | None, options: ContextOptions) -> Request[Handoff]:
+    """Keep the context of a conversation that is no call."""
+    headers = _idempotent(idempotency_key)
+    return Request("POST", "/v1/handoffs", _handoff, {"channel": channel, **options}, headers)
+
+
+def place_call(destination: str | None, idempotency_key: str | None, options: CallOptions) -> Request[Call]:
+    """Call a destination or a URI."""
+    where = {} if destination is None else {"destination": destination}
+    headers = _idempotent(idempotency_key)
+    return Request("POST", "/v1/calls", _call, {**where, **options}, headers)
+
+
+def bridge(call_id: str, other: str) -> Request[Call]:
+    """Join two calls."""
+    return Request("POST", f"/v1/calls/{_segment(call_id)}/bridge", _call, {"call_id": other})
+
+
+def annotate(call_id: str, text: str, author: str, data: Data) -> Request[Json]:
+    """Note something on a call."""
+    said = {"text": text, "author": author, "data": data}
+    return Request("POST", f"/v1/calls/{_segment(call_id)}/annotations", lambda answer, _: answer, said)
+
+
 def calls(limit: int) -> Request[list[Call]]:
     """Live calls, then recent ones, newest first."""
     return Request("GET", f"/v1/calls?limit={limit}", lambda answer, _: [*map(Call.of, answer["calls"])])
@@ -111,7 +180,7 @@ def calls(limit: int) -> Request[list[Call]]:
 
 def call(call_id: str) -> Request[Call]:
     """One call; `raw` has legs, timeline, handoffs and media statistics."""
-    return Request("GET", f"/v1/calls/{_segment(call_id)}", lambda answer, _: Call.of(answer))
+    return Request("GET", f"/v1/calls/{_segment(call_id)}", _call)
 
 
 def hang_up(call_id: str) -> Request[None]:
@@ -157,6 +226,11 @@ def remove_destination(name: str, tag: str | None) -> Request[None]:
     return Request("DELETE", f"{_of_destination(name)}?{query}", _nothing, headers=_if_match(tag))
 
 
+def _idempotent(key: str | None) -> dict[str, str]:
+    """Without a key of the caller's it gets one, so that the request may be repeated."""
+    return {"Idempotency-Key": key or uuid.uuid4().hex}
+
+
 def _segment(text: str) -> str:
     return quote(text, safe="")
 
@@ -171,6 +245,10 @@ def _if_match(tag: str | None) -> dict[str, str]:
 
 def _handoff(answer: Any, _headers: Headers) -> Handoff:
     return Handoff.of(answer)
+
+
+def _call(answer: Any, _headers: Headers) -> Call:
+    return Call.of(answer)
 
 
 def _settings(answer: Any, headers: Headers) -> DestinationSettings:

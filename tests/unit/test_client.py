@@ -12,8 +12,10 @@ import pytest
 from b2bua.client import (
     AsyncClient,
     BadRequest,
+    CallOptions,
     Client,
     Conflict,
+    ContextOptions,
     HandoffOptions,
     NotFound,
     ServerError,
@@ -92,6 +94,51 @@ def test_every_option_of_a_handoff_is_known(api: ApiClient) -> None:
     known = {"destination", "reason", "utterance", "sip_headers", *HandoffOptions.__annotations__}
 
     assert known == set(api.document["components"]["schemas"]["HandoffBody"]["properties"])
+
+
+@pytest.mark.parametrize(
+    ("options", "named", "schema"),
+    [(CallOptions, {"destination"}, "CallBody"), (ContextOptions, {"channel"}, "ContextBody")],
+)
+def test_every_option_of_calls_and_contexts_is_known(
+    api: ApiClient, options: type, named: set[str], schema: str
+) -> None:
+    known = {*named, *options.__annotations__}
+
+    assert known == set(api.document["components"]["schemas"][schema]["properties"])
+
+
+def test_a_call_is_placed_and_joined_with_another(api: ApiClient, client: Client) -> None:
+    placed = client.place_call("billing", caller_id="4711", data={"n": 1})
+
+    assert placed.ended is None
+    (order,) = api.control.orders
+    assert (order.request.destination, order.from_user, order.request.data) == ("billing", "4711", {"n": 1})
+    assert client.on_call(placed.call_id).bridge("call-1").call_id == placed.call_id
+
+
+def test_a_consultation_is_led(client: Client) -> None:
+    handoff = client.on_call("call-1").call_handoff("billing", consult=True)
+
+    assert client.consult(handoff.id, "brief").raw["consult"] == "briefing"
+    assert client.consult(handoff.id, "accept").raw["consult"] == "accepted"
+
+
+def test_what_became_of_it_is_said_and_noted(client: Client) -> None:
+    handoff = client.on_call("call-1").call_handoff("billing")
+
+    resolved = client.resolve(handoff.id, "refunded", agent="ann", data={"amount": 12.5})
+    noted = client.on_call("call-1").annotate("Asked twice.", author="supervisor")
+
+    assert resolved.raw["resolution"]["result"] == "refunded"
+    assert (noted["text"], noted["author"]) == ("Asked twice.", "supervisor")
+
+
+def test_a_conversation_that_is_no_call_leaves_its_context(client: Client) -> None:
+    context = client.add_context("webchat", reason="refund", shared_id="s-1", data={"n": 1})
+
+    assert (context.call_id, context.method, context.state) == (None, None, "requested")
+    assert client.resolve(context.id, "done").raw["resolution"]["result"] == "done"
 
 
 def test_calls_are_listed_and_hung_up(api: ApiClient, client: Client) -> None:
@@ -304,6 +351,13 @@ def test_the_other_client_does_the_same(api: ApiClient) -> None:
             await client.remove_destination("sales")
             assert (await client.destination("sales-2")).settings["default"] is True
             assert len(await client.destinations()) == 3
+            placed = await client.place_call("billing")
+            await client.on_call(placed.call_id).bridge("call-1")
+            await client.on_call(placed.call_id).annotate("Called back.")
+            context = await client.add_context("sms", reason="refund")
+            await client.resolve(context.id, "done")
+            handoff = await call.call_handoff("billing", consult=True)
+            await client.consult(handoff.id, "decline")
             with pytest.raises(NotFound):
                 await client.call("none")
 
