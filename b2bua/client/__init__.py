@@ -35,6 +35,7 @@ from b2bua.client.events import (
     LegAnswered,
     LegEnded,
     LegRinging,
+    RecordingChanged,
 )
 from b2bua.client.requests import CallOptions, ContextOptions, HandoffOptions
 from b2bua.client.tool import (
@@ -77,6 +78,7 @@ __all__ = [
     "NotFound",
     "OnCall",
     "Outcome",
+    "RecordingChanged",
     "ServerError",
     "ToolResult",
     "Unauthorized",

@@ -145,6 +145,18 @@ class ConsultChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingChanged(Event):
+    """A recording of the call began, was paused, went on or ended."""
+
+    kind: ClassVar[str] = "recording"
+
+    state: str
+    """recording, paused, ended or failed."""
+    path: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Gap(Event):
     """Events are gone that you did not get; `call_id` and `at` are empty."""
 
@@ -164,7 +176,7 @@ KINDS: Mapping[str, type[Event]] = {
     for kind in (
         *(CallStarted, CallAnswered, CallEnded),
         *(LegRinging, LegAnswered, LegEnded),
-        *(DigitPressed, HandoffChanged, ConsultChanged, Gap),
+        *(DigitPressed, HandoffChanged, ConsultChanged, RecordingChanged, Gap),
     )
 }
 

@@ -48,8 +48,16 @@ FAILURE_REASONS = {
 REASON_OF_OUTCOME = {
     **dict.fromkeys(("no-answer", "busy", "rejected", "lost_race"), "unavailable"),
     **dict.fromkeys(("confirm_failed", "machine_detected"), "unavailable"),
+    **dict.fromkeys(("destination_limit", "destination_hourly_limit"), "unavailable"),
     **dict.fromkeys(
-        ("unallocated", "out_of_service", "policy_refused", "method_not_allowed", "no_route"),
+        (
+            "unallocated",
+            "out_of_service",
+            "policy_refused",
+            "prefix_barred",
+            "method_not_allowed",
+            "no_route",
+        ),
         "transfer_number_not_configured",
     ),
     **dict.fromkeys(

@@ -36,6 +36,7 @@ from b2bua.feed import (
     FeedEvent,
     LegAnswered,
     LegRinging,
+    RecordingChanged,
 )
 from b2bua.feed import CallEnded as CallEndedThere
 from b2bua.feed import CallStarted as CallStartedThere
@@ -60,6 +61,7 @@ TOLD: tuple[FeedEvent, ...] = (
         *(*WHEN, "h-1", HandoffState.FAILED, "invite", "billing"), HandoffRequest(reason="refund"), BUSY, None
     ),
     ConsultChanged(*WHEN, "h-1", ConsultPhase.WAITING),
+    RecordingChanged(*WHEN, "failed", "recordings/c.wav", "No space left on device"),
 )
 
 
