@@ -32,7 +32,7 @@ run: $(VENV)/.runtime ## run the B2BUA (CONFIG= names the configuration)
 test: $(VENV)/.dev ## install the peers that the tests call and run every test (PYTEST_ARGS= for pytest)
 	@scripts/install_peers
 	@cargo test --quiet --workspace --no-default-features
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## formatting, lint rules, import arrows, generated docs
 	@$(BIN)/ruff check --quiet

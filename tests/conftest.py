@@ -15,6 +15,7 @@ settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
+_INTEROP = Path(__file__).parent / "interop"
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -28,6 +29,14 @@ def _open_sockets_and_loops() -> set[str]:
         if target.startswith("socket:") or target == "anon_inode:[eventpoll]":
             found.add(f"{descriptor.name} -> {target}")
     return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests with real processes in one worker of `pytest -n`, one after the other: they wait more than they
+    work, and two at a time would take ports from each other. The other worker does the rest meanwhile."""
+    for item in items:
+        if _INTEROP in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("real_processes"))
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,10 @@ FAILURE_REASONS = {
 """Every published reason, and the sentence that goes with it."""
 
 REASON_OF_OUTCOME = {
-    **dict.fromkeys(("no-answer", "busy", "rejected", "lost_race"), "unavailable"),
+    **dict.fromkeys(
+        ("no-answer", "busy", "rejected", "lost_race", "destination_limit", "destination_hourly_limit"),
+        "unavailable",
+    ),
     **dict.fromkeys(("confirm_failed", "machine_detected"), "unavailable"),
     **dict.fromkeys(("destination_limit", "destination_hourly_limit"), "unavailable"),
     **dict.fromkeys(

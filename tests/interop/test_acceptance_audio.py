@@ -70,6 +70,12 @@ def sequence(heard: list[Heard]) -> list[float]:
     return [frequency for frequency, _ in groupby(pitch(each.packet.payload, TONES) for each in heard)]
 
 
+def from_the_first_sound(heard: list[Heard]) -> list[float]:
+    """The sequence without the silence at its start: a busy machine may begin with a packet of it."""
+    played = sequence(heard)
+    return played[1:] if played[:1] == [0.0] else played
+
+
 def until_heard(audio: ToneStream, frequency: float, packets: int = ENOUGH) -> None:
     """Until so much more of a tone has been heard."""
     before = len(audio.heard)
@@ -86,12 +92,14 @@ def test_a_key_of_tones_gets_the_human_the_caller_and_nothing_is_bridged_before(
     until_heard(scene.human.audio, 0.0)
     scene.human.audio.say_once(key_tones("1#"))
     until_heard(scene.caller.audio, ASSISTANT)
-    assert sequence(scene.human.audio.heard) == [WHISPER, 0.0], "alone, once, and other keys change nothing"
+    assert from_the_first_sound(scene.human.audio.heard) == [WHISPER, 0.0], (
+        "alone, once, and other keys change nothing"
+    )
     assert sequence(scene.caller.audio.heard) == [ASSISTANT]
     scene.human.audio.say_once(key_tones("4"))
     until_heard(scene.caller.audio, HUMAN)
     scene.api.reaches(handoff, "connected")
-    assert sequence(scene.human.audio.heard) == [WHISPER, 0.0, CALLER]
+    assert from_the_first_sound(scene.human.audio.heard) == [WHISPER, 0.0, CALLER]
     assert WHISPER not in sequence(scene.caller.audio.heard)
     assert len({each.packet.ssrc for each in scene.human.audio.heard}) == 1
 

@@ -11,6 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from b2bua.cli import app
+from b2bua.cli_options import output
 from tests.support.config_files import DESTINATIONS, ConfigFiles
 
 BILLING = """
@@ -34,10 +35,13 @@ def files(tmp_path: Path) -> ConfigFiles:
 
 
 @pytest.fixture
-def run(files: ConfigFiles) -> Command:
+def run(files: ConfigFiles, monkeypatch: pytest.MonkeyPatch) -> Command:
+    # Tables are as wide as the terminal, or as COLUMNS was when the program began: pytest-xdist sets it.
+    monkeypatch.setattr(output, "width", 200)
+
     def run(*words: str, typed: str | None = None, env: dict[str, str] | None = None) -> Result:
         command = ["destinations", *words, "--config", str(files.main)]
-        return CliRunner().invoke(app, command, input=typed, env={"COLUMNS": "200", **(env or {})})
+        return CliRunner().invoke(app, command, input=typed, env=env)
 
     return run
 

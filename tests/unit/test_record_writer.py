@@ -56,7 +56,7 @@ def test_the_record_has_the_fields_of_the_contract(tmp_path: Path) -> None:
     (line,) = lines(path)
     assert list(line) == [
         "call_id", "session_id", "node", "trunk", "caller", "called", "started", "answered", "ended", "duration_ms",
-        "outcome", "attempts", "handoffs", "legs", "media", "bridges",
+        "outcome", "attempts", "handoffs", "legs", "media", "recordings", "bridges",
     ]  # fmt: skip
     assert line["duration_ms"] == 3500
     assert line["outcome"] == {
