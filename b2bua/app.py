@@ -114,13 +114,18 @@ class Application:
         self._store = self._configured_store()
         history = History(self._store, socket.gethostname(), lambda: self.configuration.context_ttl)
         self._operations = Operations(self._records, self._store, history, self.reload)
-        self._services = build_services(lambda: self.configuration, self._operations)
+        # Without an API nobody could read what is kept of calls beyond their records.
+        kept = configuration.api is not None
+        self._services = build_services(
+            lambda: self.configuration, self._operations if kept else self._records
+        )
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
-        self.registry.on_handoff = self._operations.remember
+        if kept:
+            self.registry.on_handoff = self._operations.remember
+            self._services.feed.listen(self._operations, [HandoffChanged])
         self._operations.begin_drain = self.drain
         self._pinger = Pinger(self._services)
         self._registrant = Registrant(self._services)
-        self._services.feed.listen(self._operations, [HandoffChanged])
         self._webhooks = Webhooks(
             self._services.feed,
             lambda: self.configuration.webhooks,

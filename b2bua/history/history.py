@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from b2bua.history.timeline import timeline, with_notes
 from b2bua.store import Document, Kind, Place, Removal, Store, StoreUnavailable
+from b2bua.telemetry.json_text import json_text
 
 if TYPE_CHECKING:
     from b2bua.call.record import CallRecord, JsonObject
@@ -29,8 +30,6 @@ MAX_ANNOTATIONS = 100
 _UNDER_WAY = ("requested", "dialing", "ringing")
 _CONTEXTS = uuid.UUID("6d5c2f0e-6f1b-4b44-9b4e-2d7a3c0f9a11")
 """Where the ids of contexts with an idempotency key come from: the same key has the same id on every node."""
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Page(NamedTuple):
@@ -61,7 +60,7 @@ class History:
         if handoff.state == "requested":
             flag = {"handoff_id": handoff.id, "destination": handoff.destination, "node": self._node}
             expires = self._store.now_ms() + TRANSFER_SECONDS * 1000
-            self._store.put(Document(Kind.TRANSFER, handoff.call_id, _encode(flag), created, expires))
+            self._store.put(Document(Kind.TRANSFER, handoff.call_id, json_text(flag), created, expires))
         elif handoff.state not in _UNDER_WAY:
             self._store.put(Removal(Kind.TRANSFER, handoff.call_id))
 
@@ -181,7 +180,7 @@ class History:
 
     def _document(self, kind: Kind, key: str, body: JsonObject, created: int, group: str = "") -> Document:
         expires = created + round(self._seconds_kept() * 1000)
-        return Document(kind, key, _encode(body), created, expires, group)
+        return Document(kind, key, json_text(body), created, expires, group)
 
 
 def _resolved(handoff: JsonObject, said: str | None) -> JsonObject:
