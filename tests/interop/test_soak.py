@@ -16,9 +16,9 @@ MEMORY_SLACK = 6 * 2**20
 @pytest.mark.timeout(180)
 def test_rounds_of_calls_leave_memory_descriptors_and_ports_as_they_were(tmp_path: Path) -> None:
     with Soak(tmp_path, CALLS) as soak:
-        first = soak.play(seconds=3)
-        second = soak.play(seconds=3)
-        third = soak.play(seconds=3)
+        first = soak.play(seconds=5)
+        second = soak.play(seconds=5)
+        third = soak.play(seconds=5)
         soak.end()
     assert third.descriptors == second.descriptors <= first.descriptors
     grown = [now - before for now, before in zip(third.memory, second.memory, strict=True)]

@@ -1,7 +1,8 @@
 //! What listening in a leg's audio costs and gets wrong, on synthetic sound: `cargo run --release --no-default-features
 //! --example listening`. Speech is made of harmonics of a gliding pitch under three moving formants, in syllables.
 
-use _native::g711::{Codec, linear_to_mu};
+use _native::codec::Codec;
+use _native::g711::linear_to_mu;
 use _native::listening::Ears;
 use _native::listening::answering::{Answerer, Sign};
 use _native::ringback::CADENCES;

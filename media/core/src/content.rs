@@ -1,13 +1,11 @@
 //! What a peer agreed to, and by that: what a packet carries.
 
+use crate::codec::Codec;
 use crate::dtmf;
-use crate::g711::Codec;
 use crate::peer::Named;
 use crate::rtp::{self, Header};
 use crate::srtp::Keys;
 
-/// Octets of an audio payload we believe: 1 ms to 200 ms of G.711.
-const PLAUSIBLE: std::ops::RangeInclusive<usize> = 8..=1_600;
 /// Octets of comfort noise we believe: a level and a filter (RFC 3389 section 3).
 const PLAUSIBLE_NOISE: std::ops::RangeInclusive<usize> = 1..=64;
 
@@ -16,7 +14,7 @@ const PLAUSIBLE_NOISE: std::ops::RangeInclusive<usize> = 1..=64;
 pub struct Parameters {
     /// Where its SDP wants RTP and RTCP.
     pub named: Named,
-    /// Law of both directions.
+    /// Of both directions.
     pub codec: Codec,
     /// Payload type of both directions.
     pub payload_type: u8,
@@ -46,7 +44,7 @@ pub struct Protect {
 /// What a packet carries, by its payload type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// Of this law.
+    /// Of this codec.
     Audio(Codec),
     /// A telephone-event.
     Event {
@@ -79,7 +77,7 @@ impl Parameters {
     pub fn content(&self, header: &Header, data: &[u8]) -> Option<Content> {
         let length = header.payload.len();
         if header.payload_type == self.payload_type {
-            return PLAUSIBLE.contains(&length).then_some(Content::Audio(self.codec));
+            return self.codec.plausible().contains(&length).then_some(Content::Audio(self.codec));
         }
         if self.is_event(header.payload_type) {
             let event = dtmf::parse(&data[header.payload.clone()])?;

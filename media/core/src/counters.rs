@@ -1,6 +1,6 @@
 //! Counters of one leg: written by its worker alone, read by anyone at any time without asking the worker.
 
-use crate::g711::Codec;
+use crate::codec::Codec;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// A number with one writer; plain loads and stores, no locked instruction per packet.
@@ -88,6 +88,8 @@ impl Counters {
         match self.codec.load(Relaxed) {
             1 => Some(Codec::Pcmu),
             2 => Some(Codec::Pcma),
+            3 => Some(Codec::G722),
+            4 => Some(Codec::Opus),
             _ => None,
         }
     }
@@ -97,6 +99,8 @@ impl Counters {
         let code = match codec {
             Codec::Pcmu => 1,
             Codec::Pcma => 2,
+            Codec::G722 => 3,
+            Codec::Opus => 4,
         };
         self.codec.store(code, Relaxed);
     }

@@ -4,33 +4,7 @@
 //! recommendation's encoder picks. (The encoder alone is not enough: its decision values between two segments lie
 //! nearer to the lower one.)
 
-/// Which law a stream uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
-    /// Mu-law.
-    Pcmu,
-    /// A-law.
-    Pcma,
-}
-
-impl Codec {
-    /// The encoding name of RFC 3551.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-
-    /// The codec of an encoding name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "PCMU" => Some(Codec::Pcmu),
-            "PCMA" => Some(Codec::Pcma),
-            _ => None,
-        }
-    }
-}
+use crate::codec::Codec;
 
 /// Rewrites a payload in place when the two sides use different laws.
 pub fn transcode(payload: &mut [u8], from: Codec, to: Codec) {

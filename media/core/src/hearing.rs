@@ -2,8 +2,8 @@
 //!
 //! Slots are places in the worker's table of legs. Times are microseconds of the worker's monotonic clock.
 
+use crate::codec::Codec;
 use crate::dialling::EventFrame;
-use crate::g711::Codec;
 use crate::mix::Mix;
 use crate::prompt::{FRAME, Prompt, silence};
 use std::sync::Arc;
@@ -141,6 +141,8 @@ pub struct QuietWatch {
 
 /// Mean of the samples' magnitude below which a packet counts as silence: about -42 dB of full scale.
 const LOUD: i64 = 256;
+/// Of what is passed through, only what says that nothing is sent counts as silence (opus DTX, RFC 7587 section 3.1.3).
+const INAUDIBLE: usize = 3;
 
 impl QuietWatch {
     /// Watches from `now` on.
@@ -155,12 +157,14 @@ impl QuietWatch {
 
     /// A packet of audio came.
     pub fn hear(&mut self, payload: &[u8], codec: Codec, now: u64) {
-        let linear = |&octet: &u8| match codec {
-            Codec::Pcmu => i64::from(crate::g711::mu_to_linear(octet)),
-            Codec::Pcma => i64::from(crate::g711::a_to_linear(octet)),
+        let loud = match codec.linear() {
+            None => payload.len() > INAUDIBLE,
+            Some(linear) => {
+                let sum: i64 = payload.iter().map(|&octet| i64::from(linear(octet)).abs()).sum();
+                sum > LOUD * payload.len() as i64
+            }
         };
-        let sum: i64 = payload.iter().map(|octet| linear(octet).abs()).sum();
-        if sum > LOUD * payload.len() as i64 {
+        if loud {
             self.last_sound = now;
         }
     }

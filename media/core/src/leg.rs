@@ -122,6 +122,11 @@ impl Leg {
         &self.sockets
     }
 
+    /// Ticks of its clock in a millisecond.
+    fn ticks_per_ms(&self) -> u32 {
+        self.parameters.as_ref().map_or(8, |parameters| parameters.codec.ticks_per_ms())
+    }
+
     /// Takes what the peer agreed to. A changed address arms latching anew.
     pub fn set_parameters(&mut self, mut parameters: Parameters, now: u64) {
         let moved = self.peer.name(parameters.named, now);
@@ -135,6 +140,7 @@ impl Leg {
             self.watch.since = now;
         }
         self.counters.set_codec(parameters.codec);
+        self.outgoing.set_clock(parameters.codec.ticks_per_ms());
         self.parameters = Some(parameters);
     }
 

@@ -4,6 +4,7 @@
 //! beside the package is the contract of what it exports.
 
 pub mod allocator;
+pub mod codec;
 pub mod content;
 pub mod counters;
 pub mod dialling;

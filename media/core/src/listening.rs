@@ -6,7 +6,7 @@ pub mod answering;
 pub mod goertzel;
 pub mod keys;
 
-use crate::g711::{Codec, a_to_linear, mu_to_linear};
+use crate::codec::Codec;
 use answering::{AnswerJudge, Answerer, Sign};
 use keys::KeyTones;
 
@@ -53,12 +53,11 @@ pub struct Heard {
 impl Ears {
     /// Takes a packet of audio that was not overtaken. `now` is the worker's clock.
     pub fn hear(&mut self, payload: &[u8], codec: Codec, timestamp: u32, now: u64) -> Heard {
-        let linear = match codec {
-            Codec::Pcmu => mu_to_linear,
-            Codec::Pcma => a_to_linear,
+        let mut heard = Heard::default();
+        let Some(linear) = codec.linear() else {
+            return heard;
         };
         let samples = || payload.iter().map(|&octet| f32::from(linear(octet)));
-        let mut heard = Heard::default();
         if let Some(keys) = &mut self.keys {
             keys.arrive(timestamp, payload.len());
             heard.key = samples().fold(None, |told, sample| keys.hear(sample).or(told));

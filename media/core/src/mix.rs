@@ -5,7 +5,8 @@
 //! what a network delays is waited for; one that runs ahead (its clock is faster, or a burst came) is cut back.
 //! Nothing here allocates once the mix has been made.
 
-use crate::g711::{Codec, a_to_linear, linear_to_a, linear_to_mu, mu_to_linear};
+use crate::codec::Codec;
+use crate::g711::{linear_to_a, linear_to_mu};
 use crate::outgoing::Source;
 use crate::prompt::FRAME;
 
@@ -89,6 +90,9 @@ impl Line {
     }
 
     fn write(&mut self, stream: Source, timestamp: u32, payload: &[u8], codec: Codec) {
+        let Some(linear) = codec.linear() else {
+            return;
+        };
         let length = payload.len() as u32;
         let leap = timestamp.wrapping_sub(self.end) as i32;
         if self.position == self.end || self.stream != Some(stream) || leap.unsigned_abs() > LEAP {
@@ -103,8 +107,7 @@ impl Line {
             let at = timestamp.wrapping_add(sample);
             // What comes after its time has passed is not heard.
             if at.wrapping_sub(self.position) as i32 >= 0 {
-                let linear = if codec == Codec::Pcmu { mu_to_linear(octet) } else { a_to_linear(octet) };
-                self.samples[Line::at(at)] = linear;
+                self.samples[Line::at(at)] = linear(octet);
             }
         }
         if end.wrapping_sub(self.end) as i32 > 0 {
@@ -143,6 +146,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::g711::mu_to_linear;
 
     const ONE: Source = Source { id: 11, epoch: 1 };
     const OTHER: Source = Source { id: 12, epoch: 1 };

@@ -4,16 +4,17 @@
 //! reordering and silence stay visible to the listener. At a switch the sequence continues at the next number and
 //! the timestamp at what the clock says, never before the end of what was sent; the marker bit tells the listener's
 //! jitter buffer. What we leave out on purpose (an event the listener cannot take) closes up.
-//! Times are microseconds of one monotonic clock; 8 ticks are one millisecond.
+//! Times are microseconds of one monotonic clock; ticks are those of the stream's own, 8 a millisecond unless it is told otherwise.
 
-/// Ticks a packet usually covers: a packet is sent one frame after the audio in it began.
-const FRAME: i64 = 160;
-/// A source whose timestamp runs ahead of the clock by more than this has changed its clock.
-const LEAP: i64 = 16_000;
-/// How far into an event that is over audio may still reach: some send it beside their events, a frame or two late.
-const BESIDE: i64 = 320;
-/// The most we pay back after switches that came faster than frames, in ticks.
-const MAX_DEBT: i64 = 1_600;
+/// Milliseconds a packet usually covers: a packet is sent one frame after the audio in it began.
+const FRAME: i64 = 20;
+/// A source whose timestamp runs ahead of the clock by more milliseconds than this has changed its clock.
+const LEAP: i64 = 2_000;
+/// Milliseconds that audio may still reach into an event that is over: some send it beside their events, a frame or two
+/// late.
+const BESIDE: i64 = 40;
+/// The most we pay back after switches that came faster than frames, in milliseconds.
+const MAX_DEBT: i64 = 200;
 
 /// Names a source stream: whose packets they are and which of its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub struct Outgoing {
     first_timestamp: u32,
     debt: i64,
     mapping: Option<Mapping>,
+    /// Ticks in a millisecond.
+    per_ms: i64,
 }
 
 impl Outgoing {
@@ -112,7 +115,23 @@ impl Outgoing {
             first_timestamp: timestamp,
             debt: 0,
             mapping: None,
+            per_ms: 8,
         }
+    }
+
+    /// The stream has another clock from now on, with so many ticks in a millisecond (RFC 7160): the next packet counts
+    /// as a switch.
+    pub fn set_clock(&mut self, per_ms: u32) {
+        if self.per_ms != i64::from(per_ms) {
+            self.per_ms = per_ms.into();
+            self.interrupt();
+        }
+    }
+
+    /// Ticks since a time.
+    fn elapsed(&self, since: u64, now: u64) -> i64 {
+        let micros = i64::try_from(now.saturating_sub(since)).unwrap_or(i64::MAX);
+        micros.saturating_mul(self.per_ms) / 1_000
     }
 
     /// Begins a new stream where the one before is in time: another SSRC, a sequence of its own. For a new SRTP key of ours,
@@ -136,7 +155,7 @@ impl Outgoing {
     /// Where the stream is now, in its own ticks; `None` before the first packet.
     pub fn timestamp_at(&self, now: u64) -> Option<u32> {
         // The end of a packet is when it was sent: it cannot leave before it is full.
-        self.position.map(|(end, sent)| end.wrapping_add((now.saturating_sub(sent) / 125) as u32))
+        self.position.map(|(end, sent)| end.wrapping_add(self.elapsed(sent, now) as u32))
     }
 
     /// When the newest packet was sent; None before the first.
@@ -146,7 +165,8 @@ impl Outgoing {
 
     /// Gives a source's packet its place, or `None` when it comes too late to have one.
     pub fn place(&mut self, source: Source, packet: Packet, now: u64) -> Option<Sent> {
-        let known = self.mapping.take_if(|mapping| mapping.source == source && !leaps(mapping, packet, now));
+        let goes_on = |known: &Mapping| known.source == source && !self.leaps(known, packet, now);
+        let known = if self.mapping.as_ref().is_some_and(goes_on) { self.mapping.take() } else { None };
         let (mut mapping, switched) = match known {
             Some(mapping) => (mapping, false),
             // A switch begins with the newest packet: what was overtaken before it belongs to the past.
@@ -197,9 +217,8 @@ impl Outgoing {
         let start = match self.position {
             None => self.first_timestamp,
             Some((end, sent)) => {
-                let elapsed = i64::try_from(now.saturating_sub(sent) / 125).unwrap_or(i64::MAX);
-                let due = elapsed - FRAME - self.debt;
-                self.debt = (-due).clamp(0, MAX_DEBT);
+                let due = self.elapsed(sent, now) - FRAME * self.per_ms - self.debt;
+                self.debt = (-due).clamp(0, MAX_DEBT * self.per_ms);
                 end.wrapping_add(due.max(0) as u32)
             }
         };
@@ -218,27 +237,26 @@ impl Outgoing {
         }
     }
 
+    /// True when the source's clock jumped, or stood still during an event: the listener must not see it.
+    fn leaps(&self, mapping: &Mapping, packet: Packet, now: u64) -> bool {
+        if let Some(end) = mapping.event_end.filter(|_| packet.audio && packet.newest)
+            && i64::from(packet.timestamp.wrapping_sub(end) as i32) < -BESIDE * self.per_ms
+        {
+            return true;
+        }
+        let Some((timestamp, at)) = mapping.last.filter(|_| packet.audio && packet.newest) else {
+            return false;
+        };
+        let step = i64::from(packet.timestamp.wrapping_sub(timestamp) as i32);
+        step < 0 || step > self.elapsed(at, now).saturating_add(LEAP * self.per_ms)
+    }
+
     fn advance(&mut self, end: u32, now: u64) {
         match self.position {
             Some((known, _)) if (end.wrapping_sub(known) as i32) < 0 => {}
             _ => self.position = Some((end, now)),
         }
     }
-}
-
-/// True when the source's clock jumped, or stood still during an event: the listener must not see it.
-fn leaps(mapping: &Mapping, packet: Packet, now: u64) -> bool {
-    if let Some(end) = mapping.event_end.filter(|_| packet.audio && packet.newest)
-        && i64::from(packet.timestamp.wrapping_sub(end) as i32) < -BESIDE
-    {
-        return true;
-    }
-    let Some((timestamp, at)) = mapping.last.filter(|_| packet.audio && packet.newest) else {
-        return false;
-    };
-    let step = i64::from(packet.timestamp.wrapping_sub(timestamp) as i32);
-    let elapsed = i64::try_from(now.saturating_sub(at) / 125).unwrap_or(i64::MAX);
-    step < 0 || step > elapsed.saturating_add(LEAP)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Prompts: sound from a file or made here, in both G.711 laws at 8 kHz, converted once and shared by every call.
 
+use crate::codec::Codec;
 use crate::dialling::{Digit, EventFrame, sequence};
-use crate::g711::{Codec, linear_to_a, linear_to_mu};
+use crate::g711::{linear_to_a, linear_to_mu};
 use crate::resample::to_8khz;
 use crate::wav::{self, Unreadable};
 use std::path::Path;
@@ -107,8 +108,9 @@ impl Prompt {
 /// The octet of a silent sample.
 pub const fn silence(codec: Codec) -> u8 {
     match codec {
-        Codec::Pcmu => 0xff,
         Codec::Pcma => 0xd5,
+        // Of what is passed through nothing is made.
+        _ => 0xff,
     }
 }
 

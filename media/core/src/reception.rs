@@ -131,8 +131,9 @@ impl Reception {
     }
 
     /// Takes the timing of an audio packet (RFC 3550 A.8). Events repeat their timestamp and do not belong here.
-    pub fn timing(&mut self, timestamp: u32, now: u64) {
-        let transit = ((now / 125) as u32).wrapping_sub(timestamp);
+    /// `per_ms` are the ticks of its clock in a millisecond.
+    pub fn timing(&mut self, timestamp: u32, now: u64, per_ms: u32) {
+        let transit = ((now * u64::from(per_ms) / 1_000) as u32).wrapping_sub(timestamp);
         if let Some(previous) = self.transit.replace(transit) {
             // A minute of difference is a source that changed its clock, not jitter.
             let difference = (transit.wrapping_sub(previous) as i32).unsigned_abs().min(480_000);
@@ -266,10 +267,10 @@ mod tests {
     fn jitter_follows_the_formula_of_the_rfc() {
         let mut reception = Reception::default();
         // 20 ms apart on both clocks: no jitter. Then one packet 10 ms (80 ticks) late: 80/16 = 5 ticks.
-        reception.timing(0, 1_000_000);
-        reception.timing(160, 1_020_000);
+        reception.timing(0, 1_000_000, 8);
+        reception.timing(160, 1_020_000, 8);
         assert_eq!(reception.jitter_16(), 0);
-        reception.timing(320, 1_050_000);
+        reception.timing(320, 1_050_000, 8);
         assert_eq!(reception.jitter_16(), 80);
     }
 }

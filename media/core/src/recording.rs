@@ -9,7 +9,7 @@ pub mod recorder;
 mod ring;
 mod timeline;
 
-use crate::g711::Codec;
+use crate::codec::Codec;
 use ring::{Packet, Ring};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

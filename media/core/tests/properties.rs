@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use _native::codec::Codec;
 use _native::dtmf::{Detector, Event, parse as parse_event};
-use _native::g711::{A_TO_MU, Codec, MU_TO_A, a_to_linear, mu_to_linear};
+use _native::g711::{A_TO_MU, MU_TO_A, a_to_linear, mu_to_linear};
 use _native::outgoing::{Outgoing, Packet, Source};
 use _native::prompt::{FRAME, Prompt};
 use _native::reception::{Arrival, Reception};
@@ -135,7 +136,7 @@ proptest! {
         let mut reception = Reception::default();
         for (now, (ssrc, sequence, timestamp)) in packets.iter().enumerate() {
             reception.packet(*ssrc, *sequence, now as u64 * 20_000);
-            reception.timing(*timestamp, now as u64 * 20_000);
+            reception.timing(*timestamp, now as u64 * 20_000, 8);
         }
         prop_assert!(reception.lost() < 3_000 * 300);
     }
@@ -148,7 +149,7 @@ proptest! {
         for (index, &delay) in delays.iter().enumerate() {
             let timestamp = index as u32 * 160;
             let arrival = u64::from(timestamp) + delay;
-            reception.timing(timestamp, arrival * 125);
+            reception.timing(timestamp, arrival * 125, 8);
             if let Some(before) = previous.replace(delay) {
                 jitter += (delay.abs_diff(before) as f64 - jitter) / 16.0;
             }

@@ -48,7 +48,11 @@ fn a_stream_of_hours_is_received_as_one() {
         let extended = i64::from(first) + i64::from(number);
         let expected = if number == 0 { Arrival::Begins { extended } } else { Arrival::Newest { extended } };
         assert_eq!(arrival, expected);
-        reception.timing((u32::MAX - 999).wrapping_add(number.wrapping_mul(160)), u64::from(number) * 20_000);
+        reception.timing(
+            (u32::MAX - 999).wrapping_add(number.wrapping_mul(160)),
+            u64::from(number) * 20_000,
+            8,
+        );
     }
     assert_eq!((reception.lost(), reception.epoch, reception.jitter_16()), (0, 1, 0));
     let block = reception.report().unwrap();

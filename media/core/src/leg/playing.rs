@@ -1,9 +1,9 @@
 //! What a leg sends without a packet from anyone: prompts, digits, silence in time.
 
 use super::{Accepted, Leg};
+use crate::codec::Codec;
 use crate::content::Content;
 use crate::dialling::EventFrame;
-use crate::g711::Codec;
 use crate::hearing::Hearing;
 use crate::outgoing::{Packet, Source};
 use crate::pacer::PERIOD;
@@ -76,7 +76,8 @@ impl Leg {
         // By the clock and not by the frames: what a long stall left out is missing in time.
         let place = self.place(((at - begun) / 125) as u32, event.map(|(_, event)| event));
         self.playing.frames += 1;
-        let Some(parameters) = self.may_send() else {
+        // What is passed through cannot be made here: the peer hears nothing meanwhile.
+        let Some(parameters) = self.may_send().filter(|parameters| parameters.codec.is_g711()) else {
             self.outgoing.interrupt();
             return ended;
         };

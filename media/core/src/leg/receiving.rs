@@ -124,7 +124,8 @@ impl Leg {
         };
         match &mut content {
             Content::Audio(_) | Content::Noise => {
-                self.reception.timing(header.timestamp, now);
+                let per_ms = self.ticks_per_ms();
+                self.reception.timing(header.timestamp, now, per_ms);
                 if let Some(digit) = self.detector.audio(header.timestamp) {
                     self.tell(digit, false, events);
                 }
@@ -171,7 +172,8 @@ impl Leg {
             return self.counters.dropped.bump();
         }
         let Digit { character, duration } = digit;
-        let event = Event::Digit { leg: self.id, character, duration: duration / 8, in_band };
+        let event =
+            Event::Digit { leg: self.id, character, duration: duration / self.ticks_per_ms(), in_band };
         events.post(event, usize::MAX);
     }
 

@@ -1,8 +1,8 @@
 //! What of a leg goes to its tape: the audio of its peer that is listened to, and all audio that is sent.
 
 use super::{Accepted, Leg};
+use crate::codec::Codec;
 use crate::content::Content;
-use crate::g711::Codec;
 use crate::recording::{Side, Tape};
 
 impl Leg {
@@ -15,6 +15,7 @@ impl Leg {
     #[inline]
     pub fn tape_heard(&self, accepted: &Accepted, data: &[u8], now: u64) {
         if let (Some(tape), Content::Audio(codec)) = (&self.tape, accepted.content)
+            && codec.is_g711()
             && self.listens()
         {
             let header = &accepted.header;
@@ -26,7 +27,7 @@ impl Leg {
     /// Keeps audio that is sent to the peer. The stream is one for the leg's whole life, and so is its time.
     #[inline]
     pub(super) fn tape_said(&self, timestamp: u32, payload: &[u8], codec: Codec, now: u64) {
-        if let Some(tape) = &self.tape {
+        if let Some(tape) = self.tape.as_ref().filter(|_| codec.is_g711()) {
             tape.take(Side::Right, 0, timestamp, payload, codec, now);
         }
     }

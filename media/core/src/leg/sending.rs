@@ -25,7 +25,11 @@ impl Leg {
         };
         let codec = parameters.codec;
         let (payload_type, ticks) = match accepted.content {
-            Content::Audio(_) => (Some(parameters.payload_type), accepted.header.payload.len() as u32),
+            Content::Audio(heard) if heard.becomes(codec) => {
+                (Some(parameters.payload_type), codec.ticks(&data[accepted.header.payload.clone()]))
+            }
+            // Passed through means not understood.
+            Content::Audio(_) => (None, 0),
             // The rest of a digit that began before a switch would be one more digit.
             Content::Event { begins: false, .. } if !self.outgoing.follows(accepted.source) => return,
             Content::Event { ticks, .. } => (parameters.send_event, ticks),

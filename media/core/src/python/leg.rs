@@ -3,9 +3,9 @@
 use super::engine::Call;
 use super::sounds::Prompt;
 use super::{ip, refused, scaled, system};
+use crate::codec::Codec;
 use crate::content::{Parameters, Protect};
 use crate::engine::LegHandle;
-use crate::g711::Codec;
 use crate::listening::answering::Sign;
 use crate::peer::Named;
 use crate::srtp::{self, MasterKey, Suite};
@@ -138,6 +138,7 @@ impl Leg {
     fn statistics(&self) -> Statistics {
         let counters = &self.0.counters;
         let heard = counters.remote_reports.get() > 0;
+        let per_ms = f64::from(counters.codec().map_or(8, Codec::ticks_per_ms));
         Statistics {
             codec: counters.codec().map(Codec::name),
             packets_in: counters.packets_in.get(),
@@ -147,7 +148,7 @@ impl Leg {
             lost: counters.lost.get(),
             late: counters.late.get(),
             duplicates: counters.duplicates.get(),
-            jitter_ms: counters.jitter_16.get() as f64 / 128.0,
+            jitter_ms: counters.jitter_16.get() as f64 / (16.0 * per_ms),
             longest_gap_ms: counters.longest_gap.get() / 1_000,
             foreign: counters.foreign.get(),
             malformed: counters.malformed.get(),
@@ -157,7 +158,7 @@ impl Leg {
             rtcp_in: counters.rtcp_in.get(),
             rtcp_out: counters.rtcp_out.get(),
             remote_lost: heard.then(|| counters.remote_lost.get()),
-            remote_jitter_ms: heard.then(|| counters.remote_jitter.get() as f64 / 8.0),
+            remote_jitter_ms: heard.then(|| counters.remote_jitter.get() as f64 / per_ms),
             round_trip_ms: (counters.round_trips.get() > 0)
                 .then(|| counters.round_trip.get() as f64 / 1_000.0),
         }

@@ -3,7 +3,7 @@
 //! It is made of atomic words, so that even a defect could mix up sounds but never memory.
 
 use super::Side;
-use crate::g711::Codec;
+use crate::codec::Codec;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// 64 KiB: 3.6 s of both sides, which is how long a disk may stand still without a loss.

@@ -6,7 +6,8 @@
 
 use super::Side;
 use super::ring::Packet;
-use crate::g711::{Codec, a_to_linear, mu_to_linear};
+use crate::codec::Codec;
+use crate::g711::{a_to_linear, mu_to_linear};
 use std::io::{self, Write};
 
 /// Samples that are kept before they are written; a power of two.
