@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, recording
 from b2bua.call.bridge import Bridge
+from b2bua.call.codecs import understood
 from b2bua.call.dialing import DialFailed
 from b2bua.call.events import (
     AnswerJudged,
@@ -100,6 +101,8 @@ class Call:
         self.media: MediaCall = services.engine.open_call(self.deliver_media)
         self.inbox = inbox
         self.log = log
+        self.codecs = understood(configuration)
+        """What its legs may have."""
         self.caller: Leg | None = None
         """Whom it is there for; None in a call of our own until somebody joins whom we called."""
         self.peer: Leg | None = None

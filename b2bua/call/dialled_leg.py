@@ -45,7 +45,7 @@ class DialledLeg(Leg):
         stack = call.services.stack
         flow = stack.flow_to(target)
         far_end = FarEnd(place.trunk or "", media_protection(place.encryption), _credentials(place))
-        super().__init__(call, role, media, describe(call, media, flow, far_end.protection), far_end)
+        super().__init__(call, role, media, describe(call, media, flow, far_end.protection, place), far_end)
         services = call.services
         configuration = call.configuration
         host = format_host_port(flow.sent_by[0], None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.call.call import CallOver, MovedOn
+from b2bua.call.codecs import check_understood
 from b2bua.call.events import Ended, Joined, Moved, MoveOver, Transferred
 from b2bua.call.record import BridgeRecord
 from b2bua.call.replacing import BEING_REPLACED
@@ -39,6 +40,7 @@ def bridge(call: Call, other: Call) -> None:
         _check(each)
     # A call of our own has no caller: it is the one that is brought, unless both are.
     host, guest = (call, other) if call.caller is not None or other.caller is None else (other, call)
+    check_understood((host.caller or host.peer, guest.caller or guest.peer), "joining two calls")
     if host.caller is None:
         host.caller, host.peer = host.peer, None
     leg = guest.caller or guest.peer
@@ -67,6 +69,7 @@ def transfer(leg: Leg, consulted: Leg) -> None:
             raise ControlError(409, "call_not_answered", "it talks to nobody there")
     survivor = guest.peer if consulted is guest.caller else guest.caller
     assert survivor is not None, "checked"
+    check_understood((survivor, call.peer if leg is call.caller else call.caller), "joining two calls")
     if leg is call.caller:
         call.caller, call.peer = call.peer, None
     else:

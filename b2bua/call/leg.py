@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import media_terms
+from b2bua.call.codecs import of_new_leg
 from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
 from b2bua.call.record import JsonObject, LegRecord
@@ -169,8 +170,10 @@ class Leg:
             self.reoffers.tell()
 
     def share(self, other: Leg) -> None:
-        """What only works when both sides have it is offered and answered if the other side has it: comfort noise."""
+        """What only works when both sides have it is offered and answered if the other side has it: comfort noise, and
+        codecs that are passed through."""
         self.description.comfort_noise = other.description.remote_comfort_noise
+        self.description.follow_codec(other.description)
 
     def agree(self) -> None:
         """Put into effect what the descriptions say now, and tell the call if the far end wants something new."""
@@ -363,9 +366,11 @@ def deliver_to_leg(event: sip.Event) -> None:
         event.session.owner.deliver(event)
 
 
-def describe(call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection) -> LegDescription:
-    """The descriptions of a new leg whose far end is reached over `flow`. Raises `SrtpRequired` where keys would have
-    to cross in clear."""
+def describe(
+    call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection, place: Dialled | None = None
+) -> LegDescription:
+    """The descriptions of a new leg whose far end is reached over `flow`, dialled at `place`. Raises `SrtpRequired`
+    where keys would have to cross in clear."""
     configuration = call.configuration
     bound = configuration.media.address
     host = configuration.advertised_address(flow.remote[0])
@@ -374,9 +379,10 @@ def describe(call: Call, media: MediaLeg, flow: Flow, protection: MediaProtectio
         host = flow.advertised[0] if bound in ("0.0.0.0", "::") else bound
     return LegDescription(
         address=(host, media.local_address[1]),
-        codecs=configuration.media.codecs,
+        codecs=of_new_leg(call, place),
         session_id=int(call.services.stack.token()[:15], 16),
         terms=media_terms(call, flow, protection),
+        parameters=None if call.caller is None else call.caller.description.format_parameters,
     )
 
 

@@ -101,6 +101,7 @@ class ReceivedLeg(Leg):
             self.agree()
         else:
             body = self.description.preview_answer()
+            self.agree()
         headers = [(P_EARLY_MEDIA, "sendrecv")] if self.identity.knows_early_media else []
         self._session.progress(self.now(), 183, body=body, headers=headers)
         self.flush()

@@ -95,6 +95,9 @@ def _start(call: Call) -> RecordingRecord:
     leg = call.caller or call.peer
     if leg is None:
         raise MediaError("nobody is left to be recorded")
+    codec = leg.description.codec
+    if codec is not None and codec.passes_through:
+        raise MediaError(f"{codec} is passed through, and cannot be recorded")
     number = len(call.record.recordings) + 1
     name = f"{call.id}.wav" if number == 1 else f"{call.id}-{number}.wav"
     path = call.configuration.records.recordings / name

@@ -10,6 +10,7 @@ from b2bua.call import cause, story
 from b2bua.call.audio_protection import unusable
 from b2bua.call.call import Call
 from b2bua.call.clock import CallClock
+from b2bua.call.codecs import of_call
 from b2bua.call.events import CallEvent, ShutDown
 from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
@@ -163,7 +164,7 @@ class CallRegistry:
         log.info("received", trunk=trunk.name, source=source, caller=record.caller, called=record.called)
         try:
             route = self._route(trunk, record.called)
-            call = self._open(record, session, request)
+            call = self._open(record, session, request, route)
         except Refused as refused:
             self._refuse(record, session, refused)
             return
@@ -270,10 +271,11 @@ class CallRegistry:
             doorkeeper.counters.over_calls += 1
             raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
 
-    def _open(self, record: CallRecord, session: ServerSession, request: Request) -> Call:
+    def _open(self, record: CallRecord, session: ServerSession, request: Request, route: Route) -> Call:
         """The call with its caller leg: the offer is understood and has a port. Raises `Refused`."""
         inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
         call = Call(self.services, self.configuration, record, inbox, self._log.bind(call_id=record.call_id))
+        call.codecs = of_call(self.configuration, route, request)
         try:
             media = call.media.open_leg("caller", self.configuration.latching_for(record.trunk))
             caller = ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.call.call import CallOver
+from b2bua.call.codecs import match
 from b2bua.call.dialing import DialFailed, Dialing, Errand
 from b2bua.call.events import Digit, Transferred
 from b2bua.call.recording import begin_if_asked
@@ -36,6 +37,9 @@ async def of_caller(call: Call, caller: ReceivedLeg, route: Route) -> cause.Outc
     else:
         peer = await _dial_assistant(call, caller, route)
     call.join(caller, peer)
+    if not match(caller, peer):
+        # They were told one codec by a preview, and the answer has another.
+        raise CallOver(cause.local("media_not_acceptable", source=peer.role))
     caller.answer()
     call.note_answered(peer)
     begin_if_asked(call, route.record)

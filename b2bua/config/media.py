@@ -11,7 +11,7 @@ from b2bua.config.class_of_service import ClassOfService
 from b2bua.config.not_yet import later
 from b2bua.config.section import Section, refusal
 from b2bua.config.srtp import Srtp
-from media.engine import Codec, Latching, Ringback
+from media.engine import G711, Codec, Latching, Ringback
 
 
 def _engine(value: object) -> object:
@@ -20,9 +20,11 @@ def _engine(value: object) -> object:
     return value
 
 
-def _distinct(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+def _codecs(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
     if len(set(codecs)) < len(codecs):
         raise refusal("a codec named twice")
+    if not set(codecs) & set(G711):
+        raise refusal("neither PCMU nor PCMA, which prompts are made of", allowed="one of them at least")
     return codecs
 
 
@@ -35,8 +37,9 @@ class Media(Section):
     """The local address audio ports are opened on. What peers are told follows `sip.advertise`."""
     ports: Ports = PortRange(16384, 32767)
     """UDP ports for audio; each leg of a call takes two of them (RTP and RTCP)."""
-    codecs: Annotated[tuple[Codec, ...], Field(min_length=1), AfterValidator(_distinct)] = tuple(Codec)
-    """Offered in this order; a call whose sides share none is transcoded between them."""
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1), AfterValidator(_codecs)] = G711
+    """Offered in this order. PCMU and PCMA are turned into each other where the sides differ; G722 and opus are passed
+    through between a caller and a destination that both have them."""
     latching: Latching = Latching.AUTO
     """Whom we believe about where audio comes from and goes to: `auto`, the first valid packet; `strict`, the SDP;
     `disabled`, the SDP for what we send, the first valid packet for what we hear."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from b2bua.call.codecs import check_understood
 from b2bua.call.events import HandoffAsked
 from b2bua.call.replacing import BEING_REPLACED
 from b2bua.config import Destination, parse_hold_music
@@ -54,6 +55,8 @@ def begin(call: Call, request: HandoffRequest) -> Handoff:
     destination = place_of(call.configuration, request)
     if request.consult and destination.method != "invite":
         raise ControlError(400, "invalid_request", f"not with method {destination.method}", "consult")
+    if request.consult:
+        check_understood((call.caller, call.peer), "a consultation")
     request = _with_urls(call.configuration, destination, request)
     now = call.services.now()
     handoff = Handoff(

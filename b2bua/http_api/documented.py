@@ -55,6 +55,7 @@ ERRORS = (
     ErrorCode("too_many_handoffs", 409, "the call has had 100 handoffs"),
     ErrorCode("handoff_final", 409, "the handoff is connected or has ended"),
     ErrorCode("not_consulting", 409, "nobody is being consulted in the handoff"),
+    ErrorCode("audio_passed_through", 409, "the codec of the call is passed through, and this needs G.711"),
     ErrorCode("not_recording", 409, "the call is not being recorded"),
     ErrorCode("not_recordable", 409, "the media engine cannot record this call, or it has 100 recordings"),
     ErrorCode("too_many_annotations", 409, "the call has had 100 annotations"),

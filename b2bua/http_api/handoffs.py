@@ -33,7 +33,7 @@ _BEGIN_ERRORS = (
     *("invalid_request", "unknown_destination", "policy_refused", "receiver_refused"),
     *("unknown_hold_music", "unknown_whisper"),
     *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
-    "store_unavailable",
+    *("store_unavailable", "audio_passed_through"),
 )
 OF_A_HANDOFF = ("invalid_request", "handoff_not_found", "store_unavailable")
 

@@ -18,11 +18,11 @@ from b2bua.http_api.schemas import BridgeBody, CallBody, HandoffAuth
 _PLACE_ERRORS = (
     *("invalid_request", "unknown_destination", "policy_refused"),
     *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
-    *("draining", "too_many_calls", "store_unavailable"),
+    *("draining", "too_many_calls", "store_unavailable", "audio_passed_through"),
 )
 _BRIDGE_ERRORS = (
     *("invalid_request", "call_not_found", "call_not_answered", "call_ended", "handoff_running"),
-    "store_unavailable",
+    *("store_unavailable", "audio_passed_through"),
 )
 
 

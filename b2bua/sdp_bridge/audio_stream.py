@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from b2bua.encryption import MediaProtection
+from b2bua.sdp_bridge.formats import COMFORT_NOISE, Format, Parameters, event_of, format_lines, formats_of
 from b2bua.sdp_bridge.media_security import PLAIN, Admit, Agreement, SrtpRequired, srtp_keys
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.errors import RemoteError
@@ -22,30 +23,15 @@ from sip_stack.sdp import (
     Crypto,
     Direction,
     Media,
-    RtpMap,
     Session,
     media_address,
     not_acceptable,
     rtcp_address,
 )
 
-PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8}
-"""Our numbers for our codecs."""
-
-TELEPHONE_EVENT = 101
-"""Payload type of telephone-event in our offers: what nearly every gateway uses."""
-
-COMFORT_NOISE = 13
-"""Payload type of comfort noise on an 8 kHz clock, for everybody."""
-
 RTCP_MUX = "rtcp-mux"
 _LIKE_RTCP = range(64, 96)
 """Payload types that cannot be told from RTCP on one port (RFC 5761 section 4)."""
-
-Format = tuple[int, Codec]
-"""A payload type and the codec it stands for."""
-
-_CODECS = {str(codec): codec for codec in Codec}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +49,12 @@ class AudioStream:
     telephone_event: int | None
     agreement: Agreement = PLAIN
     """How it is protected."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the peer says of its codecs, those that are passed through: it is for who talks to it to know."""
+        said = {codec: self.media.format_parameters(number) for number, codec in formats_of(self.media)}
+        return {codec: text for codec, text in said.items() if text and codec.passes_through}
 
     @property
     def off(self) -> bool:
@@ -95,6 +87,19 @@ class StreamReader:
         self._codecs = tuple(codecs)
         self._protection = protection
         self._ipv6 = ipv6
+
+    def offered(self, media: Media) -> tuple[Codec, ...]:
+        """Those of a section that the leg may have, in the section's order."""
+        return tuple(codec for _, codec in formats_of(media) if codec in self._codecs)
+
+    def with_codec(self, stream: AudioStream, codec: Codec) -> AudioStream:
+        """The same stream with another of the codecs it was offered with; as it is without that."""
+        same = [each for each in formats_of(stream.media) if each[1] is codec and codec in self._codecs]
+        if not same or stream.codec is codec:
+            return stream
+        return replace(
+            stream, payload_type=same[0][0], codec=codec, telephone_event=event_of(stream.media, codec)
+        )
 
     def find(self, remote: Session, admit: Admit, slots: int | None = None) -> AudioStream:
         """The first audio section we can carry. Raises `RemoteError`, 400 or 488.
@@ -141,8 +146,7 @@ class StreamReader:
         self, remote: Session, slot: int, media: Media, before: AudioStream | None
     ) -> AudioStream | None:
         """What a section says, None when it has no codec for us."""
-        maps = media.rtpmaps()
-        formats = [(number, codec) for number, codec in _formats(maps) if codec in self._codecs]
+        formats = [each for each in formats_of(media) if each[1] in self._codecs]
         if not formats:
             return None
         payload_type, codec = formats[0]
@@ -152,7 +156,7 @@ class StreamReader:
         address = media_address(remote, media, ipv6=self._ipv6)
         said = remote.direction_of(media)
         direction = Direction.of(sends=said.sends, receives=said.receives and address is not None)
-        return AudioStream(slot, media, direction, address, codec, payload_type, _telephone_event(maps))
+        return AudioStream(slot, media, direction, address, codec, payload_type, event_of(media, codec))
 
 
 def _refusal(protection: MediaProtection, before: AudioStream | None) -> RemoteError:
@@ -172,25 +176,6 @@ def _is_multiplexed(media: Media) -> bool:
     return any(name == RTCP_MUX for name, _ in media.attributes)
 
 
-def _formats(maps: dict[int, RtpMap]) -> list[Format]:
-    """The codecs an engine could understand, in the order of the m-line."""
-    return [
-        (number, codec)
-        for number, rtpmap in maps.items()
-        if rtpmap.clock_rate == 8000
-        and rtpmap.channels == 1
-        and (codec := _CODECS.get(rtpmap.encoding.upper())) is not None
-    ]
-
-
-def _telephone_event(maps: dict[int, RtpMap]) -> int | None:
-    """Payload type of the events that run on our codecs' clock; others cannot be mapped (RFC 4733 2.1)."""
-    for payload_type, rtpmap in maps.items():
-        if rtpmap.encoding.lower() == "telephone-event" and rtpmap.clock_rate == 8000:
-            return payload_type
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class OurSections:
     """The media sections of a description of ours: one audio section, the others refused."""
@@ -199,10 +184,12 @@ class OurSections:
     slot: int
     direction: Direction
     """Of the audio, from our side."""
-    telephone_event: int | None
-    """Our number for it."""
     cryptos: tuple[Crypto, ...] = ()
     """The keys in it: one once something is agreed on, none for plain RTP."""
+
+    def telephone_event(self, codec: Codec) -> int | None:
+        """Our number for the events beside `codec`."""
+        return event_of(self.sections[self.slot], codec)
 
     @property
     def comfort_noise(self) -> bool:
@@ -230,9 +217,9 @@ class OurSections:
         narrowed = audio._replace(attributes=(*_key_lines(cryptos), *kept))
         return replace(self._with(narrowed, self.direction), cryptos=cryptos)
 
-    def with_audio(self, audio: Media, direction: Direction, telephone_event: int | None) -> OurSections:
+    def with_audio(self, audio: Media, direction: Direction) -> OurSections:
         """The same with another audio section."""
-        return replace(self._with(audio, direction), telephone_event=telephone_event)
+        return self._with(audio, direction)
 
     def _with(self, audio: Media, direction: Direction) -> OurSections:
         sections = (*self.sections[: self.slot], audio, *self.sections[self.slot + 1 :])
@@ -243,30 +230,22 @@ def audio_section(
     port: int,
     profile: str,
     formats: Sequence[Format],
-    telephone_event: int | None,
+    events: Sequence[tuple[int, int]],
     ptime: int,
     direction: Direction,
     *,
+    parameters: Parameters | None = None,
     comfort_noise: bool = False,
     rtcp_mux: bool = False,
     cryptos: Sequence[Crypto] = (),
 ) -> Media:
-    """Our audio section. rtpmap lines are written for static payload types too: some phones want them."""
-    numbers = [str(number) for number, _ in formats]
-    attributes: list[Attribute] = [*_key_lines(cryptos)]
-    attributes += [("rtpmap", f"{number} {codec}/8000") for number, codec in formats]
-    if comfort_noise:
-        numbers.append(str(COMFORT_NOISE))
-        attributes.append(("rtpmap", f"{COMFORT_NOISE} CN/8000"))
-    if telephone_event is not None:
-        numbers.append(str(telephone_event))
-        attributes.append(("rtpmap", f"{telephone_event} telephone-event/8000"))
-        attributes.append(("fmtp", f"{telephone_event} 0-15"))
-    attributes.append(("ptime", str(ptime)))
+    """Our audio section. `events` are number and clock of each telephone-event."""
+    numbers, lines = format_lines(formats, parameters or {}, events, comfort_noise=comfort_noise)
+    attributes = [*_key_lines(cryptos), *lines, ("ptime", str(ptime))]
     if rtcp_mux:
         attributes.append((RTCP_MUX, None))
     attributes.append((str(direction), None))
-    return Media("audio", port, profile, tuple(numbers), attributes=tuple(attributes))
+    return Media("audio", port, profile, numbers, attributes=tuple(attributes))
 
 
 def _key_lines(cryptos: Iterable[Crypto]) -> list[Attribute]:
@@ -296,6 +275,6 @@ def stream_parameters(
         receive=ours.receives and stream.direction.sends,
         receive_telephone_event=our_event if event is not None and event != our_event else None,
         rtcp_mux=rtcp_mux and stream.rtcp_mux,
-        comfort_noise=comfort_noise and stream.comfort_noise,
+        comfort_noise=comfort_noise and stream.comfort_noise and not stream.codec.passes_through,
         keys=srtp_keys(crypto, stream.agreement.theirs),
     )

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from enum import Flag, auto
 
 from b2bua.sdp_bridge.audio_stream import (
-    PAYLOAD_TYPES,
-    TELEPHONE_EVENT,
     AudioStream,
     OurSections,
     StreamReader,
     audio_section,
     stream_parameters,
 )
+from b2bua.sdp_bridge.formats import PAYLOAD_TYPES, Parameters, our_events
 from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offer
 from b2bua.sdp_bridge.wish import Wish
 from media.engine import Address, Codec, StreamParameters
@@ -97,6 +96,7 @@ class LegDescription:
         session_id: int,
         ptime: int = DEFAULT_PTIME,
         terms: MediaTerms = MediaTerms(),  # noqa: B008 - frozen
+        parameters: Parameters | None = None,
     ) -> None:
         if not codecs:
             raise LocalError("a leg needs a codec")
@@ -104,6 +104,8 @@ class LegDescription:
         self._codecs = tuple(codecs)
         self._ptime = ptime
         self._terms = terms
+        self._format_parameters = parameters or {}
+        """What the other side of the bridge wants to hear, of codecs that are passed through."""
         self._reader = StreamReader(self._codecs, ipv6=":" in address[0], protection=terms.protection)
         self._negotiation = Negotiation()
         self._first_offer: tuple[OfferToken, Session] | None = None
@@ -138,6 +140,50 @@ class LegDescription:
         return self._stream is not None and self._stream.comfort_noise
 
     @property
+    def codec(self) -> Codec | None:
+        """What is agreed on, or would be by the peer's offer; None before there is anything."""
+        return None if self._stream is None else self._stream.codec
+
+    @property
+    def is_settled(self) -> bool:
+        """True once the peer was told, or told us, which codec it is."""
+        return bool(self.body)
+
+    @property
+    def offered(self) -> tuple[Codec, ...]:
+        """The codecs of the peer's description that are ours as well, in its order."""
+        return () if self._stream is None else self._reader.offered(self._stream.media)
+
+    @property
+    def format_parameters(self) -> Parameters:
+        """What the peer wants to hear, of codecs that are passed through."""
+        return {} if self._stream is None else self._stream.parameters
+
+    def follow_codec(self, other: LegDescription) -> None:
+        """Answer the peer's first offer with the codec of the other side, if that is passed through, else with G.711.
+        Nothing once it is answered."""
+        if self._first_offer is None or self._stream is None or self.is_settled or other.codec is None:
+            return
+        wanted = [other.codec] if other.codec.passes_through else [*self.offered]
+        same = [each for each in wanted if each.passes_through == other.codec.passes_through]
+        if same:
+            self._stream = self._reader.with_codec(self._stream, same[0])
+            self._format_parameters = other.format_parameters
+
+    def _keep_codec(self) -> None:
+        """From now on the peer may change to what can be heard on the other side, and to nothing else."""
+        codec = self.codec
+        if codec is not None and any(each.passes_through for each in self._codecs):
+            kept = [
+                each
+                for each in self._codecs
+                if each is codec or not (each.passes_through or codec.passes_through)
+            ]
+            self._codecs = tuple(kept)
+            ipv6 = ":" in self._local.host
+            self._reader = StreamReader(self._codecs, ipv6=ipv6, protection=self._terms.protection)
+
+    @property
     def wish(self) -> Wish:
         """What the peer wants by its own will: what our own hold makes it say is not counted."""
         return Wish(sends=self._wish.sends, hears=self._wish.receives)
@@ -166,13 +212,14 @@ class LegDescription:
             self._local.port,
             self._terms.profile,
             formats,
-            TELEPHONE_EVENT,
+            our_events(self._codecs),
             self._ptime,
             self._intent,
+            parameters=self._format_parameters,
             comfort_noise=self.comfort_noise,
             cryptos=cryptos,
         )
-        return self._open(OurSections((audio,), 0, self._intent, TELEPHONE_EVENT, cryptos))
+        return self._open(OurSections((audio,), 0, self._intent, cryptos))
 
     def make_reoffer(self) -> LocalOffer:
         """What is in force with the direction that `permit` asks for: the least an offer can change."""
@@ -196,22 +243,23 @@ class LegDescription:
         ours, stream = self._agreed()
         others = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs if codec is not stream.codec]
         formats = [stream.format, *(each for each in others if each[0] != stream.payload_type)]
-        event = ours.telephone_event
-        if event is None and stream.payload_type != TELEPHONE_EVENT:
-            event = TELEPHONE_EVENT
+        event, clock = ours.telephone_event(stream.codec), stream.codec.clock_rate
+        if event is None and stream.payload_type != our_events([stream.codec])[0][0]:
+            event = our_events([stream.codec])[0][0]
         ptime = stream.media.ptime() or self._ptime
         audio = audio_section(
             self._local.port,
             stream.media.protocol,
             formats,
-            event,
+            [] if event is None else [(event, clock)],
             ptime,
             self._intent,
+            parameters=self._format_parameters,
             comfort_noise=self.comfort_noise,
             rtcp_mux=ours.rtcp_mux,
             cryptos=ours.cryptos,
         )
-        return self._open(ours.with_audio(audio, self._intent, event))
+        return self._open(ours.with_audio(audio, self._intent))
 
     def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
         """An offer came to nothing; what was in force still is. `heard`: the peer knows what we wanted, and
@@ -281,6 +329,7 @@ class LegDescription:
         if self._first_offer is not None:
             self._negotiation.settle(self._first_offer[0])
             self._first_offer = None
+            self._keep_codec()
         return body
 
     def receive_reoffer(self, body: bytes) -> Reoffer:
@@ -318,6 +367,7 @@ class LegDescription:
         elif self._previewed != offer.token:
             raise not_acceptable(WARN_OTHER, "No session description in the answer")
         self._negotiation.settle(offer.token)
+        self._keep_codec()
 
     def _read_answer(self, offer: LocalOffer, body: bytes) -> None:
         """Put an answer in force; nothing changes when it is unusable."""
@@ -339,7 +389,7 @@ class LegDescription:
         self.parameters = stream_parameters(
             stream,
             ours.direction,
-            ours.telephone_event,
+            ours.telephone_event(stream.codec),
             comfort_noise=ours.comfort_noise,
             rtcp_mux=ours.rtcp_mux,
             crypto=self._key,
@@ -357,18 +407,20 @@ class LegDescription:
         cryptos = () if self._key is None else (self._key,)
         sections = [refuse(media) for media in remote.media]
         if not stream.off:
+            event = stream.telephone_event
             sections[stream.slot] = audio_section(
                 self._local.port,
                 stream.media.protocol,
                 [stream.format],
-                stream.telephone_event,
+                [] if event is None else [(event, stream.codec.clock_rate)],
                 stream.media.ptime() or self._ptime,
                 direction,
-                comfort_noise=self.comfort_noise and stream.comfort_noise,
+                parameters=self._format_parameters,
+                comfort_noise=self.comfort_noise and stream.comfort_noise and not stream.codec.passes_through,
                 rtcp_mux=stream.rtcp_mux,
                 cryptos=cryptos,
             )
-        return OurSections(tuple(sections), stream.slot, direction, stream.telephone_event, cryptos)
+        return OurSections(tuple(sections), stream.slot, direction, cryptos)
 
     def _answering_key(self, stream: AudioStream) -> Crypto | None:
         """Our line for the offer that `stream` stands in."""

@@ -31,7 +31,7 @@ def is_tone(heard: Samples, frequency: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller_codec", "callee_codec"), [("PCMU", "PCMU"), ("PCMU", "PCMA"), ("PCMA", "PCMU")]
+    ("caller_codec", "callee_codec"), [("PCMU", "PCMU"), ("PCMU", "PCMA"), ("PCMA", "PCMU"), ("G722", "G722")]
 )
 def test_both_hear_the_other(tmp_path: Path, caller_codec: str, callee_codec: str) -> None:
     with (
@@ -40,6 +40,7 @@ def test_both_hear_the_other(tmp_path: Path, caller_codec: str, callee_codec: st
         B2bua(
             tmp_path,
             {"bob": {"route": f"sip:bob@{gate.address}", "auth": {"username": "acme", "password": PASSWORD}}},
+            media={"codecs": ["opus", "G722", "PCMU", "PCMA"]},
         ) as b2bua,
         PjsuaPhone(tmp_path, "alice", 440, codecs=(caller_codec,)) as alice,
     ):

@@ -181,7 +181,8 @@ def _endpoint(settings: PhoneSettings) -> pj.Endpoint:
     for codec in endpoint.codecEnum2():
         endpoint.codecSetPriority(codec.codecId, 0)
     for priority, name in enumerate(reversed(settings.codecs), 200):
-        endpoint.codecSetPriority(f"{name}/8000/1", priority)
+        # PJSIP counts samples, of which G.722 has twice as many as ticks in RTP.
+        endpoint.codecSetPriority(f"{name}/{16000 if name == 'G722' else 8000}/1", priority)
     return endpoint
 
 

@@ -51,7 +51,7 @@ class RtpPeer:
         host: str = "127.0.0.1",
     ) -> None:
         self.codec = codec
-        self.payload_type = 0 if codec is Codec.PCMU else 8
+        self.payload_type = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9, Codec.OPUS: 96}[codec]
         self.telephone_event = telephone_event
         self.ssrc = ssrc
         self.sequence = 1000

@@ -49,10 +49,11 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
         ("timers: [30s]", "timers: of the wrong kind; found a list; allowed: a mapping"),
         (
             "media: {codecs: [PCMX]}",
-            "not a known value; found 'PCMX'; allowed: PCMU, PCMA; did you mean 'PCMU'?",
+            "not a known value; found 'PCMX'; allowed: PCMU, PCMA, G722, opus; did you mean 'PCMU'?",
         ),
         ("media: {codecs: [PCMU, PCMU]}", "media.codecs: a codec named twice"),
         ("media: {codecs: []}", "media.codecs: empty"),
+        ("media: {codecs: [opus, G722]}", "media.codecs: neither PCMU nor PCMA, which prompts are made of"),
         (
             "media: {ports: 20000-10000}",
             "media.ports: a range of ports that cannot be used; found '20000-10000'",

@@ -17,7 +17,7 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.engine import Codec
+from media.engine import G711, Codec
 from media.native import NativeEngine, NativeSettings
 from tests.support.rtp_peer import RtpPeer
 
@@ -64,7 +64,7 @@ def compressed(samples: np.ndarray[tuple[int], np.dtype[np.int16]], codec: Codec
     return payloads
 
 
-@pytest.mark.parametrize("source", list(Codec))
+@pytest.mark.parametrize("source", G711)
 def test_every_octet_crosses_to_the_nearest_value_of_the_other_law(source: Codec) -> None:
     target = Codec.PCMA if source is Codec.PCMU else Codec.PCMU
     octets = bytes(range(256)) + bytes(64)  # 320: two frames for aiortc
@@ -78,7 +78,7 @@ def test_every_octet_crosses_to_the_nearest_value_of_the_other_law(source: Codec
     assert np.array_equal(np.abs(ours - original), np.abs(theirs - original))
 
 
-@pytest.mark.parametrize("codec", list(Codec))
+@pytest.mark.parametrize("codec", G711)
 def test_the_same_law_passes_untouched(codec: Codec) -> None:
     octets = random.Random(7).randbytes(320)
     packet = RtpPacket(payload_type=0 if codec is Codec.PCMU else 8, payload=octets, ssrc=1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from b2bua.sdp_bridge import LegDescription
-from media.engine import Codec, StreamParameters
+from media.engine import G711, StreamParameters
 
 HOST = "192.0.2.10"
 
 
 def a_leg(*, noise_beyond: bool = False) -> LegDescription:
     """A leg of ours; `noise_beyond`: the other side of the bridge has comfort noise."""
-    leg = LegDescription(address=("198.51.100.1", 16384), codecs=list(Codec), session_id=7001)
+    leg = LegDescription(address=("198.51.100.1", 16384), codecs=G711, session_id=7001)
     leg.comfort_noise = noise_beyond
     return leg
 

@@ -1,0 +1,80 @@
+"""Codecs in SDP: their names, numbers, clocks and parameters (RFC 3551, RFC 4733, RFC 7587)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from media.engine import Codec
+from sip_stack.sdp import Attribute, Media, RtpMap
+
+PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9, Codec.OPUS: 96}
+"""Our numbers for our codecs."""
+
+TELEPHONE_EVENTS = {8000: 101, 48000: 102}
+"""Our numbers for telephone-event by its clock, which is that of the audio beside it (RFC 4733 section 2.1); 101 is
+what nearly every gateway uses."""
+
+COMFORT_NOISE = 13
+"""Payload type of comfort noise on an 8 kHz clock, for everybody."""
+
+Format = tuple[int, Codec]
+"""A payload type and the codec it stands for."""
+Parameters = Mapping[Codec, str]
+"""The fmtp text of codecs: what who listens wants to hear."""
+
+_CHANNELS = {Codec.OPUS: 2}
+"""In SDP opus always has two, whatever is sent (RFC 7587 section 7)."""
+_BY_NAME = {codec.upper(): codec for codec in Codec}
+
+
+def formats_of(media: Media) -> list[Format]:
+    """The codecs an engine could carry, in the order of the m-line."""
+    return [
+        (number, codec)
+        for number, rtpmap in media.rtpmaps().items()
+        if (codec := _BY_NAME.get(rtpmap.encoding.upper())) is not None
+        and (rtpmap.clock_rate, rtpmap.channels) == (codec.clock_rate, _CHANNELS.get(codec, 1))
+    ]
+
+
+def event_of(media: Media, codec: Codec) -> int | None:
+    """Payload type of the events on the clock of `codec`; others cannot be mapped (RFC 4733 section 2.1)."""
+    for number, rtpmap in media.rtpmaps().items():
+        if _is_event(rtpmap) and rtpmap.clock_rate == codec.clock_rate:
+            return number
+    return None
+
+
+def _is_event(rtpmap: RtpMap) -> bool:
+    return rtpmap.encoding.lower() == "telephone-event"
+
+
+def our_events(codecs: Iterable[Codec]) -> list[tuple[int, int]]:
+    """Number and clock of the telephone-event beside these codecs, in an offer of ours."""
+    clocks = dict.fromkeys(codec.clock_rate for codec in codecs)
+    return [(TELEPHONE_EVENTS[clock], clock) for clock in clocks]
+
+
+def format_lines(
+    formats: Sequence[Format],
+    parameters: Parameters,
+    events: Sequence[tuple[int, int]],
+    *,
+    comfort_noise: bool,
+) -> tuple[tuple[str, ...], list[Attribute]]:
+    """The numbers and lines of an audio section, rtpmap lines for static payload types too: some phones want them."""
+    numbers = [str(number) for number, _ in formats]
+    attributes: list[Attribute] = []
+    for number, codec in formats:
+        channels = f"/{_CHANNELS[codec]}" if codec in _CHANNELS else ""
+        attributes.append(("rtpmap", f"{number} {codec}/{codec.clock_rate}{channels}"))
+        if codec in parameters:
+            attributes.append(("fmtp", f"{number} {parameters[codec]}"))
+    if comfort_noise:
+        numbers.append(str(COMFORT_NOISE))
+        attributes.append(("rtpmap", f"{COMFORT_NOISE} CN/8000"))
+    for number, clock in events:
+        numbers.append(str(number))
+        attributes.append(("rtpmap", f"{number} telephone-event/{clock}"))
+        attributes.append(("fmtp", f"{number} 0-15"))
+    return tuple(numbers), attributes
