@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from b2bua.feed import HandoffChanged
+from b2bua.feed import HandoffChanged, RecordingChanged
 from b2bua.telemetry.tally import Histograms, Tally
 from media.quality import estimate
 
@@ -37,8 +37,10 @@ class CallCounters:
         """By destination, cause and SIP status."""
         self.handoffs = Tally()
         """By destination, method, state and cause."""
-        self.handoffs_begun = 0
-        self.handoffs_over = 0
+        self.handoff_connect = Histograms(SETUP_BOUNDS)
+        """Seconds from asking for a handoff until the caller hears the human, by method."""
+        self.recordings = Tally()
+        """By state: each that began, ended or failed."""
         self.packets = Tally()
         """RTP packets by role and direction."""
         self.octets = Tally()
@@ -51,6 +53,13 @@ class CallCounters:
         """Seconds, by role."""
         self.mos = Histograms(MOS_BOUNDS)
         """Mean opinion score, by role."""
+        self._asked: dict[str, float] = {}
+        """When each handoff that is not over was asked for."""
+
+    @property
+    def handoffs_active(self) -> int:
+        """Handoffs that are not over."""
+        return len(self._asked)
 
     def answered(self, record: CallRecord) -> None:
         """The caller talks to somebody for the first time."""
@@ -77,14 +86,18 @@ class CallCounters:
             self.attempts.add((attempt.destination, "given_up", ""))
 
     def hear(self, entry: Entry) -> None:
-        """A handoff was asked for, or went on."""
+        """A handoff was asked for, or went on; a recording began or ended."""
         event = entry.event
+        if isinstance(event, RecordingChanged):
+            self.recordings.add((event.state,))
         if not isinstance(event, HandoffChanged):
             return
         if event.state == "requested":
-            self.handoffs_begun += 1
+            self._asked[event.handoff_id] = event.at
+        elif event.state == "connected" and event.handoff_id in self._asked:
+            self.handoff_connect.observe((event.method,), event.at - self._asked[event.handoff_id])
         elif event.state.final:
-            self.handoffs_over += 1
+            self._asked.pop(event.handoff_id, None)
             name = event.outcome.name if event.outcome is not None else ""
             self.handoffs.add((event.destination, event.method, event.state, name))
 

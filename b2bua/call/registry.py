@@ -21,7 +21,7 @@ from b2bua.call.received_leg import ReceivedLeg, caller_of_trunk
 from b2bua.call.record import CallRecord
 from b2bua.call.replacing import is_dialled_at, replace_leg
 from b2bua.control import ControlError
-from b2bua.feed import HandoffChanged
+from b2bua.feed import HandoffChanged, RecordingChanged
 from b2bua.handoff.begin import place_of
 from b2bua.handoff.referral import receive_refer
 from b2bua.inquiry import Inquiry
@@ -73,7 +73,7 @@ class CallRegistry:
         """Told of every handoff that begins in any call."""
         self.failures = 0
         self._limits = Limits()
-        services.feed.listen(services.counters, [HandoffChanged])
+        services.feed.listen(services.counters, [HandoffChanged, RecordingChanged])
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()

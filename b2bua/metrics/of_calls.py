@@ -57,13 +57,25 @@ FAMILIES = (
         "handoffs_active",
         "Handoffs that are not completed, failed or cancelled yet.",
         (),
-        one(lambda sources: _counters(sources).handoffs_begun - _counters(sources).handoffs_over),
+        one(lambda sources: _counters(sources).handoffs_active),
     ),
     counter(
         "handoffs",
         "Handoffs that are over, by their last destination and method, and how they ended.",
         ("destination", "method", "state", "cause"),
         lambda sources: _counters(sources).handoffs,
+    ),
+    histogram(
+        "handoff_connect_seconds",
+        "From asking for a handoff until the caller hears the human, by method.",
+        ("method",),
+        lambda sources: _counters(sources).handoff_connect,
+    ),
+    counter(
+        "recordings",
+        "Recordings of calls: each time that one was begun or went on (recording), paused, ended or failed.",
+        ("state",),
+        lambda sources: _counters(sources).recordings,
     ),
     gauge("media_ports", "RTP port pairs; those that rest after a call are in use.", ("state",), _ports),
     counter(

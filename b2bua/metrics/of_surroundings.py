@@ -6,6 +6,7 @@ from b2bua import __version__
 from b2bua.encryption import needs_tls
 from b2bua.metrics.family import Sources, Values, by_name, counter, gauge, histogram, one
 from b2bua.reachability import State
+from b2bua.registration.bindings import State as RegistrationState
 from sip_stack.aio.answer_cache import AnswerCache
 
 
@@ -32,6 +33,14 @@ def _reachable(sources: Sources) -> Values:
         state = reachability.state(uri, tls=tls)
         if state in (State.UP, State.DOWN):
             yield (kind, name, uri), state is State.UP
+
+
+def _registered(sources: Sources) -> Values:
+    bindings = sources.registry.services.bindings
+    for trunk in sources.registry.configuration.trunks:
+        for binding in bindings.of_trunk(trunk):
+            registered = binding.state is RegistrationState.REGISTERED
+            yield (binding.trunk, binding.registrar), registered
 
 
 def _certificates(sources: Sources) -> Values:
@@ -81,6 +90,12 @@ FAMILIES = (
         "1 when pings say that the next hop of a trunk or destination is up, 0 when it is down.",
         ("kind", "name", "uri"),
         _reachable,
+    ),
+    gauge(
+        "registered",
+        "1 while a registrar of a trunk has us, 0 while we try or it refused.",
+        ("trunk", "registrar"),
+        _registered,
     ),
     counter(
         "dns_lookups",

@@ -129,7 +129,7 @@ def test_handoffs_are_counted_by_how_they_ended(tmp_path: Path) -> None:
         await world.until(lambda: any(call.answered for call in world.registry.calls.values()))
         world.hand_off(destination="billing")
         assert Scrape(world)("handoffs_active") == 1
-        await world.until(lambda: world.registry.services.counters.handoffs_over)
+        await world.until(lambda: not world.registry.services.counters.handoffs_active)
 
         scrape = Scrape(world)
         labels = {"destination": "billing", "method": "invite"}
@@ -137,6 +137,30 @@ def test_handoffs_are_counted_by_how_they_ended(tmp_path: Path) -> None:
         assert scrape("handoffs_active") == 0
         alice.do(session.bye)
         await world.record()
+
+    play(story, tmp_path)
+
+
+def test_how_long_a_caller_waits_for_the_human_is_told_by_method(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        alice = await world.phone(SBC)
+        await world.phone(DESK)
+        await world.phone(BILLING)
+        session = alice.call("desk")
+        await world.until(lambda: any(call.answered for call in world.registry.calls.values()))
+        handoff = world.hand_off(destination="billing")
+        await world.until(lambda: handoff.is_talking)
+
+        scrape = Scrape(world)
+        # It is answered after two seconds, and heard a moment later.
+        assert scrape("handoff_connect_seconds_bucket", method="invite", le="2.0") == 0
+        assert scrape("handoff_connect_seconds_bucket", method="invite", le="5.0") == 1
+        alice.do(session.bye)
+        await world.record()
+        ended = Scrape(world)
+        labels = {"destination": "billing", "method": "invite"}
+        assert ended("handoffs_total", **labels, state="completed", cause="normal_hangup") == 1
+        assert ended("handoffs_active") == 0
 
     play(story, tmp_path)
 
