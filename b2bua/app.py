@@ -112,7 +112,12 @@ class Application:
         self._expiry = ExpiryWatch()
         self._records = RecordWriter(configuration.records.cdr)
         self._store = self._configured_store()
-        history = History(self._store, socket.gethostname(), lambda: self.configuration.context_ttl)
+        history = History(
+            self._store,
+            socket.gethostname(),
+            lambda: self.configuration.context_ttl,
+            asked=configuration.api is not None or configuration.store.kind == "redis",
+        )
         self._operations = Operations(self._records, self._store, history, self.reload)
         # Without an API nobody could read what is kept of calls beyond their records.
         kept = configuration.api is not None

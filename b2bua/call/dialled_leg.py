@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 class DialledLeg(Leg):
     """The leg to a human or an assistant, or whatever answers where they are."""
 
+    __slots__ = (
+        "_alerted",
+        "_answered",
+        "_challenged",
+        "_confirmed_fork",
+        "_offer",
+        "_session",
+        "mutes_early_media",
+        "picked_up_by",
+        "retry_after",
+        "target",
+    )
+
     def __init__(
         self,
         call: Call,

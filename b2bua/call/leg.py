@@ -57,6 +57,13 @@ class FarEnd:
 class Leg:
     """What both directions have in common: hold, keys, the peer's hang-up, ours, and the statistics."""
 
+    __slots__ = (
+        "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_refers_open", "_waits_for_keys",
+        "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
+        "keys_in_audio", "media", "notifys_open", "over", "place", "record", "refers", "reoffers", "role",
+        "timers",
+    )  # fmt: skip
+
     def __init__(
         self, call: Call, role: str, media: MediaLeg, description: LegDescription, far_end: FarEnd
     ) -> None:

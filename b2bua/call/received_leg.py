@@ -30,6 +30,16 @@ class ReceivedLeg(Leg):
     the answer. A caller without an offer gets ours in the 200 and answers it in the ACK.
     """
 
+    __slots__ = (
+        "_alerted",
+        "_answered",
+        "_early_media",
+        "_offers",
+        "_our_offer",
+        "_said_early",
+        "_session",
+    )
+
     def __init__(
         self,
         call: Call,

@@ -45,11 +45,15 @@ class Page(NamedTuple):
 class History:
     """Of one process."""
 
-    def __init__(self, store: Store, node: str, seconds_kept: Callable[[], float]) -> None:
-        """`seconds_kept` is asked for `context_ttl` whenever something is kept."""
+    def __init__(
+        self, store: Store, node: str, seconds_kept: Callable[[], float], *, asked: bool = True
+    ) -> None:
+        """`seconds_kept` is asked for `context_ttl` whenever something is kept. `asked`: somebody can ask for calls; if
+        nobody can, none is kept."""
         self._store = store
         self._node = node
         self._seconds_kept = seconds_kept
+        self._asked = asked
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
@@ -66,6 +70,8 @@ class History:
 
     def keep_call(self, record: CallRecord, handoffs: Sequence[Handoff]) -> None:
         """Keep the story of a call that has ended."""
+        if not self._asked:
+            return
         ended = record.ended if record.ended is not None else record.started
         self._put(
             Kind.CALL, record.call_id, self.story(record, handoffs), record.clock.milliseconds(ended), ENDED
