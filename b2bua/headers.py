@@ -22,6 +22,10 @@ Template = str | UserToUser
 """A configured value before its variables are filled in."""
 Scalar = str | int | float | bool | None
 
+HOPS = "X-B2BUA-Hops"
+"""How often a call has come through us, or one like us; never set by anybody else, and never passed on as it came."""
+MAX_HOPS = 5
+"""Times that a call may come back: once for a transfer into ourselves, a few for nodes in a row, not for a loop."""
 P_EARLY_MEDIA = "P-Early-Media"
 """Whether what is heard before the answer is meant to be (RFC 5009)."""
 MAX_NAME = 64
@@ -40,7 +44,7 @@ USER_TO_USER = "user-to-user"
 """The other custom header, in lower case."""
 
 _RESERVED_PREFIXES = ("ph-", "plivo", "fs-", "sipauth", "zt-", "twilio")
-_RESERVED_NAMES = ("clientregion",)
+_RESERVED_NAMES = ("clientregion", HOPS.lower().removeprefix("x-"))
 
 _CUSTOM_HEADS = ("x-", "us")
 """How custom headers begin."""
@@ -149,6 +153,12 @@ def render(
     for name, value in per_request.items():
         _take(rendered, room, name, value, None)
     return rendered
+
+
+def hops_of(request: Request) -> int:
+    """How often the call has been here; 0 when nobody says so in a number that can be read."""
+    text = request.headers.get(HOPS) or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
 
 
 def mutes_early_media(response: Response) -> bool:

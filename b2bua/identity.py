@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from b2bua.headers import P_EARLY_MEDIA, pass_through, received_variables
+from b2bua.headers import P_EARLY_MEDIA, hops_of, pass_through, received_variables
 from b2bua.pass_list import DEFAULT_LIST, TRUSTED_ONLY, PassList
 from sip_stack.message import NameAddr, SipUri, TelUri, escape_user
 from sip_stack.message.headers import header_key
@@ -48,6 +48,8 @@ class Caller:
     """They asked for their identity to be withheld (`Privacy: id`, `user` or `header`)."""
     max_forwards: int
     """For the requests made on their behalf: one less than theirs (RFC 7332)."""
+    hops: int = 0
+    """How often their call has come through us before."""
     knows_early_media: bool = False
     """They want to be told whether what they hear before the answer is meant to be heard (RFC 5009)."""
     headers: tuple[Header, ...] = ()
@@ -82,6 +84,7 @@ class Caller:
             display=from_.display or "",
             private=not wishes.isdisjoint(WITHHOLDING),
             max_forwards=max((request.max_forwards if request.max_forwards is not None else 70) - 1, 0),
+            hops=hops_of(request),
             knows_early_media=P_EARLY_MEDIA in headers,
             headers=tuple(pass_through(request, passes)),
             variables=received_variables(headers),

@@ -11,7 +11,7 @@ from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.config import Destination
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
-from b2bua.headers import P_EARLY_MEDIA, Header, mutes_early_media
+from b2bua.headers import HOPS, P_EARLY_MEDIA, Header, mutes_early_media
 from b2bua.identity import Caller, asserted_identity, outgoing_from, outgoing_to
 from sip_stack import events as sip
 from sip_stack.auth import Credentials
@@ -77,14 +77,16 @@ class DialledLeg(Leg):
             self.follow(call.caller.wish)
             self.share(call.caller)
         self._offer = self.description.make_offer()
-        early_media = [(P_EARLY_MEDIA, "supported")] if caller.knows_early_media else []
+        headers.append((HOPS, str(caller.hops + 1)))
+        if caller.knows_early_media:
+            headers.append((P_EARLY_MEDIA, "supported"))
         self._session = stack.endpoint.invite(
             services.now(),
             flow=flow,
             uri=uri,
             from_=outgoing_from(caller, from_user, host),
             to=outgoing_to(caller, uri, headers),
-            headers=[*headers, *asserted_identity(caller, place, host, headers), *early_media],
+            headers=[*headers, *asserted_identity(caller, place, host, headers)],
             body=self._offer.body,
             credentials=far_end.credentials,
             max_forwards=caller.max_forwards,

@@ -24,6 +24,7 @@ from b2bua.control import ControlError
 from b2bua.feed import HandoffChanged, RecordingChanged
 from b2bua.handoff.begin import place_of
 from b2bua.handoff.referral import receive_refer
+from b2bua.headers import MAX_HOPS, hops_of
 from b2bua.inquiry import Inquiry
 from b2bua.telemetry.logs import get_logger
 from b2bua.trunks import Trunks
@@ -163,6 +164,8 @@ class CallRegistry:
         log = self._log.bind(call_id=record.call_id)
         log.info("received", trunk=trunk.name, source=source, caller=record.caller, called=record.called)
         try:
+            if hops_of(request) >= MAX_HOPS:
+                raise Refused(cause.local("loop_detected", source="b2bua"))
             route = self._route(trunk, record.called)
             call = self._open(record, session, request, route)
         except Refused as refused:
