@@ -11,12 +11,15 @@ from b2bua.call.events import HandoffStopped
 from b2bua.handoff.handoff import Handoff
 from sip_stack.dialog.refer import is_terminated, read_sipfrag
 from sip_stack.events import Cancelled, Ended, RequestCompleted
+from sip_stack.message import Request
 from sip_stack.sdp import Direction
+from tests.scenarios.test_handoff_by_refer import SbcBehaviour, accept, decline
 from tests.support.b2bua_world import (
     B2BUA,
     BILLING,
     DESK,
     DESTINATIONS,
+    SBC,
     Behaviour,
     Phone,
     World,
@@ -194,3 +197,103 @@ def test_a_caller_on_hold_for_the_transfer_hears_the_second_human(tmp_path: Path
         cast.hang_up()
 
     play(story, tmp_path, main=MAIN, destinations=ALLOWED)
+
+
+# -- on to destinations that the SBC takes the caller to -------------------------------------------------------------
+
+ONWARD = (
+    ALLOWED
+    + f"""\
+by-refer:
+  method: refer
+  route: sip:operator@{SBC}
+  refer_timeout: 10s
+back:
+  method: bye
+  headers: {{X-Destination: elsewhere}}
+"""
+)
+
+
+def statuses_of_byes_and_notifys(world: World, desk: Phone) -> list[str]:
+    """BYEs and answers to NOTIFYs between us and the first human, in order."""
+    return [
+        each.title
+        for each in world.network.wire.log
+        if {each.source[0], each.destination[0]} == {B2BUA, desk.host} and each.title in ("BYE", "200 NOTIFY")
+    ]
+
+
+def test_the_human_sends_the_caller_to_a_destination_of_method_refer(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        cast, desk, _, _ = await with_the_first(world)
+        cast.sbc.on_request = accept(100, 200)
+        refer(desk, f"sip:by-refer@{B2BUA}")
+        await desk.until(Ended)
+        assert told(desk)[-1] == 200
+        assert is_terminated(desk.requests[-1])
+        assert statuses_of_byes_and_notifys(world, desk)[-2:] == ["200 NOTIFY", "BYE"]
+        (asked,) = [request for request in cast.sbc.requests if request.method == "REFER"]
+        assert (asked.headers.get("Refer-To") or "").startswith(f"<sip:operator@{SBC}")
+        record = await world.record()
+        assert [each["method"] for each in record.handoffs] == ["invite", "refer"]
+        assert [each["outcome"]["code"] for each in record.handoffs] == [4000, 4000]  # type: ignore[index]
+        assert record.handoffs[1]["confirmed"] == "notify"
+
+    play(story, tmp_path, main=MAIN, destinations=ONWARD)
+
+
+@pytest.mark.parametrize(("behaviour", "status"), [(decline(405), 405), (accept(100, 486), 486)])
+def test_an_sbc_that_does_not_take_the_caller_leaves_them_with_the_human(
+    tmp_path: Path, behaviour: SbcBehaviour, status: int
+) -> None:
+    async def story(world: World) -> None:
+        cast, desk, _, first = await with_the_first(world)
+        cast.sbc.on_request = behaviour
+        refer(desk, f"sip:by-refer@{B2BUA}")
+        await world.until(lambda: told(desk)[-1:] == [status])
+        await asyncio.sleep(0.5)
+        assert cast.caller.peer is first
+        assert first.peer is cast.caller
+        cast.hang_up()
+        await desk.until(Ended)
+        outcomes = [each["outcome"]["status"] for each in (await world.record()).handoffs]  # type: ignore[index]
+        assert outcomes == ["completed", "busy" if status == 486 else "failed"]
+
+    play(story, tmp_path, main=MAIN, destinations=ONWARD)
+
+
+def test_the_human_gives_the_caller_back_to_the_sbc_by_bye(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        cast, desk, _, _ = await with_the_first(world)
+        refer(desk, f"sip:back@{B2BUA}")
+        bye = (await cast.sbc.until(Ended)).message
+        assert isinstance(bye, Request)
+        assert bye.headers.get("X-Destination") == "elsewhere"
+        await desk.until(Ended)
+        assert told(desk)[-1] == 200
+        assert statuses_of_byes_and_notifys(world, desk)[-2:] == ["200 NOTIFY", "BYE"]
+        record = await world.record()
+        assert [each["method"] for each in record.handoffs] == ["invite", "bye"]
+        assert record.handoffs[1]["confirmed"] is True
+
+    play(story, tmp_path, main=MAIN, destinations=ONWARD)
+
+
+@pytest.mark.parametrize("name", ["by-refer", "back"])
+def test_what_the_trunk_does_not_permit_fails_and_the_human_keeps_the_caller(
+    tmp_path: Path, name: str
+) -> None:
+    async def story(world: World) -> None:
+        cast, desk, _, first = await with_the_first(world)
+        refer(desk, f"sip:{name}@{B2BUA}")
+        await world.until(lambda: any((status or 0) >= 300 for status in told(desk)))
+        await asyncio.sleep(0.5)
+        assert cast.caller.peer is first
+        assert not any(request.method == "REFER" for request in cast.sbc.requests)
+        cast.hang_up()
+        outcome = (await world.record()).handoffs[1]["outcome"]
+        assert outcome["code"] == 11050  # type: ignore[index]
+
+    main = MAIN.replace("    max_calls: 100\n", "    max_calls: 100\n    allowed_methods: [invite]\n")
+    play(story, tmp_path, main=main, destinations=ONWARD)

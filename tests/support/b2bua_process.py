@@ -108,8 +108,9 @@ class B2bua(ChildProcess):
 
     @property
     def host_port(self) -> str:
-        """The same as HOST:PORT."""
-        return f"{LOOPBACK}:{self.port}"
+        """The same as HOST:PORT; with an address of its own on loopback, that."""
+        host = self.listening[0].split(":")[1]
+        return f"{host if host.startswith('127.') else LOOPBACK}:{self.port}"
 
     def uri(self, name: str) -> str:
         """The URI that reaches the destination `name`."""

@@ -2,6 +2,8 @@
 
 Commands: `call` and `call_without_offer` (uri), `answer` (status), `hangup`, `dtmf` (digits), `hold`, `resume`,
 `update`, `ask` (a re-INVITE without an offer), `refer` (uri), `on_refer` (status to answer one with), `quit`.
+An attended transfer: `call_besides` (uri) begins a second call; `join` refers the first far end to the second call,
+`leave` the second far end to the first call, both with Replaces.
 Events: `ready` (port), `incoming` (caller), `state` (state, status, reason), `media` (codec), `direction` (sends,
 hears), `reoffer` (verb, sent), `final` (method, status), `dtmf` (digit), `refer` (uri: it was asked to go there),
 `notify` (status, final: how its own REFER goes). The phone itself is `pjsua2_worker.py`.

@@ -17,7 +17,7 @@ from tests.support.ports import LOOPBACK
 
 
 class Phone:
-    """One account, one call at a time, one file played and one recorded."""
+    """One account, one call, or two for an attended transfer, one file played and one recorded."""
 
     def __init__(self, settings: PhoneSettings, events: TextIO) -> None:
         self._events = events
@@ -30,6 +30,8 @@ class Phone:
         self.call: Call | None = None
         self.former: Call | None = None
         """The call that a REFER took it away from; the library still ends it."""
+        self.first: Call | None = None
+        """The call it was in before it called somebody else besides."""
         self.refer_status = 202
         self.tell("ready", port=settings.port)
 
@@ -44,7 +46,9 @@ class Phone:
     def obey(self, command: Event) -> None:
         """Do what the test says."""
         match command:
-            case {"command": "call" | "call_without_offer" as verb, "uri": uri}:
+            case {"command": "call" | "call_without_offer" | "call_besides" as verb, "uri": uri}:
+                if verb == "call_besides":
+                    self.first = self.call
                 option = pj.CallOpParam(True)
                 if verb == "call_without_offer":
                     option.opt.flag = pj.PJSUA_CALL_NO_SDP_OFFER
@@ -58,6 +62,10 @@ class Phone:
                 self.call.hangup(pj.CallOpParam())
             case {"command": "refer", "uri": uri}:
                 self.call.xfer(uri, pj.CallOpParam())
+            case {"command": "join"}:
+                self.first.xferReplaces(self.call, pj.CallOpParam())
+            case {"command": "leave"}:
+                self.call.xferReplaces(self.first, pj.CallOpParam())
             case {"command": "on_refer", "status": status}:
                 self.refer_status = status
             case {"command": "dtmf", "digits": digits}:
@@ -86,7 +94,7 @@ class Phone:
 
     def close(self) -> None:
         """End the library in the order it wants; this completes the recording."""
-        self.call = self.former = None
+        self.call = self.former = self.first = None
         del self.player, self.recorder
         self.account.shutdown()
         self._endpoint.libDestroy()
