@@ -16,7 +16,7 @@ from b2bua.admission import Load, LoopLoad
 from b2bua.call.clock import CallClock
 from b2bua.call.registry import CallRegistry
 from b2bua.call.services import METHODS, SUPPORTED, Records, Services
-from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
+from b2bua.config import Configuration, ConfigurationWatcher, Media, Position, Problem, ReloadResult
 from b2bua.feed import HandoffChanged
 from b2bua.history import History
 from b2bua.metrics import Sources
@@ -31,8 +31,9 @@ from b2bua.tls import ExpiryWatch, contexts_of
 from b2bua.trace import TraceRing
 from b2bua.trace.hep import Collector, HepExporter
 from b2bua.webhooks import Webhooks
-from media.engine import MediaError
+from media.engine import Engine, MediaError
 from media.native import NativeEngine, NativeSettings
+from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
 from sip_stack.aio.advertise import AdvertisedAddresses
 from sip_stack.aio.network import Listen
 from sip_stack.aio.resolver import Resolver
@@ -58,6 +59,21 @@ FAREWELL = 2.0
 """Seconds that the last BYEs get to be answered before the sockets close."""
 
 
+def build_engine(media: Media) -> Engine:
+    """The engine that is configured."""
+    if media.rtpengine is None:
+        ports = media.ports.first, media.ports.last
+        return NativeEngine(NativeSettings(address=media.address, ports=ports, dscp=media.dscp))
+    configured = media.rtpengine
+    nodes = tuple(NgAddress(node.transport, node.host, node.port) for node in configured.nodes)
+    digits = configured.dtmf_listen
+    return RtpengineEngine(
+        RtpengineSettings(
+            nodes, None if digits is None else (digits.host, digits.port), configured.spare_legs
+        )
+    )
+
+
 def build_services(current: Callable[[], Configuration], records: Records) -> Services:
     """Stack, engine and resolver for the configuration in force; nothing is opened yet.
 
@@ -68,9 +84,6 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
     # UDP first, where a domain leaves it to us (RFC 3263 section 4.1).
     transports = sorted({where.transport for where in sip.listen}, key=["udp", "tcp", "tls"].index)
-    settings = NativeSettings(
-        address=media.address, ports=(media.ports.first, media.ports.last), dscp=media.dscp
-    )
     stack = SipStack(
         EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
         advertise=advertise,
@@ -81,7 +94,7 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     return Services(
         stack=stack,
         trace=trace,
-        engine=NativeEngine(settings),
+        engine=build_engine(media),
         resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
         records=records,
         node=socket.gethostname(),

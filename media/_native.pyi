@@ -112,6 +112,8 @@ class Prompt:
 
     @property
     def duration_ms(self) -> int: ...
+    def mu_law(self, looped: bool) -> bytes:
+        """All of it in mu-law; `looped`: one round of its loop, whose end meets its beginning."""
 
 @final
 class Leg:

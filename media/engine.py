@@ -1,8 +1,8 @@
 """What a media engine does for a call: the contract, and the values that cross it.
 
 An engine owns RTP (RFC 3550, profile RFC 3551, telephone-event RFC 4733, SRTP RFC 3711) and nothing else: it speaks
-addresses, codecs, payload types and keys, never SIP or SDP. `media.native` is the default engine; the tests have
-one in memory.
+addresses, codecs, payload types and keys, never SIP or SDP. `media.native` is the default engine, `media.rtpengine`
+one that has daemons do the work; the tests have one in memory.
 
 A leg is one RTP stream each way, on a port pair of ours that stays the same for the leg's whole life.
 Everything here is called from the event loop's thread, returns at once and does no I/O; events come back on
@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from media.srtp import SrtpKeys
+from media.srtp import CryptoSuite, SrtpKeys
 from media.statistics import LegStatistics as LegStatistics
 
 Address = tuple[str, int]
@@ -172,6 +172,16 @@ class MediaLeg(Protocol):
         """The bound address and the even RTP port; RTCP is the port above it. Stays readable after close."""
         ...
 
+    @property
+    def announced_host(self) -> str | None:
+        """The address that peers must be told, where the engine is the one to know; None leaves it to whoever asks."""
+        ...
+
+    def master_key(self, suite: CryptoSuite) -> bytes:
+        """A master key and salt for what the leg sends, to be told its peer and given back as `SrtpKeys.local`: never
+        that of another leg. Raises `MediaError` for a suite that the engine does not have."""
+        ...
+
     def set_remote(self, parameters: StreamParameters) -> None:
         """Takes what the peer agreed to; again after each new offer/answer. Latching starts anew only when
         the remote address changed. Ignored after close."""
@@ -185,7 +195,7 @@ class MediaLeg(Protocol):
     def watch_silence(self, quiet_ms: int | None) -> None:
         """From now on: reports `Quiet` once the peer has been silent for this long (no packets, comfort noise, or
         audio below about -40 dBov), and stops watching. None stops earlier. The watch stands still while `receive` is
-        False. Raises `MediaError` below 20 ms."""
+        False. An engine that cannot tell never reports it. Raises `MediaError` below 20 ms."""
         ...
 
     def listen_for_keys(self, wanted: bool) -> None:

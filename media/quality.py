@@ -34,9 +34,11 @@ def opinion_score(loss: float, delay_ms: float) -> float:
     return max(1.0, 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6)
 
 
-def estimate(packets: int, lost: int, jitter_ms: float, round_trip_ms: float | None = None) -> float | None:
-    """The score of a received stream, to two digits; None when nothing was received."""
-    if packets <= 0:
+def estimate(
+    packets: int, lost: int | None, jitter_ms: float | None, round_trip_ms: float | None = None
+) -> float | None:
+    """The score of a received stream, to two digits; None when nothing was received, or what was lost is not known."""
+    if packets <= 0 or lost is None or jitter_ms is None:
         return None
     loss = lost / (packets + lost)
     return round(opinion_score(loss, one_way_delay_ms(round_trip_ms, jitter_ms)), 2)

@@ -21,15 +21,16 @@ class LegStatistics:
     octets_in: int
     """Payload octets, as in an RTCP sender report (RFC 3550 section 6.4.1)."""
     octets_out: int
-    lost: int
-    """Expected by extended sequence number minus received (RFC 3550 A.3), never below 0."""
+    lost: int | None
+    """Expected by extended sequence number minus received (RFC 3550 A.3), never below 0. None, as the next two, from an
+    engine that does not count it."""
     late: int = field(default=0, kw_only=True)
     """Packets in that newer ones had overtaken; used all the same."""
     duplicates: int = field(default=0, kw_only=True)
     """Packets that had come before; dropped. Those of an SRTP leg are `replayed`."""
-    jitter_ms: float
+    jitter_ms: float | None
     """Interarrival jitter now (RFC 3550 A.8)."""
-    longest_gap_ms: int
+    longest_gap_ms: int | None
     """Longest time between two packets in while we were receiving."""
     foreign: int
     """Packets from other sources than the latched one; dropped."""

@@ -14,11 +14,12 @@ from b2bua.sdp_bridge import MediaTerms, SrtpRequired
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.encryption import MediaProtection
+    from media.engine import MediaLeg
     from sip_stack.errors import RemoteError
     from sip_stack.transport import Flow
 
 
-def media_terms(call: Call, flow: Flow, protection: MediaProtection) -> MediaTerms:
+def media_terms(call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection) -> MediaTerms:
     """What a leg over `flow` asks of its audio. Raises `SrtpRequired` where keys would have to cross in clear."""
     srtp = call.configuration.media.srtp
     if protection == "disabled":
@@ -27,7 +28,7 @@ def media_terms(call: Call, flow: Flow, protection: MediaProtection) -> MediaTer
         if protection == "required":
             raise SrtpRequired("SRTP is required, and its keys only cross over TLS")
         return MediaTerms()
-    return MediaTerms(protection, srtp.suites, call.services.new_key)
+    return MediaTerms(protection, srtp.suites, media.master_key)
 
 
 def unusable(error: RemoteError, source: str | None = None) -> cause.Outcome:

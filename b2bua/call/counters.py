@@ -117,7 +117,8 @@ class CallCounters:
             return
         if statistics.lost:
             self.lost.add((role,), statistics.lost)
-        self.jitter.observe((role,), statistics.jitter_ms / 1000)
+        if statistics.jitter_ms is not None:
+            self.jitter.observe((role,), statistics.jitter_ms / 1000)
         score = estimate(
             statistics.packets_in, statistics.lost, statistics.jitter_ms, statistics.round_trip_ms
         )

@@ -290,10 +290,10 @@ class Leg:
             "lost": counters.lost,
             "late": counters.late,
             "duplicates": counters.duplicates,
-            "jitter_ms": round(counters.jitter_ms, 1),
+            "jitter_ms": _rounded(counters.jitter_ms),
             "longest_gap_ms": counters.longest_gap_ms,
             "mos": estimate(counters.packets_in, counters.lost, counters.jitter_ms, counters.round_trip_ms),
-            "rtt_ms": None if counters.round_trip_ms is None else round(counters.round_trip_ms, 1),
+            "rtt_ms": _rounded(counters.round_trip_ms),
             "remote_lost": counters.remote_lost,
             "unauthenticated": counters.unauthenticated,
             "replayed": counters.replayed,
@@ -365,6 +365,10 @@ class Leg:
         self.over = True
 
 
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)
+
+
 def deliver_to_leg(event: sip.Event) -> None:
     """Hand an event of the stack to the leg it belongs to, if it belongs to one."""
     if isinstance(event, sip.OutOfDialogReceived | sip.OutOfDialogCompleted):
@@ -380,7 +384,7 @@ def describe(
     where keys would have to cross in clear."""
     configuration = call.configuration
     bound = configuration.media.address
-    host = configuration.advertised_address(flow.remote[0])
+    host = media.announced_host or configuration.advertised_address(flow.remote[0])
     if host is None:
         # An audio address of its own is where the audio is; with the wildcard it is where the signalling is.
         host = flow.advertised[0] if bound in ("0.0.0.0", "::") else bound
@@ -388,7 +392,7 @@ def describe(
         address=(host, media.local_address[1]),
         codecs=of_new_leg(call, place),
         session_id=int(call.services.stack.token()[:15], 16),
-        terms=media_terms(call, flow, protection),
+        terms=media_terms(call, media, flow, protection),
         parameters=None if call.caller is None else call.caller.description.format_parameters,
     )
 

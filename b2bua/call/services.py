@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -63,8 +61,6 @@ class Services:
     """Where we are registered."""
     trace: TraceRing | None = None
     """Keeps the messages of calls; None: nobody does."""
-    new_key: Callable[[int], bytes] = secrets.token_bytes
-    """Makes SRTP keys: octets from the system's generator, as many as asked for."""
 
     def now(self) -> float:
         """Loop time in seconds, the clock of every deadline."""

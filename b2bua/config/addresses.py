@@ -15,6 +15,7 @@ from b2bua.config.section import refusal, text_schema
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SIP_TRANSPORTS = ("udp", "tcp", "tls")
+NG_TRANSPORTS = ("tcp", "udp")
 LISTENER_PATTERN = r"^(udp|tcp|tls):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
 DNS_PORT = 53
 _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
@@ -26,7 +27,7 @@ class Listener:
     """A socket that waits for peers."""
 
     transport: str
-    """"udp", "tcp" or "tls"; or "http" for the API."""
+    """"udp", "tcp" or "tls"; or "http" for the API. Of an rtpengine "tcp" or "udp"."""
     host: str
     """An IP address without brackets."""
     port: int
@@ -104,6 +105,18 @@ def parse_listener(value: object) -> Listener:
     return _listener(transport, rest, allowed)
 
 
+def parse_media_node(value: object) -> Listener:
+    """`tcp:127.0.0.1:2223` or `udp:127.0.0.1:2223`: where an rtpengine listens for the ng protocol."""
+    transport, _, rest = _text(value).partition(":")
+    allowed = "tcp: (its listen-tcp-ng) or udp: (its listen-ng) and ADDRESS:PORT, such as tcp:127.0.0.1:2223"
+    if transport not in NG_TRANSPORTS:
+        raise refusal("not the address of an rtpengine", allowed=allowed)
+    found = _listener(transport, rest, allowed, "address")
+    if found.port == 0:
+        raise refusal("an rtpengine without a port", allowed=allowed)
+    return found
+
+
 def parse_api_listener(value: object) -> Listener:
     """`127.0.0.1:8080` or `[::1]:8080`."""
     return _listener("http", _text(value), 'ADDRESS:PORT, for example 127.0.0.1:8080 or "[::1]:8080"')
@@ -169,6 +182,11 @@ def _text(value: object) -> str:
 
 SipListener = Annotated[
     Listener, BeforeValidator(parse_listener), text_schema(LISTENER_PATTERN, "udp:0.0.0.0:5060")
+]
+MediaNode = Annotated[
+    Listener,
+    BeforeValidator(parse_media_node),
+    text_schema(r"^(tcp|udp):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$", "tcp:127.0.0.1:2223"),
 ]
 ApiListener = Annotated[
     Listener, BeforeValidator(parse_api_listener), text_schema(r"^.+:[0-9]{1,5}$", "127.0.0.1:8080")

@@ -20,28 +20,29 @@ RESERVED_FILES = 64
 class Capacity:
     """The bounds of calls at once."""
 
-    by_ports: int
-    """What `media.ports` allows."""
+    by_ports: int | None
+    """What `media.ports` allows; None when daemons have the ports."""
     by_open_files: int | None
-    """What the open-file limit allows; None when there is no limit."""
+    """What the open-file limit allows; None when there is no limit, or no file is opened for audio."""
     by_limit: int | None
     """`limits.max_calls`, when set."""
     open_files: int | None
     ports: str
 
     @property
-    def calls(self) -> int:
-        """The smallest of them."""
+    def calls(self) -> int | None:
+        """The smallest of them; None without any."""
         bounds = (self.by_ports, self.by_open_files, self.by_limit)
-        return min(bound for bound in bounds if bound is not None)
+        return min((bound for bound in bounds if bound is not None), default=None)
 
     def __str__(self) -> str:
-        reasons = [f"media.ports {self.ports}: {self.by_ports}"]
+        reasons = [self.ports if self.by_ports is None else f"media.ports {self.ports}: {self.by_ports}"]
         if self.by_open_files is not None:
             reasons.append(f"{self.open_files} open files: {self.by_open_files}")
         if self.by_limit is not None:
             reasons.append(f"limits.max_calls: {self.by_limit}")
-        return f"{self.calls} calls at once ({'; '.join(reasons)})"
+        calls = "any number of" if self.calls is None else self.calls
+        return f"{calls} calls at once ({'; '.join(reasons)})"
 
 
 def capacity(configuration: Configuration, open_files: int | None = None) -> Capacity:
@@ -49,6 +50,10 @@ def capacity(configuration: Configuration, open_files: int | None = None) -> Cap
 
     `open_files` is the limit of this process unless given.
     """
+    rtpengine = configuration.media.rtpengine
+    if rtpengine is not None:
+        daemons = f"audio ports are those of {' and '.join(map(str, rtpengine.nodes))}"
+        return Capacity(None, None, configuration.limits.max_calls, None, daemons)
     limit = _open_file_limit() if open_files is None else open_files
     handoffs = any(route.assistant is not None for route in configuration.routes)
     legs = LEGS_PER_HANDOFF if handoffs else LEGS_PER_CALL

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from b2bua.config.masking import masked
-from b2bua.config.not_yet import is_later_key
 from b2bua.config.problems import KeyPath, Problem, closest, key_text, listing
 from b2bua.config.secrets import is_secret
 from b2bua.config.section import keys_of
@@ -127,8 +126,7 @@ class Judge:
             if kind == "extra_forbidden":
                 self._unknown_key(where, _keys_at(model, location[:-1]))
             elif kind == "missing":
-                if not self._has_later_key(where[:-1]):
-                    self.note(where[:-1], f"the key {where[-1]!r} is missing")
+                self.note(where[:-1], f"the key {where[-1]!r} is missing")
             elif kind == "refused":
                 self._note_refusal(context, where, at_key)
             else:
@@ -174,12 +172,8 @@ class Judge:
 
     def _unknown_key(self, path: KeyPath, known: Iterable[str]) -> None:
         known = list(known)
-        key = str(path[-1])
-        if is_later_key((*self._prefix, *path)):
-            self.note(path, f"{key}: not available yet", at_key=True)
-        else:
-            suggestion = closest(key, known)
-            self.note(path, "unknown key", allowed=listing(known), suggestion=suggestion, at_key=True)
+        suggestion = closest(str(path[-1]), known)
+        self.note(path, "unknown key", allowed=listing(known), suggestion=suggestion, at_key=True)
 
     def _value(self, path: KeyPath) -> object:
         node = self.root.at(path)
@@ -194,10 +188,6 @@ class Judge:
             if not isinstance(around, list | dict):
                 return path[:length]
         return path
-
-    def _has_later_key(self, path: KeyPath) -> bool:
-        """True when a key of a later version stands there, in whose company others may be missing."""
-        return any(is_later_key((*self._prefix, *path, key)) for key in self.root.keys_at(path))
 
     def _found(self, path: KeyPath) -> str | None:
         """What stands at `path`, as written: references to secrets are shown, never what they stand for."""

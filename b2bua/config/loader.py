@@ -17,6 +17,7 @@ from b2bua.config.overrides import COMMAND_LINE, Override, apply_override, parse
 from b2bua.config.parts import Parts, read_destinations, read_routes, read_trunks, ready_route, ready_to_dial
 from b2bua.config.policy import Policy
 from b2bua.config.problems import ConfigurationError, KeyPath, Problem
+from b2bua.config.rtpengine import check_rtpengine
 from b2bua.config.secrets import SecretResolver, beside
 from b2bua.config.services import Api, Limits, Records, Store
 from b2bua.config.sip import Sip
@@ -93,6 +94,8 @@ class _Load:
             check_transports(parts, sections.sip.listen)
             check_prefixes(parts, sections.policy)
             check_webhooks(parts, sections.webhooks)
+            if sections.media.rtpengine is not None:
+                check_rtpengine(parts)
             self._certificates = check_tls(parts, sections.sip, self._sources)
         if self._problems or parts is None or sections is None:
             raise self._error()

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from b2bua.config.addresses import IpAddress, PortRange, Ports
 from b2bua.config.class_of_service import ClassOfService
-from b2bua.config.not_yet import later
+from b2bua.config.rtpengine import Rtpengine
 from b2bua.config.section import Section, refusal
 from b2bua.config.srtp import Srtp
 from media.engine import G711, Codec, Latching, Ringback
-
-
-def _engine(value: object) -> object:
-    if value == "rtpengine":
-        raise later("the rtpengine engine", use="native")
-    return value
 
 
 def _codecs(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
@@ -31,8 +25,10 @@ def _codecs(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
 class Media(Section):
     """The audio side of this machine."""
 
-    engine: Annotated[Literal["native"], BeforeValidator(_engine)] = "native"
-    """What carries the audio."""
+    engine: Literal["native", "rtpengine"] = "native"
+    """What carries the audio: this process, or rtpengine daemons."""
+    rtpengine: Rtpengine | None = None
+    """The daemons, with `engine: rtpengine`."""
     address: IpAddress = "0.0.0.0"
     """The local address audio ports are opened on. What peers are told follows `sip.advertise`."""
     ports: Ports = PortRange(16384, 32767)
@@ -50,3 +46,15 @@ class Media(Section):
     `it`, `se`."""
     dscp: ClassOfService = 46
     """The class of service of RTP and RTCP, 0 to 63 or a name such as EF."""
+
+    @model_validator(mode="after")
+    def _needs_daemons(self) -> Self:
+        if self.engine == "rtpengine" and self.rtpengine is None:
+            raise refusal(
+                "the rtpengine engine without daemons", allowed="rtpengine: {nodes: [tcp:ADDRESS:PORT]}"
+            )
+        if self.engine != "rtpengine" and self.rtpengine is not None:
+            raise refusal("rtpengine daemons and another engine", allowed="engine: rtpengine")
+        if self.rtpengine is not None and not set(self.codecs) <= set(G711):
+            raise refusal("a codec that the rtpengine engine does not carry", allowed="PCMU and PCMA")
+        return self

@@ -19,6 +19,7 @@ _NEEDS_RESTART: dict[str, Callable[[Configuration], object]] = {
     "sip.name_servers": lambda configuration: configuration.sip.name_servers,
     "sip.dscp": lambda configuration: configuration.sip.dscp,
     "media.engine": lambda configuration: configuration.media.engine,
+    "media.rtpengine": lambda configuration: configuration.media.rtpengine,
     "media.address": lambda configuration: configuration.media.address,
     "media.ports": lambda configuration: configuration.media.ports,
     "media.dscp": lambda configuration: configuration.media.dscp,

@@ -10,6 +10,7 @@ from b2bua.config.judge import Judge
 from b2bua.config.media import Media
 from b2bua.config.parts import Parts
 from b2bua.config.problems import KeyPath, Problem
+from b2bua.config.rtpengine import rtpengine_warnings
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trust import TrustKeys
@@ -35,7 +36,11 @@ def warnings_of(parts: Parts, timers: Timers) -> Iterator[Problem]:
 
 
 def audio_warnings(main: Judge, sip: Sip, media: Media) -> Iterator[Problem]:
-    """A listener for IPv6 peers beside audio ports that only take IPv4, and the reverse."""
+    """A listener for IPv6 peers beside audio ports that only take IPv4, and the reverse; what is of no use beside
+    rtpengine."""
+    if media.rtpengine is not None:
+        yield from rtpengine_warnings(main, media.rtpengine)
+        return
     audio = ip_address(media.address)
     for index, listener in enumerate(sip.listen):
         version = 6 if ":" in listener.host else 4

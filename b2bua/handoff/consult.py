@@ -13,6 +13,7 @@ from b2bua.call import cause
 from b2bua.call.events import ConsultTold, Ended
 from b2bua.handoff.consultation import ConsultPhase
 from b2bua.handoff.failed import HandoffFailed
+from media.engine import MediaError
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -90,9 +91,14 @@ class _Scene:
             self._enter(ConsultPhase.BRIEFING)
         elif verb == "introduce" and self.handoff.consult is not ConsultPhase.INTRODUCING:
             three = (self._caller.media, assistant.media, self.agent.media)
-            for listener in three:
-                one, other = (leg for leg in three if leg is not listener)
-                media.mix(listener, one, other)
+            try:
+                for listener in three:
+                    one, other = (leg for leg in three if leg is not listener)
+                    media.mix(listener, one, other)
+            except MediaError as error:
+                # An engine that cannot mix says so at once: they go on as they were.
+                self.call.log.warning("consult_not_introduced", handoff_id=self.handoff.id, error=str(error))
+                return
             # Hold and keys are between two.
             self.call.bridge = None
             self._enter(ConsultPhase.INTRODUCING)

@@ -34,8 +34,8 @@ class SrtpRequired(RemoteError):
         super().__init__(refusal.status_hint, refusal.reason, refusal.headers)
 
 
-def _no_key(octets: int) -> bytes:
-    raise AssertionError(f"a leg without SRTP was asked for {octets} octets of key")
+def _no_key(suite: CryptoSuite) -> bytes:
+    raise AssertionError(f"a leg without SRTP was asked for a key of {suite}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class MediaTerms:
     protection: MediaProtection = "disabled"
     suites: tuple[CryptoSuite, ...] = ()
     """Offered in this order; of an offer the first line with one of them is taken."""
-    new_key: Callable[[int], bytes] = _no_key
-    """Octets from the system's generator, as many as asked for."""
+    new_key: Callable[[CryptoSuite], bytes] = _no_key
+    """A key of ours for a suite: `MediaLeg.master_key`."""
 
     @property
     def profile(self) -> str:
@@ -57,16 +57,14 @@ class MediaTerms:
         """The lines of our first offer, each with a key of its own."""
         if self.protection == "disabled":
             return ()
-        return tuple(
-            Crypto(tag, suite, self.new_key(suite.key_octets)) for tag, suite in enumerate(self.suites, 1)
-        )
+        return tuple(Crypto(tag, suite, self.new_key(suite)) for tag, suite in enumerate(self.suites, 1))
 
     def answered(self, theirs: Crypto, before: Crypto | None) -> Crypto:
         """Our line in the answer to an offer in which `theirs` was chosen; `before`, the one in force, lends its key
         while the suite is the same."""
         if before is not None and before.suite == theirs.suite:
             return theirs.answered_with(before.key)
-        return theirs.answered_with(self.new_key(CryptoSuite(theirs.suite).key_octets))
+        return theirs.answered_with(self.new_key(CryptoSuite(theirs.suite)))
 
 
 @dataclass(frozen=True, slots=True)

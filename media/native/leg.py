@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from media import _native
 from media.engine import (
     Address,
@@ -20,6 +22,7 @@ from media.engine import (
     Switched,
 )
 from media.native.core import EventName, asked, nobody
+from media.srtp import CryptoSuite
 
 
 class NativeLeg:
@@ -45,6 +48,15 @@ class NativeLeg:
     def ssrc(self) -> int:
         """The SSRC of what this leg sends, until it is given a new SRTP key."""
         return self.core.ssrc
+
+    @property
+    def announced_host(self) -> str | None:
+        """None: what it is bound to may be told otherwise, by `sip.advertise`."""
+        return None
+
+    def master_key(self, suite: CryptoSuite) -> bytes:
+        """A new one each time, from the system's generator."""
+        return secrets.token_bytes(suite.key_octets)
 
     def set_remote(self, parameters: StreamParameters) -> None:
         """Takes what the peer agreed to."""

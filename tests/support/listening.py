@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.engine import Address, Codec
-from tests.support.audio import mu_law
+from tests.support.audio import a_law, mu_law
 from tests.support.rtp_peer import STALL, Packet, RtpPeer
 
 PERIOD = 0.02
@@ -30,10 +30,11 @@ class Heard:
     at: float
 
 
-def frame(hertz: int, number: int = 0) -> bytes:
-    """One mu-law packet of a tone; consecutive numbers continue it."""
+def frame(hertz: int, number: int = 0, codec: Codec = Codec.PCMU) -> bytes:
+    """One packet of a tone; consecutive numbers continue it."""
     time = (np.arange(160) + 160 * number) / 8000
-    return mu_law(np.round(9000 * np.sin(2 * np.pi * hertz * time)).astype(np.int16))
+    sound = np.round(9000 * np.sin(2 * np.pi * hertz * time)).astype(np.int16)
+    return mu_law(sound) if codec is Codec.PCMU else a_law(sound)
 
 
 @asynccontextmanager
@@ -45,7 +46,7 @@ async def talking(peer: RtpPeer, to: Address, hertz: int) -> AsyncIterator[None]
         begun = loop.time()
         number = 0
         while True:
-            peer.say(to, frame(hertz, number))
+            peer.say(to, frame(hertz, number, peer.codec))
             number += 1
             await asyncio.sleep(max(0.0, begun + number * PERIOD - loop.time()))
 

@@ -9,6 +9,7 @@ carries no audio. Nothing happens by itself: a test calls `leg.hear()`, `leg.fal
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -38,6 +39,7 @@ from media.engine import (
     StreamParameters,
     Switched,
 )
+from media.srtp import CryptoSuite
 
 SILENT = LegStatistics(
     codec=None,
@@ -115,6 +117,15 @@ class LegDouble:
     def local_address(self) -> Address:
         """As in the contract."""
         return self._local_address
+
+    @property
+    def announced_host(self) -> str | None:
+        """As in the contract."""
+        return None
+
+    def master_key(self, suite: CryptoSuite) -> bytes:
+        """As in the contract."""
+        return secrets.token_bytes(suite.key_octets)
 
     @property
     def peer(self) -> LegDouble | None:

@@ -20,6 +20,13 @@ class Events(asyncio.Queue[MediaEvent]):
         async with asyncio.timeout(STALL):
             return await self.get()
 
+    async def until(self, kind: type[MediaEvent], count: int = 1) -> list[MediaEvent]:
+        """All until so many of a kind have come."""
+        taken: list[MediaEvent] = []
+        while sum(isinstance(event, kind) for event in taken) < count:
+            taken.append(await self.next())
+        return taken
+
 
 async def becomes_true(condition: Callable[[], bool]) -> None:
     """For what another thread finishes without telling."""

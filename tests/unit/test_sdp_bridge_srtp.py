@@ -27,7 +27,7 @@ SUITES = (SHA1_80, GCM, AES_256, SHA1_32)
 def a_leg(protection: MediaProtection, *suites: CryptoSuite) -> LegDescription:
     """A leg whose keys are 1, 1, 1, ..., then 2, 2, 2, ..., and so on."""
     numbers = itertools.count(1)
-    terms = MediaTerms(protection, suites or SUITES, lambda length: bytes([next(numbers)]) * length)
+    terms = MediaTerms(protection, suites or SUITES, lambda suite: bytes([next(numbers)]) * suite.key_octets)
     return LegDescription(address=("198.51.100.1", 16384), codecs=[Codec.PCMU], session_id=7001, terms=terms)
 
 

@@ -80,6 +80,15 @@ impl Prompt {
         Ok(Prompt::from_samples(&samples))
     }
 
+    /// All of it in mu-law; `looped`: one round of its loop, whose end meets its beginning.
+    pub fn mu_law(&self, looped: bool) -> Vec<u8> {
+        let Law { sound, seam } = &self.mu;
+        if !looped {
+            return sound.clone();
+        }
+        [&sound[seam.len()..sound.len() - seam.len()], seam].concat()
+    }
+
     /// Samples in it.
     pub fn samples(&self) -> usize {
         self.mu.sound.len()
@@ -202,6 +211,19 @@ mod tests {
             let prompt = Prompt::from_samples(&tone(200.0, 4_000 + more));
             assert!(sharpest_bend(&play(&prompt, 80, true)) <= plain * 3 / 2, "{more}");
         }
+    }
+
+    #[test]
+    fn a_round_can_be_taken_out_and_repeated() {
+        let prompt = Prompt::from_samples(&tone(333.0, 4_000));
+        let (round, skipped) = (prompt.mu_law(true), prompt.mu.seam.len());
+        let mut played = vec![0; 4 * FRAME];
+        prompt.fill(Codec::Pcmu, skipped, true, &mut played);
+        assert!(skipped > 0 && round.len() == 4_000 - skipped);
+        assert_eq!(played, round[..4 * FRAME]);
+        prompt.fill(Codec::Pcmu, 4_000 - FRAME, true, &mut played);
+        assert_eq!(played[FRAME..2 * FRAME], round[..FRAME]);
+        assert_eq!(prompt.mu_law(false).len(), 4_000);
     }
 
     #[test]

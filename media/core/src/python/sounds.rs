@@ -37,4 +37,8 @@ impl Prompt {
     fn duration_ms(&self) -> usize {
         self.0.samples() / 8
     }
+
+    fn mu_law(&self, looped: bool) -> Vec<u8> {
+        self.0.mu_law(looped)
+    }
 }

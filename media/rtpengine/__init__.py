@@ -1,0 +1,6 @@
+"""The second media engine: `media.engine` over one or several rtpengine daemons, spoken to by their ng protocol."""
+
+from media.rtpengine.engine import RtpengineEngine
+from media.rtpengine.settings import NgAddress, RtpengineSettings
+
+__all__ = ["NgAddress", "RtpengineEngine", "RtpengineSettings"]

@@ -1,0 +1,216 @@
+"""A connection to one daemon: requests with their replies, over UDP with retransmission or over TCP.
+
+The ng protocol: a cookie, a space, a bencoded dictionary; the reply carries the same cookie. rtpengine remembers the
+replies it gave for a while, so that a request that is sent again is not carried out again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, TypeAlias
+
+from media.rtpengine.bencode import BencodeError, Incomplete, Value, Writable, decode, decode_at, encode
+from media.rtpengine.settings import NgAddress
+
+_log = logging.getLogger(__name__)
+
+Reply: TypeAlias = "dict[str, Value]"
+OnReply: TypeAlias = "Callable[[Reply | None], None]"
+"""Gets the reply, or None when there was none in time or the connection is gone."""
+
+DEADLINE = 2.5
+"""Seconds until a request without a reply has failed."""
+RETRANSMISSIONS = (0.25, 0.5, 1.0)
+"""Seconds over UDP between one sending of a request and the next."""
+LONGEST_DATAGRAM = 65_000
+LONGEST_MESSAGE = 4 << 20
+"""Octets of one message over TCP; beyond it the daemon makes no sense."""
+
+
+class NgError(Exception):
+    """The daemon cannot be reached, or said no."""
+
+
+class NobodyThere(NgError):
+    """Its machine says that nobody listens there: the daemon is gone, and with it all that it carried."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    data: bytes
+    on_reply: OnReply
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def stop(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+
+
+class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
+    """Opened by `open`, and of no more use once it is closed or lost. Callbacks run on the event loop, and never from
+    inside `request`."""
+
+    def __init__(self, on_notice: Callable[[Reply], None], on_lost: Callable[[], None]) -> None:
+        """`on_notice` hears what the daemon says unasked, `on_lost` that a TCP connection has ended."""
+        self._on_notice = on_notice
+        self._on_lost = on_lost
+        self._transport: Any = None
+        self._stream = False
+        self._received = b""
+        # Of no connection before: the daemon would answer with what it said then.
+        self._cookies = (b"%b_%d" % (secrets.token_hex(6).encode(), number) for number in count())
+        self._pending: dict[bytes, _Pending] = {}
+
+    @classmethod
+    async def open(
+        cls, where: NgAddress, on_notice: Callable[[Reply], None], on_lost: Callable[[], None]
+    ) -> NgConnection:
+        """A connection to the daemon. Raises `NgError`; over UDP only when there is no way to it at all."""
+        loop = asyncio.get_running_loop()
+        made = cls(on_notice, on_lost)
+        made._stream = where.transport == "tcp"
+        try:
+            async with asyncio.timeout(DEADLINE):
+                if made._stream:
+                    await loop.create_connection(lambda: made, where.host, where.port)
+                else:
+                    await loop.create_datagram_endpoint(lambda: made, remote_addr=(where.host, where.port))
+        except ConnectionRefusedError:
+            raise NobodyThere("nobody listens there") from None
+        except OSError as error:
+            raise NgError(str(error) or "does not answer") from error
+        return made
+
+    @property
+    def is_open(self) -> bool:
+        """False once it is closed or lost."""
+        return self._transport is not None
+
+    @property
+    def is_stream(self) -> bool:
+        """True over TCP, where the end of the daemon is seen."""
+        return self._stream
+
+    def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
+        """Sends a command. Its reply, or None, comes to `on_reply`."""
+        cookie = next(self._cookies)
+        loop = asyncio.get_running_loop()
+        if self._transport is None:
+            loop.call_soon(on_reply, None)
+            return
+        data = cookie + b" " + encode({**arguments, "command": command})
+        pending = self._pending[cookie] = _Pending(data, on_reply)
+        pending.timers.append(loop.call_later(DEADLINE, self._fail, cookie))
+        if not self._stream:
+            after = 0.0
+            for wait in RETRANSMISSIONS:
+                after += wait
+                pending.timers.append(loop.call_later(after, self._send, data))
+        self._send(data)
+
+    async def ask(self, command: str, arguments: Mapping[str, Writable] | None = None) -> Reply:
+        """Sends a command and waits for the reply. Raises `NgError` for none, and for a refusal."""
+        answered: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+
+        def take(reply: Reply | None) -> None:
+            if not answered.done():
+                answered.set_result(reply)
+
+        self.request(command, arguments or {}, take)
+        reply = await answered
+        if reply is None:
+            raise NgError("does not answer")
+        refused = refusal(reply)
+        if refused is not None:
+            raise NgError(refused)
+        return reply
+
+    def close(self) -> None:
+        """Ends it; what waits for a reply gets None."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+        for cookie in list(self._pending):
+            self._fail(cookie)
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is None:
+            return
+        if self._stream:
+            self._transport.write(data)
+        else:
+            self._transport.sendto(data)
+
+    def _fail(self, cookie: bytes) -> None:
+        self._answer(cookie, None)
+
+    def _answer(self, cookie: bytes, reply: Reply | None) -> None:
+        pending = self._pending.pop(cookie, None)
+        if pending is not None:
+            pending.stop()
+            pending.on_reply(reply)
+
+    def _take(self, cookie: bytes, message: Value) -> None:
+        if not isinstance(message, dict):
+            _log.warning("rtpengine_nonsense")
+        elif "notify" in message:
+            self._on_notice(message)
+        else:
+            self._answer(cookie, message)
+
+    # -- asyncio's side ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """Called by asyncio."""
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        """Called by asyncio: one message."""
+        cookie, _, body = data.partition(b" ")
+        try:
+            self._take(cookie, decode(body))
+        except BencodeError:
+            _log.warning("rtpengine_nonsense")
+
+    def error_received(self, error: Exception) -> None:
+        """Called by asyncio: nobody listens. The retransmissions go on, as it may come back."""
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio: a piece of the stream."""
+        self._received += data
+        while self._received:
+            space = self._received.find(b" ")
+            if space < 0:
+                break
+            try:
+                message, end = decode_at(self._received, space + 1)
+            except Incomplete:
+                break
+            except BencodeError:
+                _log.warning("rtpengine_nonsense")
+                self._transport.abort()
+                return
+            cookie, self._received = self._received[:space], self._received[end:]
+            self._take(cookie, message)
+        if len(self._received) > LONGEST_MESSAGE and self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by asyncio: the end."""
+        was_open = self._transport is not None
+        self.close()
+        if was_open:
+            self._on_lost()
+
+
+def refusal(reply: Reply) -> str | None:
+    """Why the daemon refused; None when it did not."""
+    if reply.get("result") in (b"ok", b"pong"):
+        return None
+    reason = reply.get("error-reason", b"no reason given")
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)

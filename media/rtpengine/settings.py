@@ -1,0 +1,37 @@
+"""What the engine over rtpengine needs to know once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from media.engine import Address
+
+
+@dataclass(frozen=True, slots=True)
+class NgAddress:
+    """Where a daemon listens for the ng protocol: its `listen-ng` (UDP) or `listen-tcp-ng` (TCP)."""
+
+    transport: str
+    """"tcp" or "udp"."""
+    host: str
+    """An IP address without brackets."""
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class RtpengineSettings:
+    """The daemons and how they are used."""
+
+    nodes: tuple[NgAddress, ...]
+    """New calls go to the next one that answers."""
+    dtmf_listen: Address | None = None
+    """Where daemons reached by UDP send digits (their `dtmf-log-dest`); by TCP they come on the connection."""
+    spare_legs: int = 32
+    """Legs opened ahead on each daemon, as a leg's address must be known at once: what a burst of calls may take before
+    the daemon has answered."""
+    lost_after: float = 3.0
+    """Seconds without any answer after which a daemon and its calls count as lost."""

@@ -1,0 +1,225 @@
+"""What is learned of a leg by asking its daemon again and again, as rtpengine tells nothing of packets by itself.
+
+Often while somebody waits for a packet, seldom otherwise; so events come late by up to the time between two questions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from media.engine import FirstPacket, LegStatistics, MediaTimeout, PromptEnded, StreamParameters
+from media.rtpengine.bencode import Value
+from media.rtpengine.connection import Reply, refusal
+from media.rtpengine.node import INSIDE, OUTSIDE
+
+if TYPE_CHECKING:
+    from media.rtpengine.leg import Played, RtpengineLeg
+
+SOON = 0.04
+"""Seconds between two questions while somebody waits to hear the leg."""
+ARMED = 0.1
+"""Seconds between two while the first packet is awaited."""
+CALM = 2.0
+"""Seconds between two otherwise. So old may the statistics be."""
+STALE = 15.0
+"""Seconds without a packet after which the leg is told to the daemon again, whose `timeout` (60 s by default) would end
+it: on hold nobody sends anything."""
+RTP_HEADER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Packets and octets of RTP in, and packets of RTCP, on one side of a leg."""
+
+    packets: int = 0
+    octets: int = 0
+    rtcp: int = 0
+
+
+class Watch:
+    """The questions about one leg."""
+
+    def __init__(self, leg: RtpengineLeg) -> None:
+        self._leg = leg
+        self._loop = asyncio.get_running_loop()
+        self._outside = self._inside = Counted()
+        self._timer: asyncio.TimerHandle | None = None
+        self._asking = False
+        self._stopped = False
+        self._armed = False
+        self._receives = True
+        self._timeout: float | None = None
+        self._quiet_since = self._fresh_since = self._loop.time()
+        self._timed_out = False
+        self._waiting: list[tuple[RtpengineLeg, int | None]] = []
+
+    def arm(self) -> None:
+        """From the next packet on the peer counts as heard for the first time."""
+        self._armed = True
+        self._ask_within(ARMED)
+
+    def follow(self, parameters: StreamParameters) -> None:
+        """Whether packets are expected at all."""
+        if parameters.receive and not self._receives:
+            self._quiet_since = self._loop.time()
+        self._receives = parameters.receive
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """As `MediaLeg.set_media_timeout`."""
+        self._timeout = seconds
+        self._quiet_since = self._loop.time()
+        self._timed_out = False
+        self._ask_within(self._interval())
+
+    def wait_for(self, listener: RtpengineLeg) -> None:
+        """The listener is to hear the leg from its next packet on."""
+        self.forget(listener)
+        self._waiting.append((listener, None))
+        self._ask_within(0.0)
+
+    def forget(self, listener: RtpengineLeg) -> None:
+        """The listener waits no more."""
+        self._waiting = [each for each in self._waiting if each[0] is not listener]
+
+    def forget_all(self) -> None:
+        """Nobody waits to hear the leg any more."""
+        for listener, _ in self._waiting:
+            if listener.patience is not None:
+                listener.patience.cancel()
+                listener.patience = None
+        self._waiting.clear()
+
+    def after(self, seconds: float, then: Callable[[], None]) -> asyncio.TimerHandle:
+        """Something to be done later."""
+        return self._loop.call_later(seconds, then)
+
+    def note_prompt(self, played: Played) -> None:
+        """A prompt that is played once has begun."""
+        self._loop.call_later(played.prompt.duration_ms / 1000, self._end_prompt, played)
+
+    def stop(self) -> None:
+        """Asks no more."""
+        self._stopped = True
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def statistics(self, parameters: StreamParameters | None) -> LegStatistics:
+        """What the last answer said."""
+        heard, sent = self._outside, self._inside
+        return LegStatistics(
+            codec=None if parameters is None else parameters.codec,
+            packets_in=heard.packets,
+            packets_out=sent.packets,
+            octets_in=max(heard.octets - RTP_HEADER * heard.packets, 0),
+            octets_out=max(sent.octets - RTP_HEADER * sent.packets, 0),
+            lost=None,
+            jitter_ms=None,
+            longest_gap_ms=None,
+            foreign=0,
+            malformed=0,
+            dropped=0,
+            rtcp_in=heard.rtcp,
+        )
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def _interval(self) -> float:
+        if self._waiting:
+            return SOON
+        if self._armed:
+            return ARMED
+        return CALM if self._timeout is None else min(CALM, self._timeout / 4)
+
+    def _ask_within(self, seconds: float) -> None:
+        if self._stopped or self._asking:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= self._loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._ask)
+
+    def _ask(self) -> None:
+        self._timer = None
+        self._asking = True
+        self._leg.node.request("query", {"call-id": self._leg.id}, self._answered)
+
+    def _answered(self, reply: Reply | None) -> None:
+        self._asking = False
+        if self._stopped:
+            return
+        if reply is not None:
+            refused = refusal(reply)
+            if refused is not None:
+                self._leg.forgotten(refused)
+                return
+            self._take(counted(reply, OUTSIDE), counted(reply, INSIDE))
+        # A daemon that does not answer is its node's business.
+        self._ask_within(self._interval())
+
+    def _take(self, outside: Counted, inside: Counted) -> None:
+        now = self._loop.time()
+        more = outside.packets > self._outside.packets
+        if more:
+            self._quiet_since, self._timed_out = now, False
+        if more or inside.packets > self._inside.packets:
+            self._fresh_since = now
+        self._outside, self._inside = outside, inside
+        if more and self._armed:
+            self._armed = False
+            self._leg.tell(FirstPacket(self._leg))
+        self._look_who_waits(outside.packets)
+        if now - self._fresh_since > STALE:
+            self._fresh_since = now
+            self._leg.tell_again()
+        timeout = self._timeout
+        if (
+            timeout is not None
+            and self._receives
+            and not self._timed_out
+            and now - self._quiet_since >= timeout
+        ):
+            self._timed_out = True
+            self._leg.tell(MediaTimeout(self._leg))
+
+    def _look_who_waits(self, packets: int) -> None:
+        """A listener's first answer tells how many packets there were before."""
+        for listener, before in list(self._waiting):
+            if before is None:
+                self._waiting[self._waiting.index((listener, None))] = (listener, packets)
+            elif packets > before and self._receives:
+                self.forget(listener)
+                self._leg.call.switch(listener, self._leg)
+
+    def _end_prompt(self, played: Played) -> None:
+        if not self._stopped and self._leg.source is played:
+            self._leg.call.end_prompt(self._leg)
+            self._leg.tell(PromptEnded(self._leg))
+
+
+def counted(reply: Reply, tag: str) -> Counted:
+    """What a reply to `query` says of one side."""
+    media = _path(reply, "tags", tag, "medias")
+    first = media[0] if isinstance(media, list) and media else None
+    streams = first.get("streams") if isinstance(first, dict) else None
+    if not isinstance(streams, list) or not streams:
+        return Counted()
+    rtcp = _number(_path(streams[1], "stats", "packets")) if len(streams) > 1 else 0
+    return Counted(
+        _number(_path(streams[0], "stats", "packets")), _number(_path(streams[0], "stats", "bytes")), rtcp
+    )
+
+
+def _path(value: Value, *keys: str) -> Value | None:
+    found: Value | None = value
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _number(value: Value | None) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,114 @@
+"""A daemon in memory behind `media.rtpengine.node.Node`'s face: it keeps what it is told, and answers when asked to."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import cast
+
+from media.engine import Codec
+from media.rtpengine.bencode import Writable
+from media.rtpengine.connection import OnReply, Reply
+from media.rtpengine.description import LocalKey, Opened, inside, read
+from media.rtpengine.node import Node, Spare
+from media.rtpengine.settings import NgAddress
+from media.srtp import CryptoSuite
+
+HOST = "192.0.2.7"
+KEY = bytes(range(30))
+
+
+class NodeDouble:
+    """Legs have the ports 10000, 10004 and so on outside, two more inside. `commands` are those told, in order."""
+
+    def __init__(self) -> None:
+        self.where = NgAddress("tcp", HOST, 2223)
+        self.commands: list[tuple[str, Mapping[str, Writable]]] = []
+        self.packets: dict[str, int] = {}
+        self.in_use = 0
+        self.doubted = False
+        self.refused: dict[str, str] = {}
+        """Commands it refuses, and why."""
+        self._waiting: deque[tuple[str, Mapping[str, Writable], OnReply]] = deque()
+        self._ports: dict[str, int] = {}
+
+    @property
+    def as_node(self) -> Node:
+        """For those who want one."""
+        return cast(Node, self)
+
+    def take(self) -> Spare:
+        """A leg."""
+        self.in_use += 1
+        identity = f"leg-{len(self._ports)}"
+        self._ports[identity] = 10_000 + 4 * len(self._ports)
+        keys = {CryptoSuite.AES_CM_128_HMAC_SHA1_80: LocalKey(6, KEY)}
+        return Spare(identity, Opened((HOST, self._ports[identity]), keys), 0.0)
+
+    def give_back(self, identity: str) -> None:
+        """As in `Node`."""
+        self.in_use -= 1
+        self.commands.append(("give back", {"call-id": identity}))
+
+    def doubt(self) -> None:
+        """As in `Node`."""
+        self.doubted = True
+
+    def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
+        """As in `Node`; waits for `answer`."""
+        self._waiting.append((command, arguments, on_reply))
+        if command != "query":
+            self.commands.append((command, arguments))
+
+    def answer(self) -> None:
+        """Answers all that was asked, and what is asked because of that; not the questions for packets."""
+        kept = []
+        while self._waiting:
+            asked = self._waiting.popleft()
+            if asked[0] == "query":
+                kept.append(asked)
+            else:
+                asked[2](self._reply(asked[0], str(asked[1]["call-id"])))
+        self._waiting.extend(kept)
+
+    def count(self, **packets: int) -> None:
+        """Answers the questions for packets: so many have come to each leg, by its number."""
+        asked, self._waiting = self._waiting, deque()
+        for each in asked:
+            if each[0] == "query":
+                each[2](counted(packets.get(str(each[1]["call-id"]).replace("-", ""), 0)))
+            else:
+                self._waiting.append(each)
+
+    def told(self) -> list[str]:
+        """The commands since the last time, as `LEG COMMAND`, with what an offer sends to and what is blocked."""
+        taken, self.commands = self.commands, []
+        return [_short(command, arguments) for command, arguments in taken]
+
+    def restart(self) -> None:
+        """From now on legs have other ports."""
+        self._ports = {identity: port + 1000 for identity, port in self._ports.items()}
+
+    def _reply(self, command: str, identity: str) -> Reply:
+        if command in self.refused:
+            return {"result": b"error", "error-reason": self.refused[command].encode()}
+        port = self._ports[identity] + (2 if command == "answer" else 0)
+        return {"result": b"ok", "sdp": inside((HOST, port), Codec.PCMU, 101).encode()}
+
+
+def counted(packets: int) -> Reply:
+    """The reply to `query` of a leg whose peer has sent so many packets of 160 octets."""
+    stats: Reply = {"packets": packets, "bytes": 172 * packets, "errors": 0}
+    return {
+        "result": b"ok",
+        "tags": {"ext": {"medias": [{"streams": [{"stats": stats}, {"stats": {"packets": 1}}]}]}},
+    }
+
+
+def _short(command: str, arguments: Mapping[str, Writable]) -> str:
+    more = str(arguments.get("from-tag", ""))
+    if command == "offer":
+        more = str(read(str(arguments["sdp"])).address[1])
+    elif command == "answer":
+        more = ""
+    return f"{arguments['call-id']} {command.removesuffix(' media')} {more}".strip()
