@@ -213,7 +213,8 @@ async def run(
     if trace:
         from b2bua.trace import TraceRing
 
-        ring = stack.tap = TraceRing(16 * 1024**2)
+        # Full before the first round is over: what gives way is a part of the cost.
+        ring = stack.tap = TraceRing(2 * 1024**2)
         services = replace(services, trace=ring)
     registry = CallRegistry(services, configuration)
     stack.on_event = registry.deliver

@@ -37,6 +37,8 @@ class CallCounters:
         """By destination, cause and SIP status."""
         self.handoffs = Tally()
         """By destination, method, state and cause."""
+        self.pick_up = Histograms(SETUP_BOUNDS)
+        """Seconds from the first INVITE of an attempt to its answer, by destination."""
         self.handoff_connect = Histograms(SETUP_BOUNDS)
         """Seconds from asking for a handoff until the caller hears the human, by method."""
         self.recordings = Tally()
@@ -78,6 +80,8 @@ class CallCounters:
     def attempted(self, attempt: AttemptRecord) -> None:
         """An attempt is decided: answered, failed, or given up with its call."""
         outcome = attempt.outcome
+        if attempt.answered is not None:
+            self.pick_up.observe((attempt.destination,), attempt.answered - attempt.started)
         if outcome is not None:
             self.attempts.add((attempt.destination, outcome.name, str(outcome.sip_status or "")))
         elif attempt.answered is not None:

@@ -53,6 +53,12 @@ FAMILIES = (
         ("destination", "cause", "sip_status"),
         lambda sources: _counters(sources).attempts,
     ),
+    histogram(
+        "attempt_answer_seconds",
+        "From the first INVITE of an attempt to its answer.",
+        ("destination",),
+        lambda sources: _counters(sources).pick_up,
+    ),
     gauge(
         "handoffs_active",
         "Handoffs that are not completed, failed or cancelled yet.",

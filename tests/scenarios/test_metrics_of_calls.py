@@ -71,6 +71,7 @@ def test_a_call_is_counted_from_its_setup_to_its_end(tmp_path: Path) -> None:
         assert during("call_setup_seconds_bucket", trunk="acme-sbc", le="2.0") in (0, 1)
         assert during("call_setup_seconds_bucket", trunk="acme-sbc", le="3.0") == 1
         assert during("attempts_total", destination="front-desk", cause="answered", sip_status="200") == 1
+        assert during("attempt_answer_seconds_bucket", destination="front-desk", le="3.0") == 1
         assert during("sip_dialogs") == 2
         assert during("media_ports", state="in_use") == 2
         await asyncio.sleep(10)
