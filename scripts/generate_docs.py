@@ -7,8 +7,9 @@ One function per page, listed in `PAGES`. Exit status: 0 written or current, 1 o
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from b2bua.call.cause import CAUSES, Cause  # noqa: E402
+from b2bua.config import configuration_schema, destinations_schema  # noqa: E402
+from b2bua.config.durations import PATTERN as DURATION  # noqa: E402
 from b2bua.http_api.app import api_document  # noqa: E402
 from b2bua.http_api.documented import ERRORS  # noqa: E402
 from b2bua.metrics import FAMILIES  # noqa: E402
@@ -193,8 +196,118 @@ def _with_region(page: str, name: str, lines: list[str]) -> str:
     return "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
 
 
+CONFIGURATION_KEYS = """\
+Every key of the two files, from the models that read them: what it takes, what it is when it is missing, what it means.
+[configuration.md](configuration.md) explains them in their places; `b2bua schema` prints the same for editors.
+"""
+
+Schema = dict[str, Any]
+
+
+def configuration_keys() -> str:
+    """docs/configuration-keys.md: every key of the configuration."""
+    lines = ["# Configuration keys", "", NOTICE, "", CONFIGURATION_KEYS]
+    for title, schema in (
+        ("b2bua.yaml", configuration_schema()),
+        ("destinations.yaml", destinations_schema()),
+    ):
+        lines += [f"## {title}", ""]
+        whole = cast(Schema, schema)
+        models = whole["$defs"]
+        for path, section in _sections("", whole, models, set()):
+            if path:
+                lines += [f"### `{path}`", ""]
+            needed = section.get("required", ())
+            rows = (
+                _key_cells(name, value, models, required=name in needed)
+                for name, value in section["properties"].items()
+            )
+            lines += [*table(("key", "takes", "default", ""), rows), ""]
+    return "\n".join(lines)
+
+
+def _sections(path: str, schema: Schema, models: Schema, seen: set[str]) -> Iterator[tuple[str, Schema]]:
+    """A section and those below it, each model once, where it is met first."""
+    if "properties" in schema:
+        yield path, schema
+    for name, below in (*schema.get("properties", {}).items(), *schema.get("patternProperties", {}).items()):
+        step = "NAME" if name.startswith("^") else name
+        for model, in_list in _models_of(below):
+            if model not in seen:
+                seen.add(model)
+                dots = ".".join(part for part in (path, step) if part)
+                yield from _sections(f"{dots}[]" if in_list else dots, models[model], models, seen)
+        if "patternProperties" in below:
+            yield from _sections(f"{path}.{step}".strip("."), below, models, seen)
+
+
+def _models_of(schema: Schema, *, in_list: bool = False) -> Iterator[tuple[str, bool]]:
+    """The models that a value may be, and whether it is a list of them."""
+    if "$ref" in schema:
+        yield schema["$ref"].rpartition("/")[2], in_list
+    for alternative in schema.get("anyOf", ()):
+        yield from _models_of(alternative, in_list=in_list)
+    if "items" in schema:
+        yield from _models_of(schema["items"], in_list=True)
+
+
+def _key_cells(name: str, schema: Schema, models: Schema, *, required: bool) -> list[str]:
+    default = schema.get("default")
+    if default in (None, ""):
+        written = "required" if required else ""
+    else:
+        written = f"`{default if isinstance(default, str) else json.dumps(default)}`"
+    meaning = str(schema.get("description", "")).replace("\n", " ").replace("|", "\\|")
+    return [f"`{name}`", _takes(schema, models), written, meaning]
+
+
+MOST_WORDS = 12
+"""Of a key that takes one of many: more are not listed."""
+
+
+def _takes(schema: Schema, models: Schema) -> str:
+    """What may be written, in words."""
+    if "$ref" in schema:
+        return _takes(models[schema["$ref"].rpartition("/")[2]], models)
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_takes(each, models) for each in schema["anyOf"]))
+    if "enum" in schema:
+        words = [f"`{each}`" for each in schema["enum"]]
+        return ", ".join(words if len(words) <= MOST_WORDS else [*words[:3], "…"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "object":
+        return "a mapping"
+    if schema.get("pattern") == DURATION:
+        return "a duration"
+    if "items" in schema:
+        below = _takes(schema["items"], models)
+        return f"a list of {'mappings' if below == 'a mapping' else below}"
+    kinds = schema.get("type", "text")
+    words = [_KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+    return " or ".join(words) + _bounds(schema)
+
+
+_KINDS = {
+    "string": "text",
+    "integer": "a number",
+    "number": "a number",
+    "boolean": "true or false",
+    "text": "text",
+}
+
+
+def _bounds(schema: Schema) -> str:
+    if "minimum" in schema and "maximum" in schema:
+        return f" from {schema['minimum']} to {schema['maximum']}"
+    if "minimum" in schema:
+        return f" from {schema['minimum']}"
+    return ""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/api.md": api,
+    "docs/configuration-keys.md": configuration_keys,
     "docs/metrics.md": metrics,
     "docs/outcomes.md": outcomes,
     "docs/state-machines.md": state_machines,
