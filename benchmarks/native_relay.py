@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from media.engine import Address, Codec, MediaEvent, StreamParameters
 from media.native import NativeEngine, NativeSettings
@@ -31,7 +32,9 @@ def _keys(number: int, sides: int) -> SrtpKeys | None:
     return SrtpKeys(SUITES[number], OUR_KEY, LOAD_KEY) if number >= 2 - sides else None
 
 
-async def relay(second_codec: Codec, srtp_sides: int, settings: NativeSettings) -> None:
+async def relay(
+    second_codec: Codec, srtp_sides: int, settings: NativeSettings, recordings: Path | None = None
+) -> None:
     """Opens the calls of standard input, answers on standard output, and stays until it is killed."""
     engine = NativeEngine(settings)
     await engine.start()
@@ -43,6 +46,8 @@ async def relay(second_codec: Codec, srtp_sides: int, settings: NativeSettings) 
         a.set_remote(_parameters(first, Codec.PCMU, _keys(0, srtp_sides)))
         b.set_remote(_parameters(second, second_codec, _keys(1, srtp_sides)))
         call.bridge(a, b)
+        if recordings is not None:
+            call.record(a, recordings / f"{len(calls)}.wav")
         calls.append(call)
         sides = ("{}:{}".format(*leg.local_address) for leg in (a, b))
         keys = (f"={OUR_KEY.hex()}" if _keys(number, srtp_sides) else "" for number in (0, 1))
@@ -58,5 +63,6 @@ if __name__ == "__main__":
             Codec.PCMA if "--transcode" in sys.argv else Codec.PCMU,
             sum(option == "--srtp" for option in sys.argv),
             replace(plain, gather=0.0) if "--no-gather" in sys.argv else plain,
+            Path(sys.argv[sys.argv.index("--record") + 1]) if "--record" in sys.argv else None,
         )
     )

@@ -75,6 +75,13 @@ def native(*options: str) -> Relay:
 
 
 @contextmanager
+def recording(core: int, peers: list[Pair]) -> Iterator[Running]:
+    """The native engine, every call recorded."""
+    with tempfile.TemporaryDirectory() as folder, native("--record", folder)(core, peers) as running:
+        yield running
+
+
+@contextmanager
 def bare(core: int, peers: list[Pair]) -> Iterator[Running]:
     """One receive, one compare, one send per packet: what any relay costs here."""
     with speaking_lines([str(GENERATOR), "bare"], core, peers) as running:
@@ -197,6 +204,7 @@ RELAYS: dict[str, Relay] = {
     "ours": native(),
     "ours, gather 0": native("--no-gather"),
     "ours, transcoding": native("--transcode"),
+    "ours, recording": recording,
     "ours, SRTP one side": native("--srtp"),
     "ours, SRTP both sides": native("--srtp", "--srtp"),
     "rtpengine": rtpengine(),

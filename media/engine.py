@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from media.codecs import G711 as G711
+from media.codecs import Codec as Codec
 from media.srtp import CryptoSuite, SrtpKeys
 from media.statistics import LegStatistics as LegStatistics
 
@@ -31,30 +33,6 @@ class MediaError(Exception):
 
 class PortsExhausted(MediaError):
     """No RTP/RTCP port pair is free (in use, in quarantine after a release, or taken by other programs)."""
-
-
-class Codec(StrEnum):
-    """The audio codecs an engine carries, by their RTP encoding name (RFC 3551 section 4.5, RFC 7587)."""
-
-    PCMU = "PCMU"
-    PCMA = "PCMA"
-    G722 = "G722"
-    OPUS = "opus"
-
-    @property
-    def clock_rate(self) -> int:
-        """Of its RTP timestamps, Hz. That of G.722 is half its sampling rate (RFC 3551 section 4.5.2)."""
-        return 48000 if self is Codec.OPUS else 8000
-
-    @property
-    def passes_through(self) -> bool:
-        """True for what is carried as it is: nothing of it is made, mixed, recorded, listened to or turned into another
-        codec. A leg that has it hears nothing where a prompt or silence in time would be sent."""
-        return self not in G711
-
-
-G711 = (Codec.PCMU, Codec.PCMA)
-"""What an engine understands."""
 
 
 class Latching(StrEnum):

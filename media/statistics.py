@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from media.engine import Codec
+    from media.codecs import Codec
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Between session descriptions and the media engine: the only place that knows both."""
 
-from b2bua.sdp_bridge.leg_description import Change, LegDescription, LocalOffer, Reoffer
+from b2bua.sdp_bridge.leg_description import LegDescription
 from b2bua.sdp_bridge.media_security import MediaTerms, SrtpRequired
+from b2bua.sdp_bridge.offers import Change, LocalOffer, Reoffer
 from b2bua.sdp_bridge.wish import Wish
 from sip_stack.sdp import Glare, StaleOffer
 

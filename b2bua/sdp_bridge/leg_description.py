@@ -10,8 +10,6 @@ Not here: DTLS-SRTP, ICE, video. Nothing here sends or opens anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import Flag, auto
 
 from b2bua.sdp_bridge.audio_stream import (
     AudioStream,
@@ -22,6 +20,7 @@ from b2bua.sdp_bridge.audio_stream import (
 )
 from b2bua.sdp_bridge.formats import PAYLOAD_TYPES, Parameters, our_events
 from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offer
+from b2bua.sdp_bridge.offers import LocalOffer, Reoffer, change_of
 from b2bua.sdp_bridge.wish import Wish
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.errors import LocalError
@@ -46,36 +45,6 @@ from sip_stack.sdp import (
 
 DEFAULT_PTIME = 20
 """Milliseconds of audio per packet when nobody asks for anything else (RFC 3551 section 4.2)."""
-
-
-class Change(Flag):
-    """What a re-offer changed in a stream."""
-
-    NOTHING = 0
-    DIRECTION = auto()
-    CONNECTION = auto()
-    PORT = auto()
-    CODEC = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class LocalOffer:
-    """An offer of ours, while it is open: what to send, and what an answer to it refers to."""
-
-    token: OfferToken
-    body: bytes = field(repr=False)
-    """Not in a `repr`: there may be keys in it."""
-    ours: OurSections
-    first: bool
-    """True when there was nothing agreed before: several previews may answer it, the last one holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reoffer:
-    """A re-offer of the peer that was followed: our answer, and what it changed."""
-
-    change: Change
-    answer: bytes = field(repr=False)
 
 
 class LegDescription:
@@ -353,7 +322,7 @@ class LegDescription:
         )
         self._take(self._answer(remote, stream), stream)
         self._negotiation.settle(token)
-        return Reoffer(_change(before, stream), self.body)
+        return Reoffer(change_of(before, stream), self.body)
 
     # How it is done
 
@@ -448,16 +417,3 @@ class LegDescription:
     def _is_off(self) -> bool:
         """True while their offer with port 0 is in force: only they can switch the stream on again."""
         return self._ours is not None and not self._ours.sections[self._ours.slot].port
-
-
-def _change(before: AudioStream, now: AudioStream) -> Change:
-    change = Change.NOTHING
-    if before.direction is not now.direction:
-        change |= Change.DIRECTION
-    if (before.address and before.address[0]) != (now.address and now.address[0]):
-        change |= Change.CONNECTION
-    if before.media.port != now.media.port:
-        change |= Change.PORT
-    if before.format != now.format:
-        change |= Change.CODEC
-    return change

@@ -11,13 +11,15 @@ import pytest
 from b2bua.webhooks import Webhooks
 from sip_stack.events import Ended
 from tests.support.b2bua_world import DESK, Behaviour, World, answer, ignore, play, refuse, ring
-from tests.support.handoff_cast import MAIN, Cast, talking
+from tests.support.handoff_cast import MAIN, Cast, talking, with_route
 from tests.support.told_application import URLS, Application, Told, webhooks_of
 
 Act = Callable[[World, Cast], Awaitable[None]]
 
 
-def told_of(folder: Path, behaviour: Behaviour, act: Act, *, dead: bool = False) -> tuple[Told, Webhooks]:
+def told_of(
+    folder: Path, behaviour: Behaviour, act: Act, *, dead: bool = False, main: str = MAIN
+) -> tuple[Told, Webhooks]:
     """What the application heard of one handoff to the front desk, whose phone behaves so."""
     application = Application()
     application.dead = dead
@@ -33,7 +35,7 @@ def told_of(folder: Path, behaviour: Behaviour, act: Act, *, dead: bool = False)
         await world.record()
         await webhooks.close(100)
 
-    play(story, folder, main=MAIN)
+    play(story, folder, main=main)
     return application.told, kept[0]
 
 
@@ -103,6 +105,14 @@ def test_the_series_of_a_handoff_that_fails(
     assert final["DialStatus"] == status
     assert (final["DialRingStatus"], final["DialHangupCause"]) == (rang, cause)
     assert (final["DialBLegUUID"], final["DialBLegHangupCauseCode"]) == ("", code)
+
+
+def test_the_last_request_names_the_recording_of_a_call_that_is_recorded(tmp_path: Path) -> None:
+    told, _ = told_of(tmp_path, answer, talk, main=with_route("record: true"))
+    path = Path(told[-1]["RecordingFile"])
+    assert path == tmp_path / "state" / "recordings" / f"{told[-1]['CallUUID']}.wav"
+    told, _ = told_of(tmp_path, answer, talk)
+    assert "RecordingFile" not in told[-1]
 
 
 def test_a_dead_receiver_is_no_matter_to_the_call(tmp_path: Path) -> None:

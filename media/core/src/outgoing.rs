@@ -4,7 +4,12 @@
 //! reordering and silence stay visible to the listener. At a switch the sequence continues at the next number and
 //! the timestamp at what the clock says, never before the end of what was sent; the marker bit tells the listener's
 //! jitter buffer. What we leave out on purpose (an event the listener cannot take) closes up.
-//! Times are microseconds of one monotonic clock; ticks are those of the stream's own, 8 a millisecond unless it is told otherwise.
+//! Times are microseconds of one monotonic clock; ticks are those of the stream's own, 8 a millisecond unless it is
+//! told otherwise.
+
+mod offsets;
+
+use offsets::Offsets;
 
 /// Milliseconds a packet usually covers: a packet is sent one frame after the audio in it began.
 const FRAME: i64 = 20;
@@ -66,27 +71,6 @@ struct Mapping {
     last: Option<(u32, u64)>,
     /// Where the newest event that is over ended, until audio has passed it.
     event_end: Option<u32>,
-}
-
-/// Offsets of sequence numbers. A packet left out moves those after it; latecomers from before keep theirs.
-#[derive(Debug)]
-struct Offsets {
-    current: i64,
-    /// Packets before this one use `earlier`.
-    since: i64,
-    earlier: i64,
-    /// Packets before this one have no place any more.
-    floor: i64,
-}
-
-impl Offsets {
-    fn of(&self, extended: i64) -> Option<i64> {
-        match extended {
-            _ if extended < self.floor => None,
-            _ if extended < self.since => Some(extended + self.earlier),
-            _ => Some(extended + self.current),
-        }
-    }
 }
 
 /// State of the outgoing stream of one leg.
@@ -198,14 +182,7 @@ impl Outgoing {
         let Some(mapping) = self.mapping.as_mut().filter(|mapping| mapping.source == source) else {
             return;
         };
-        let offsets = &mut mapping.sequence;
-        if extended + offsets.current < self.next {
-            return;
-        }
-        offsets.floor = offsets.since;
-        offsets.since = extended + 1;
-        offsets.earlier = offsets.current;
-        offsets.current -= 1;
+        mapping.sequence.leave_out(extended, self.next);
     }
 
     /// The next packet counts as a switch: sending stopped, or the source changed and may come back.
@@ -222,15 +199,9 @@ impl Outgoing {
                 end.wrapping_add(due.max(0) as u32)
             }
         };
-        let offset = self.next - packet.extended;
         Mapping {
             source,
-            sequence: Offsets {
-                current: offset,
-                since: packet.extended,
-                earlier: offset,
-                floor: packet.extended,
-            },
+            sequence: Offsets::new(packet.extended, self.next),
             timestamp_offset: start.wrapping_sub(packet.timestamp),
             last: None,
             event_end: None,

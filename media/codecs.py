@@ -1,0 +1,29 @@
+"""The codecs an engine carries, and what it can do with each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Codec(StrEnum):
+    """The audio codecs an engine carries, by their RTP encoding name (RFC 3551 section 4.5, RFC 7587)."""
+
+    PCMU = "PCMU"
+    PCMA = "PCMA"
+    G722 = "G722"
+    OPUS = "opus"
+
+    @property
+    def clock_rate(self) -> int:
+        """Of its RTP timestamps, Hz. That of G.722 is half its sampling rate (RFC 3551 section 4.5.2)."""
+        return 48000 if self is Codec.OPUS else 8000
+
+    @property
+    def passes_through(self) -> bool:
+        """True for what is carried as it is: nothing of it is made, mixed, recorded, listened to or turned into another
+        codec. A leg that has it hears nothing where a prompt or silence in time would be sent."""
+        return self not in G711
+
+
+G711 = (Codec.PCMU, Codec.PCMA)
+"""What an engine understands."""
