@@ -148,12 +148,12 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKey
     fallback: Name | None = None
     """The destination tried when this one fails."""
     wait_for_silence: SilenceDuration | None = None
-    """The longest wait for the assistant to finish its sentence; None for 5 s when one was announced, else 0."""
+    """The longest wait for the assistant to finish its sentence; without it 5 s when one was announced, else 0."""
 
     ring: Literal["in_order", "together"] = "in_order"
     """`together`: all of `route` at once, and the first answer wins."""
     hold_music: HoldMusicChoice | None = None
-    """What the caller hears until the human is heard; None for the assistant."""
+    """What the caller hears until the human is heard; without it the assistant."""
     release_assistant: Literal["on_answer", "on_start", "before_dial"] = "on_answer"
     """When the assistant gets its BYE: the human answered, their phone was reached, or before we dial."""
     hangup_on_star: StrictBool = False
@@ -163,7 +163,7 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKey
     agent_may_transfer: StrictBool = False
     """The human may send the caller on by REFER, by the rules that hold for the assistant's."""
     after_agent: AfterAgent | None = None
-    """What becomes of the caller after the human hung up; None for what the route says."""
+    """What becomes of the caller after the human hung up; without it what the route says."""
 
     callback_url: CallbackUrlText | None = None
     """Called while a handoff to it goes on: answer, connected, digits, hangup. A handoff may name another."""

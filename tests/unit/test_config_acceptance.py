@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.handoff_config import BYE, INVITE, REFER, handoff_files
+from tests.support.handoff_config import BYE, INVITE, REFER, WAV, handoff_files
 
 
 @pytest.mark.parametrize(("written", "key"), [("1", "1"), ('"0"', "0"), ("'*'", "*"), ('"#"', "#")])
@@ -96,3 +96,15 @@ def test_only_who_is_dialled_by_us_can_be_asked(tmp_path: Path, method: str, key
     (text,) = handoff_files(tmp_path, f"{method}  {key}\n").texts()
 
     assert "not a key of method" in text
+
+
+def test_the_example_of_the_page_loads(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "acceptance.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/customer-from-billing-press-one.wav").write_bytes(WAV)
+
+    people = example + INVITE.replace("x:", "front-desk:", 1)
+    place = handoff_files(tmp_path, people).load().destinations["night-shift"]
+
+    assert (place.accept_key, place.ring, len(place.route)) == ("1", "together", 2)
