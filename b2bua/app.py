@@ -19,6 +19,7 @@ from b2bua.call.services import METHODS, SUPPORTED, Records, Services
 from b2bua.config import Configuration, ConfigurationWatcher, Media, Position, Problem, ReloadResult
 from b2bua.feed import HandoffChanged
 from b2bua.history import History
+from b2bua.journal import Journal, Recovery
 from b2bua.metrics import Sources
 from b2bua.operations import Operations
 from b2bua.reachability import Pinger
@@ -74,7 +75,9 @@ def build_engine(media: Media) -> Engine:
     )
 
 
-def build_services(current: Callable[[], Configuration], records: Records) -> Services:
+def build_services(
+    current: Callable[[], Configuration], records: Records, journal: Journal | None = None
+) -> Services:
     """Stack, engine and resolver for the configuration in force; nothing is opened yet.
 
     `current` is asked again for what a reload may change.
@@ -94,6 +97,7 @@ def build_services(current: Callable[[], Configuration], records: Records) -> Se
     return Services(
         stack=stack,
         trace=trace,
+        journal=journal,
         engine=build_engine(media),
         resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
         records=records,
@@ -134,8 +138,12 @@ class Application:
         self._operations = Operations(self._records, self._store, history, self.reload)
         # Without an API nobody could read what is kept of calls beyond their records.
         kept = configuration.api is not None
+        self._journal = Journal(self._store)
         self._services = build_services(
-            lambda: self.configuration, self._operations if kept else self._records
+            lambda: self.configuration, self._operations if kept else self._records, self._journal
+        )
+        self._recovery = Recovery(
+            self._services, self._journal, history, self._records, lambda: self.configuration
         )
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
         if kept:
@@ -224,6 +232,8 @@ class Application:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
+        self._journal.open(self._services.node, sip)
+        self._recovery.start()
         return f"sip={sip} api={api}" if api else f"sip={sip}"
 
     def _configured_store(self) -> Store:
@@ -364,6 +374,8 @@ class Application:
 
     async def _close(self) -> None:
         self._loop_load.stop()
+        await self._recovery.close()
+        self._journal.close()
         await self._pinger.close()
         await self._registrant.close(0.0)
         if self._api is not None:

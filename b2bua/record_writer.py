@@ -6,15 +6,30 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from b2bua.background import Background
-from b2bua.call.record import CallRecord
 from b2bua.telemetry.json_text import json_text
 from b2bua.telemetry.logs import get_logger
 
+if TYPE_CHECKING:
+    from b2bua.call.record import JsonObject
+
 CAPACITY = 10_000
 """Records that may wait for the disk, about 30 MB. Beyond that they are counted as lost, and said so."""
+
+
+class Line(Protocol):
+    """A finished record: one of this process, or one that an earlier process left behind."""
+
+    @property
+    def call_id(self) -> str:
+        """Of its call."""
+        ...
+
+    def as_json(self) -> JsonObject:
+        """As it is written. Asked for by the thread."""
+        ...
 
 
 class RecordWriter:
@@ -35,7 +50,7 @@ class RecordWriter:
         self._open().close()
         self._background.start()
 
-    def write(self, record: CallRecord) -> None:
+    def write(self, record: Line) -> None:
         """Hand over a finished record; never blocks."""
         if not self._background.put(record):
             self._lose([record], "queue full")
@@ -53,7 +68,7 @@ class RecordWriter:
     def _open(self) -> TextIO:
         return self._path.open("a", encoding="utf-8")
 
-    def _append(self, records: list[CallRecord]) -> None:
+    def _append(self, records: list[Line]) -> None:
         try:
             file = self._file = self._current(self._file)
             file.write("".join([json_text(record.as_json()) + "\n" for record in records]))
@@ -77,7 +92,7 @@ class RecordWriter:
         except OSError:
             return False
 
-    def _lose(self, records: Iterable[CallRecord], why: str) -> None:
+    def _lose(self, records: Iterable[Line], why: str) -> None:
         for record in records:
             self.lost += 1
             self._log.error("record_lost", call_id=record.call_id, why=why, lost=self.lost)

@@ -15,6 +15,7 @@ from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
 from sip_stack.dialog import ClientSession, OutOfDialogRequest, Session
 from sip_stack.dialog.core import HeaderLines, body_headers, contact, via
+from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.uac import build_invite
 from sip_stack.errors import LocalError, LossReason, RemoteError
@@ -238,6 +239,28 @@ class Endpoint:
             *body_headers(body, content_type),
         ]
         pending = OutOfDialogRequest(core, Request(method, uri, lines, body), flow, credentials, owner)
+        pending.send(now, branch)
+        return pending
+
+    def farewell(
+        self,
+        now: float,
+        *,
+        flow: Flow,
+        dialog: Dialog,
+        headers: HeaderLines = (),
+        credentials: Credentials | None = None,
+        owner: object | None = None,
+    ) -> OutOfDialogRequest:
+        """Send BYE in a dialog that an earlier process of ours left behind; `OutOfDialogCompleted` follows.
+
+        No session is made of it: what the far end may still send is answered 481. Raises LocalError at a limit."""
+        self._check_limits()
+        core = self._core
+        core.gate.expect(flow.remote[0])
+        branch = core.branch()
+        bye = dialog.request("BYE", via=via(flow, branch), headers=(*core.user_agent_headers, *headers))
+        pending = OutOfDialogRequest(core, bye, flow, credentials, owner)
         pending.send(now, branch)
         return pending
 

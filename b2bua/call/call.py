@@ -247,6 +247,12 @@ class Call:
         `heard_already`: the media engine joined them before, only the signalling side is left to do.
         """
         self.bridge = Bridge(self.media, one, other, joined=heard_already)
+        self.note_up()
+
+    def note_up(self) -> None:
+        """Write down for the next process who is there, if there is a journal: after every change of that."""
+        if self.services.journal is not None:
+            self.services.journal.keep(self)
 
     def note_answered(self, peer: Leg) -> None:
         """The caller talks to `peer` now: it was answered, its audio is watched."""
@@ -263,6 +269,7 @@ class Call:
             where = "" if peer.place is None else peer.place.name
             self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, peer.role, where))
         recording.begin_if_asked(self, peer.is_recorded)
+        self.note_up()
 
     def watch(self, peer: Leg) -> None:
         """End the call when the caller or `peer` sends no audio for `media_timeout`."""
@@ -297,6 +304,7 @@ class Call:
         for handoff in self.handoffs:
             if handoff.is_connected:
                 handoff.close(outcome, self.services.now())
+        self.note_up()
         if self.caller is not None:
             # Nobody watches the audio of a caller who waits: there is nobody they would talk to.
             self.caller.watch_audio(0)
@@ -341,6 +349,8 @@ class Call:
         )
         self.services.counters.ended(self.record)
         self.services.records.write(self.record)
+        if self.services.journal is not None:
+            self.services.journal.forget(self.id)
         self.services.feed.publish(
             CallEnded(self.id, self.record.clock, now, outcome, self.record.duration_ms)
         )

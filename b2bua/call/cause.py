@@ -126,6 +126,9 @@ _ROWS = (
     Cause("media_engine_lost", "media engine failed", "media_engine_lost", 11070, _FAILED, 500, 41, "b2bua"),
     Cause("ports_exhausted", "no free RTP port",
           "media_ports_exhausted", 11071, _FAILED, 503, 47, "b2bua"),
+    # Both sides talked until nobody was there any more: that was a call.
+    Cause("process_lost", "the process died with the call up; said by the next one",
+          "process_lost", 11072, _DONE, _BYE, 41, "b2bua"),
     # Calls we refuse. 503 makes an SBC try another node, so it is kept for "not this node, not now".
     Cause("unknown_trunk", "source of no trunk", "unknown_trunk", 11100, _FAILED, 403, 21, "b2bua"),
     Cause("no_route", "no route matches", "no_route", 11101, _FAILED, 404, 3, "b2bua"),

@@ -14,6 +14,7 @@ from b2bua.registration.bindings import Bindings
 from sip_stack.avoided import AvoidedTargets
 
 if TYPE_CHECKING:
+    from b2bua.call.call import Call
     from b2bua.call.record import CallRecord
     from b2bua.trace import TraceRing
     from media.engine import Engine, Prompt
@@ -33,6 +34,18 @@ class Records(Protocol):
 
     def write(self, record: CallRecord) -> None:
         """Take a record; must not block."""
+        ...
+
+
+class CallJournal(Protocol):
+    """What the next process reads when this one is killed."""
+
+    def keep(self, call: Call) -> None:
+        """Write a call down as it is; must not block."""
+        ...
+
+    def forget(self, call_id: str) -> None:
+        """The call is over."""
         ...
 
 
@@ -59,6 +72,8 @@ class Services:
     """The calls of ours that destinations have."""
     bindings: Bindings = field(default_factory=Bindings)
     """Where we are registered."""
+    journal: CallJournal | None = None
+    """Where the calls that are up are written down; None: nowhere."""
     trace: TraceRing | None = None
     """Keeps the messages of calls; None: nobody does."""
 

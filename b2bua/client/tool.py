@@ -97,6 +97,7 @@ REASON_OF_OUTCOME = {
             "offer_required",
             "media_engine_lost",
             "media_ports_exhausted",
+            "process_lost",
         ),
         "conference_service_unavailable",
     ),

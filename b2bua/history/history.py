@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from b2bua.call.record import CallRecord, JsonObject
     from b2bua.handoff.handoff import Handoff
     from b2bua.history.notes import Annotation, Context, Resolution
+    from b2bua.journal.closing import ClosedCall
 
 TRANSFER_SECONDS = 300
 """How long `transfer:<call_id>` stands when nobody clears it."""
@@ -76,6 +77,13 @@ class History:
         self._put(
             Kind.CALL, record.call_id, self.story(record, handoffs), record.clock.milliseconds(ended), ENDED
         )
+
+    def keep_closed(self, call: ClosedCall) -> None:
+        """Keep the story of a call that another process carried, and how its handoffs ended."""
+        self._put(Kind.CALL, call.call_id, call.story, call.started, ENDED)
+        for handoff in call.handoffs:
+            created = round(datetime.fromisoformat(str(handoff["created"])).timestamp() * 1000)
+            self._put(Kind.HANDOFF, str(handoff["id"]), handoff, created, str(handoff["shared_id"]))
 
     async def keep_context(self, context: Context) -> tuple[JsonObject, bool]:
         """Keep a handoff without a call; as it is shown, and whether the store has it.

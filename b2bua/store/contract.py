@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 
 class Kind(StrEnum):
-    """What is kept. A journal of the calls that are up, for a restart after `kill -9`, will be one more."""
+    """What is kept."""
 
     HANDOFF = "handoff"
     """A handoff, or a context without a call; found by its shared id too."""
@@ -25,11 +25,18 @@ class Kind(StrEnum):
     """A note on a call."""
     TRANSFER = "transfer"
     """There while a handoff of the call is under way."""
+    JOURNAL = "journal"
+    """There while a call is up, for the process after this one; found by the node."""
 
     @property
     def has_one_writer(self) -> bool:
         """True when only the process that made a document changes it, so that its own copy is the newest."""
         return self in (Kind.HANDOFF, Kind.CALL)
+
+    @property
+    def is_remembered(self) -> bool:
+        """False for what is of no use to the process that wrote it."""
+        return self is not Kind.JOURNAL
 
 
 KEPT: Mapping[Kind, int] = {Kind.CALL: 10_000}
@@ -53,10 +60,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The end of a document before it expires; of one without a group."""
+    """The end of a document before it expires."""
 
     kind: Kind
     key: str
+    group: str = ""
+    """That of the document."""
 
 
 Write = Document | Removal

@@ -57,6 +57,8 @@ class RedisBackend:
             for write in writes:
                 if isinstance(write, Removal):
                     pipeline.delete(_name(write.kind, write.key))
+                    if write.group:
+                        pipeline.zrem(_list(write.kind, write.group), write.key)
                 else:
                     self._put(pipeline, write)
             pipeline.execute()

@@ -101,6 +101,11 @@ class Store:
             failures=self._failures,
         )
 
+    @property
+    def has_backend(self) -> bool:
+        """False when nothing outlives the process."""
+        return self._backend is not None
+
     def now_ms(self) -> int:
         """The time in the milliseconds of documents."""
         return round(self._wall_clock() * 1000)
@@ -115,7 +120,8 @@ class Store:
 
     def put(self, write: Write) -> None:
         """Write a document, or remove one, soon; never blocks or raises."""
-        self._recent.take(write)
+        if write.kind.is_remembered:
+            self._recent.take(write)
         if self._backend is not None:
             self._lose(self._waiting.put(write), "too many writes wait")
             self._send_within(GATHER)

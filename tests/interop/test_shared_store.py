@@ -24,6 +24,7 @@ from tests.support.store_contract import (  # noqa: F401  (they are tests of thi
     test_a_group_is_read_page_by_page_newest_first,
     test_a_removed_document_is_gone,
     test_text_of_any_kind_survives,
+    test_what_is_removed_leaves_its_group,
     test_what_is_written_is_read_and_the_newest_version_wins,
 )
 

@@ -46,6 +46,14 @@ def test_a_removed_document_is_gone(backend: Backend) -> None:
     assert backend.read(Kind.TRANSFER, ["c"]) == {}
 
 
+def test_what_is_removed_leaves_its_group(backend: Backend) -> None:
+    now = backend_now(backend)
+    backend.write([document(key, kind=Kind.JOURNAL, created=now, group="node") for key in ("a", "b")])
+    backend.write([Removal(Kind.JOURNAL, "a", "node")])
+
+    assert [each.place.key for each in backend.find(Kind.JOURNAL, "node", None, 5)] == ["b"]
+
+
 def test_text_of_any_kind_survives(backend: Backend) -> None:
     now = backend_now(backend)
     group = "Gr\xfc\xdfe \u6f22\U0001f3a7 ' \" ; -- *?["

@@ -1,0 +1,102 @@
+"""What is written down of a call that is up: enough to end it toward both sides, and to record it, without us."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from sip_stack.dialog.snapshot import DialogSnapshot
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.call.leg import Leg
+    from b2bua.call.record import JsonObject
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class LegEntry(NamedTuple):
+    """A leg whose far end is there."""
+
+    role: str
+    trunk: str
+    """Its trunk; empty when it is none's."""
+    place: str
+    """The destination or assistant that was dialled; empty for who called us."""
+    transport: str
+    host: str
+    """The far end's address."""
+    port: int
+    tls_name: str
+    """What its certificate had to name; empty unless we made a TLS connection."""
+    dialog: DialogSnapshot
+
+
+class JournalEntry(NamedTuple):
+    """A call that was up at a moment."""
+
+    call_id: str
+    run: str
+    """The process that wrote it."""
+    record: JsonObject
+    """The record as it is so far, with its handoffs as the API shows them."""
+    legs: tuple[LegEntry, ...]
+
+    def as_text(self) -> str:
+        """As it is kept."""
+        return _encode(self)
+
+    @classmethod
+    def read(cls, text: str) -> JournalEntry:
+        """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours."""
+        call_id, run, record, legs = json.loads(text)
+        return cls(call_id, run, cast("JsonObject", dict(record)), tuple(map(_read_leg, legs)))
+
+
+def entry_of(call: Call, run: str) -> JournalEntry:
+    """The call as it is now."""
+    record = call.record.as_json()
+    node = call.record.node
+    record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
+    return JournalEntry(call.id, run, record, tuple(filter(None, map(_entry_of, call.own_legs()))))
+
+
+def _entry_of(leg: Leg) -> LegEntry | None:
+    session = leg.session
+    if leg.over or leg.record.answered is None or session.dialog is None:
+        return None
+    flow = session.flow
+    return LegEntry(
+        leg.role,
+        leg.far_end.trunk,
+        "" if leg.place is None else leg.place.name,
+        flow.transport,
+        flow.remote[0],
+        flow.remote[1],
+        "" if flow.peer is None else flow.peer.name,
+        DialogSnapshot.of(session.dialog),
+    )
+
+
+def _read_leg(fields: list[object]) -> LegEntry:
+    *plain, dialog = fields
+    call_id, local, remote, target, route_set, cseq = cast("list[object]", dialog)
+    snapshot = DialogSnapshot(
+        str(call_id),
+        str(local),
+        str(remote),
+        str(target),
+        tuple(map(str, cast("list[object]", route_set))),
+        int(cast("int", cseq)),
+    )
+    role, trunk, place, transport, host, port, tls_name = plain
+    return LegEntry(
+        str(role),
+        str(trunk),
+        str(place),
+        str(transport),
+        str(host),
+        int(cast("int", port)),
+        str(tls_name),
+        snapshot,
+    )

@@ -1,0 +1,92 @@
+"""The journal of the calls that are up: written as they change, for the process that starts after this one was killed.
+
+Entries wait in the store's queue like everything else that is kept: a call that was answered within the last 60 ms
+before a `kill -9` may be missing. An answered call costs two writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING
+
+from b2bua.journal.entry import JournalEntry, entry_of
+from b2bua.store import Document, Kind, Place, Removal, Store
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+
+GATHER = 0.05
+"""Seconds that changes of a call gather: an answer and the bridge after it are one entry."""
+KEPT_MS = 7 * 24 * 3600 * 1000
+"""How long an entry waits for a process that reads it."""
+PAGE = 500
+"""Entries that are read at once."""
+
+
+class Journal:
+    """Of one process, among those of the same node before and after it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._node = ""
+        self._run = secrets.token_hex(8)
+        self._changed: dict[str, Call] = {}
+        self._written: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self, node: str, listens: str) -> None:
+        """Write from now on. `listens`, the sockets that are bound, tell nodes on one host from each other: no two
+        processes can have the same."""
+        self._node = f"{node} {listens}"
+
+    def keep(self, call: Call) -> None:
+        """Write a call down soon, as it is then; to be told of every change of whom it talks to."""
+        if not self._node or not self._store.has_backend or not call.answered or call.over:
+            return
+        self._changed[call.id] = call
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER, self._write)
+
+    def forget(self, call_id: str) -> None:
+        """The call is over, and recorded."""
+        self._changed.pop(call_id, None)
+        if call_id in self._written:
+            self._written.remove(call_id)
+            self._store.put(Removal(Kind.JOURNAL, call_id, self._node))
+
+    def strike(self, entry: JournalEntry) -> None:
+        """What an earlier process left behind is dealt with."""
+        self._store.put(Removal(Kind.JOURNAL, entry.call_id, self._node))
+
+    def close(self) -> None:
+        """Write nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _write(self) -> None:
+        self._timer = None
+        for call in self._changed.values():
+            created = call.record.clock.milliseconds(call.record.started)
+            text = entry_of(call, self._run).as_text()
+            self._store.put(Document(Kind.JOURNAL, call.id, text, created, created + KEPT_MS, self._node))
+            self._written.add(call.id)
+        self._changed.clear()
+
+    async def left_behind(self) -> list[JournalEntry]:
+        """The calls that were up when an earlier process of this node ended. Raises `StoreUnavailable`.
+
+        An entry that cannot be read, of another version, is left for its expiry."""
+        found: list[JournalEntry] = []
+        before: Place | None = None
+        while page := await self._store.find(Kind.JOURNAL, self._node, before=before, limit=PAGE):
+            before = page[-1].place
+            for each in page:
+                try:
+                    entry = JournalEntry.read(each.body)
+                except (ValueError, TypeError, KeyError):
+                    continue
+                if entry.run != self._run:
+                    found.append(entry)
+        return found

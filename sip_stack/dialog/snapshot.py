@@ -1,0 +1,52 @@
+"""What a later process needs to know of a dialog to end it: values that can be written down and read again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sip_stack.dialog.dialog import Dialog
+from sip_stack.message import NameAddr
+
+UNSEEN_REQUESTS = 1_000
+"""By how much the CSeq is raised: requests that went out after the snapshot had the numbers between. RFC 3261 section
+12.2.2 lets CSeq rise by more than one."""
+
+
+class DialogSnapshot(NamedTuple):
+    """A confirmed dialog at a moment, from our side."""
+
+    call_id: str
+    local: str
+    """The From line of our requests, with its tag."""
+    remote: str
+    """The To line of our requests, with its tag."""
+    remote_target: str
+    route_set: tuple[str, ...]
+    local_cseq: int
+
+    @classmethod
+    def of(cls, dialog: Dialog) -> DialogSnapshot:
+        """The dialog as it is now."""
+        return cls(
+            dialog.call_id,
+            dialog.local,
+            dialog.remote,
+            dialog.remote_target,
+            tuple(map(str, dialog.route_set)),
+            dialog.local_cseq,
+        )
+
+    def restored(self) -> Dialog:
+        """A dialog that goes on behind every request that may have been sent since. Raises `RemoteError` for a route
+        set that nobody can read."""
+        remote = NameAddr.parse(self.remote)
+        return Dialog(
+            call_id=self.call_id,
+            local=self.local,
+            remote=self.remote,
+            remote_tag=remote.tag,
+            remote_target=self.remote_target,
+            route_set=[NameAddr.parse(route) for route in self.route_set],
+            local_cseq=self.local_cseq + UNSEEN_REQUESTS,
+            remote_cseq=None,
+        )

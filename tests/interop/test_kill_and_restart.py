@@ -1,0 +1,81 @@
+"""`kill -9` while calls are up: the next process ends them toward both sides and writes their records, once."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.support.b2bua_process import B2bua
+from tests.support.handoff_stage import SUPPORT, Api, stage_settings
+from tests.support.peer_sip import SipText, response, sdp
+from tests.support.ports import LOOPBACK
+from tests.support.processes import wait_until
+from tests.support.scripted import ScriptedCallee, ScriptedCaller
+
+
+def answers(invite: SipText) -> list[bytes]:
+    return [response(invite, 200, "OK", [("Contact", f"<{invite.uri}>")], sdp(LOOPBACK, 4000))]
+
+
+def number(request: SipText) -> int:
+    return int(request.header("CSeq").split()[0])
+
+
+def journal(folder: Path) -> str:
+    """What stands in the journal."""
+    with closing(sqlite3.connect(folder / "state" / "b2bua.db", timeout=10)) as database:
+        return " ".join(
+            body for (body,) in database.execute("SELECT body FROM document WHERE kind = 'journal'")
+        )
+
+
+def test_calls_that_were_up_are_ended_toward_both_sides_and_recorded_once(tmp_path: Path) -> None:
+    with ScriptedCallee(answers) as bot, ScriptedCallee(answers) as human, ScriptedCaller() as caller:
+        settings = stage_settings(f"sip:bot@{bot.address}")
+        desk = {"desk": {"route": f"sip:desk@{human.address}", "hold_music": "silence"}}
+        with B2bua(tmp_path, desk, main=settings) as first:
+            api = Api(first)
+            caller.call(first.address, SUPPORT)
+            call_id = api.the_call()
+            handoff = api.hand_off(call_id)
+            api.reaches(handoff, "connected")
+            wait_until(lambda: len(bot.requests("BYE")) == 1, 10.0, "the assistant is let go")
+            caller.reoffer(
+                caller.sdp()
+            )  # what went on since the journal was written must not confuse the BYE
+            last = max(number(request) for request in human.requests("INVITE"))
+            human_leg = human.requests("INVITE")[0].header("Call-ID")
+            wait_until(lambda: human_leg in journal(tmp_path), 10.0, "the journal knows the human")
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+            assert first.records() == []
+
+        with B2bua(tmp_path, desk, main=settings, listen=first.listening) as second:
+            (record,) = second.records(1)
+            bye = human.wait_for_request("BYE", 10.0)
+            to_caller = caller.wait_for_request("BYE", 10.0)
+            assert len(bot.requests("BYE")) == 1, "who was let go before hears nothing"
+            assert number(bye) > last
+            assert 'text="process_lost"' in bye.header("Reason")
+            assert to_caller.header("Call-ID") == caller.final()[0].header("Call-ID")
+
+            assert (record["call_id"], record["outcome"]["name"]) == (call_id, "process_lost")
+            assert record["outcome"]["code"] == 11072
+            assert record["answered"] < record["ended"]
+            (kept,) = record["handoffs"]
+            assert (kept["id"], kept["outcome"]["name"]) == (handoff["id"], "process_lost")
+            assert [leg["ended_by"] for leg in record["legs"]] == ["b2bua"] * 3
+
+            again = Api(second)
+            told = again.ask("GET", f"/v1/calls/{call_id}")
+            assert (told["outcome"]["code"], told["handoffs"][0]["state"]) == (11072, "completed")
+            assert again.handoff(handoff["id"])["state"] == "completed"
+            wait_until(lambda: not again.ask("GET", "/readyz")["store"]["waiting"], 10.0, "it is struck out")
+
+        with B2bua(tmp_path, desk, main=settings, listen=second.listening) as third:
+            Api(third).ask("GET", "/readyz")
+            caller.call(third.address, SUPPORT)
+            Api(third).ask("DELETE", f"/v1/calls/{Api(third).the_call()}")
+            assert [each["outcome"]["code"] for each in third.records(2)] == [11072, 4000], "once"
