@@ -17,6 +17,7 @@ from b2bua.call import cause
 from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import Answered, Challenged, Failed, LegEvent, PickedUp, Progress, Responded
 from b2bua.call.record import AttemptRecord
+from b2bua.call.redirects import Detour
 from b2bua.config import Destination
 from b2bua.encryption import needs_tls
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
@@ -80,9 +81,12 @@ class _Attempt:
     record: AttemptRecord
     timers: Timers
     targets: Iterator[Target]
+    place: Dialled
     uri: str
     way: Way
     ring: float
+    detour: Detour
+    """Whom redirects have named."""
     connect: float | None = None
     auth: float | None = None
     acceptance: Acceptance | None = None
@@ -165,8 +169,8 @@ class Dialing:
         running: dict[Leg, _Attempt] = {}
         outcome = cause.local("network_error")
         for uri in uris:
-            attempt = await self._prepare(place, uri)
-            outcome = self._next_target(place, attempt, running) or outcome
+            attempt = await self._prepare(place, uri, Detour(place, uri))
+            outcome = self._next_target(attempt, running) or outcome
         while running:
             leg, verdict = await self._next_verdict(running)
             attempt = running.pop(leg)
@@ -178,15 +182,39 @@ class Dialing:
                     self._services.avoided.forgive(leg.target)
                 return leg
             self._give_up(leg, attempt, verdict)
-            if verdict.try_next_target and isinstance(leg, DialledLeg):
-                self._services.avoided.avoid(leg.target, self._services.now(), leg.retry_after)
-                outcome = self._next_target(place, attempt, running) or outcome
+            dialled = leg if isinstance(leg, DialledLeg) else None
+            if dialled is not None and (verdict.try_next_target or dialled.retry_after is not None):
+                self._services.avoided.avoid(dialled.target, self._services.now(), dialled.retry_after)
+            if dialled is not None and verdict.try_next_target:
+                failure = self._next_target(attempt, running)
             else:
-                outcome = self._close(attempt, verdict)
+                failure = self._close(attempt, verdict)
+            if failure is not None:
+                outcome = await self._go_on(attempt, leg, failure, running)
         raise DialFailed(outcome)
 
-    async def _prepare(self, place: Dialled, uri: str) -> _Attempt:
-        """The attempt at one URI with the addresses it leads to; none when it cannot be resolved."""
+    async def _go_on(
+        self, attempt: _Attempt, leg: Leg, outcome: cause.Outcome, running: dict[Leg, _Attempt]
+    ) -> cause.Outcome:
+        """Dial the next of those that redirects have named; each is an attempt of its own, in the time that is left of
+        the first. The last outcome when there is nobody left; a 6xx speaks for all of them (section 21.6)."""
+        if isinstance(leg, DialledLeg):
+            attempt.detour.add(leg.contacts, self._call.configuration.policy)
+        while (outcome.sip_status or 0) < 600 and (following := attempt.detour.next()) is not None:
+            place, uri = following
+            self._call.log.info("redirected", destination=place.name, target=uri)
+            attempt = await self._prepare(place, uri, attempt.detour, ring=attempt.ring)
+            failure = self._next_target(attempt, running)
+            if failure is None:
+                break
+            outcome = failure
+        return outcome
+
+    async def _prepare(
+        self, place: Dialled, uri: str, detour: Detour, *, ring: float | None = None
+    ) -> _Attempt:
+        """The attempt at one URI with the addresses it leads to; none when it cannot be resolved. `ring`: until when it
+        may last."""
         timers = self._call.configuration.timers_for(place)
         record = AttemptRecord(place.name, place.method, uri, place.encryption, self._services.now())
         self._errand.attempts.append(record)
@@ -199,13 +227,14 @@ class Dialing:
             )
         except SipError as error:
             failure = cause.local("network_error", detail=str(error))
-        ring = self._services.now() + timers.ring_timeout
+        if ring is None:
+            ring = self._services.now() + timers.ring_timeout
         targets = self._services.avoided.last(targets, self._services.now())
         if place.tls is not None:
             targets = [replace(target, terms=place.tls.terms) for target in targets]
         if targets and (refused := self._refusal(place, uri)) is not None:
             targets, failure = [], cause.local(refused, detail="a limit against toll fraud")
-        return _Attempt(record, timers, iter(targets), uri, way, ring, failure=failure)
+        return _Attempt(record, timers, iter(targets), place, uri, way, ring, detour, failure=failure)
 
     def _refusal(self, place: Dialled, uri: str) -> str | None:
         """Why a number or a destination may not be dialled now; the call counts when it may."""
@@ -224,15 +253,13 @@ class Dialing:
             per_hour=limits.max_calls_per_hour,
         )
 
-    def _next_target(
-        self, place: Dialled, attempt: _Attempt, running: dict[Leg, _Attempt]
-    ) -> cause.Outcome | None:
+    def _next_target(self, attempt: _Attempt, running: dict[Leg, _Attempt]) -> cause.Outcome | None:
         """INVITE the attempt's next address; its outcome when there is none left or it cannot be dialled."""
         target = next(attempt.targets, None)
         if target is None:
             return self._close(attempt, attempt.failure)
         try:
-            leg = self._invite(place, attempt, target)
+            leg = self._invite(attempt, target)
         except DialFailed as failed:
             return self._close(attempt, failed.outcome)
         attempt.connect = self._services.now() + attempt.timers.connect_timeout
@@ -240,8 +267,8 @@ class Dialing:
         running[leg] = attempt
         return None
 
-    def _invite(self, place: Dialled, attempt: _Attempt, target: Target) -> DialledLeg:
-        call, errand, uri = self._call, self._errand, attempt.uri
+    def _invite(self, attempt: _Attempt, target: Target) -> DialledLeg:
+        call, errand, place, uri = self._call, self._errand, attempt.place, attempt.uri
         headers = [*attempt.way.headers, *self._headers(place)]
         try:
             media = call.media.open_leg(errand.role, call.configuration.latching_for(place.trunk))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import FarEnd, Leg, describe, leg_record
+from b2bua.call.redirects import contacts_of
 from b2bua.config import Destination
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
@@ -37,6 +38,7 @@ class DialledLeg(Leg):
         "_confirmed_fork",
         "_offer",
         "_session",
+        "contacts",
         "mutes_early_media",
         "picked_up_by",
         "retry_after",
@@ -69,6 +71,8 @@ class DialledLeg(Leg):
         """Where its INVITE went."""
         self.retry_after: float | None = None
         """Seconds after which a far end that has no room wants to be tried again."""
+        self.contacts: tuple[str, ...] = ()
+        """Whom its redirect names, the best first."""
         self.picked_up_by: Leg | None = None
         """Who has answered in its place (RFC 3891)."""
         self.timers = configuration.timers_for(place)
@@ -198,7 +202,9 @@ class DialledLeg(Leg):
             self._confirmed_fork = request.from_.tag
 
     def _rejection(self, response: Response, auth: str | None) -> cause.Outcome:
-        self.retry_after = response.retry_after
+        if 500 <= response.status < 600:  # Else it is said of a person, or a request, and not of the address.
+            self.retry_after = response.retry_after
+        self.contacts = contacts_of(response)
         detail = "; ".join([*response.headers.get_all("Warning"), *response.headers.get_all("Reason")])
         return cause.from_response(
             response.status, response.reason, auth=auth, source=self.role, detail=detail

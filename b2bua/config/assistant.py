@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from b2bua.config.auth import Auth
 from b2bua.config.dial_uri import FromUser, RouteUri
-from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
+from b2bua.config.dialled import MAX_ROUTE, CustomHeaders, Redirects
 from b2bua.config.proxies import ProxyKeys
 from b2bua.config.section import Name, one_or_list
 from b2bua.config.session_timers import SessionTimersOrUse
@@ -38,6 +38,8 @@ class Assistant(DialTimers, ProxyKeys, TrustKeys):
     """The user in From; the caller's when it is missing."""
     session_timers: SessionTimersOrUse | None = None
     """As in `sip`; else those of its trunk."""
+    redirects: Redirects = "refuse"
+    """`follow`: a 3xx is followed to whom it names, where `policy` permits that."""
     reliable_provisionals: Use | None = Field(default=None, alias="100rel")
     """As in `sip`; else as in its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)

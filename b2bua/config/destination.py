@@ -25,7 +25,7 @@ from b2bua.config.auth import Auth
 from b2bua.config.callback_url import CallbackUrlText
 from b2bua.config.consult import ConsultKeys
 from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
-from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
+from b2bua.config.dialled import MAX_ROUTE, CustomHeaders, Redirects
 from b2bua.config.durations import PingInterval, SilenceDuration
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
@@ -130,6 +130,8 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKey
     """The user in From; the caller's when it is missing."""
     session_timers: SessionTimersOrUse | None = None
     """As in `sip`; else those of its trunk."""
+    redirects: Redirects = "refuse"
+    """`follow`: a 3xx is followed to whom it names, where `policy` permits that."""
     reliable_provisionals: Use | None = Field(default=None, alias="100rel")
     """As in `sip`; else as in its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)

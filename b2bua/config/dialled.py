@@ -21,6 +21,9 @@ from sip_stack.extensions import Use
 MAX_ROUTE = 32
 """URIs of one `route`."""
 
+Redirects = Literal["refuse", "follow"]
+"""What is done about a 3xx."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -77,6 +80,10 @@ class Dialled(Protocol):
 
     def headers_of(self, method: Literal["invite"]) -> Mapping[str, Template]:
         """The custom headers of the INVITE, with variables."""
+
+    @property
+    def redirects(self) -> Redirects:
+        """Whether its 3xx are followed."""
 
     @property
     def session_timers(self) -> SessionTimers | None:

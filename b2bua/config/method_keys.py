@@ -33,6 +33,7 @@ INVITE_KEYS = frozenset(
         "ping",
         "post_dial_digits",
         "record",
+        "redirects",
         "release_assistant",
         "ring",
         "ring_timeout",
