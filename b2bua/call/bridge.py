@@ -24,6 +24,8 @@ class Bridge:
         self._legs = (one, other)
         if not joined:
             media.bridge(one.media, other.media)
+        one.present(other.uuid)
+        other.present(one.uuid)
         one.share(other)
         other.share(one)
         one.follow(other.wish)

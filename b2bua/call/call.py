@@ -38,6 +38,7 @@ from media.engine import AnswerJudged as MediaAnswerJudged
 from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded, RecordingEnded
 from media.engine import Quiet as MediaQuiet
 from media.engine import Switched as MediaSwitched
+from sip_stack.message.session_id import new_uuid
 
 if TYPE_CHECKING:
     from b2bua.call.leg import Leg
@@ -103,6 +104,8 @@ class Call:
         self.log = log
         self.codecs = understood(configuration)
         """What its legs may have."""
+        self.uuid = new_uuid(services.stack.token) if configuration.sip.session_id else ""
+        """Ours in Session-ID (RFC 7989), toward whom talks to nobody else; empty where there are none."""
         self.caller: Leg | None = None
         """Whom it is there for; None in a call of our own until somebody joins whom we called."""
         self.peer: Leg | None = None

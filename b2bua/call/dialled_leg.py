@@ -18,6 +18,7 @@ from sip_stack import events as sip
 from sip_stack.auth import Credentials
 from sip_stack.errors import RemoteError
 from sip_stack.message import Request, Response, format_host_port
+from sip_stack.message.session_id import SessionId
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -84,6 +85,10 @@ class DialledLeg(Leg):
         headers.append((HOPS, str(caller.hops + 1)))
         if caller.knows_early_media:
             headers.append((P_EARLY_MEDIA, "supported"))
+        session_id = ""
+        if call.uuid:
+            session_id = str(SessionId(call.uuid if call.caller is None else call.caller.uuid))
+            headers.append(("Session-ID", session_id))
         self._session = stack.endpoint.invite(
             services.now(),
             flow=flow,
@@ -97,6 +102,7 @@ class DialledLeg(Leg):
             owner=self,
             extensions=configuration.extensions_for(place.trunk, place),
         )
+        self._session.session_id = session_id
         self.record = leg_record(role, self._session, self.now())
         self.facts: LegFacts = LegFacts(
             id=self._session.call_id,
@@ -152,8 +158,18 @@ class DialledLeg(Leg):
             case sip.Failed(_, reason, detail):
                 self._fail(cause.local(self._failure(reason), detail=detail or reason))
 
+    def _hear_uuid(self, response: Response) -> None:
+        """Who answers is known: they and the caller, while that one talks to nobody else, hear of each other."""
+        call = self.call
+        self.learn_uuid(response)
+        self.present(call.uuid if call.caller is None else call.caller.uuid)
+        if call.caller is not None and call.peer is None:
+            call.caller.present(self.uuid)
+
     def _progress(self, response: Response) -> None:
         status = response.status
+        if status > 100:
+            self._hear_uuid(response)
         usable = self._take_answer(response) is None and self.description.parameters is not None
         self.mutes_early_media = mutes_early_media(response)
         early_media = usable and not self.mutes_early_media
@@ -174,6 +190,7 @@ class DialledLeg(Leg):
         self._answered = True
         self.record.answered = now
         self.record.remote_tag = self._session.remote_tag or ""
+        self._hear_uuid(response)
         self.keys_by_info.learn_methods(response)
         outcome = self._take_answer(response)
         if outcome is None:

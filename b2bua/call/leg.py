@@ -24,6 +24,7 @@ from media.quality import estimate
 from sip_stack import events as sip
 from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
 from sip_stack.message import format_host_port
+from sip_stack.message.session_id import NIL, SessionId, new_uuid
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from media.engine import MediaLeg, StreamParameters
     from sip_stack.auth import Credentials
     from sip_stack.dialog.session import Session
-    from sip_stack.message import Request, Response
+    from sip_stack.message import Message, Request, Response
     from sip_stack.transaction import ServerTransaction
     from sip_stack.transport import Flow
 
@@ -61,7 +62,7 @@ class Leg:
         "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_refers_open", "_waits_for_keys",
         "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
         "keys_in_audio", "media", "notifys_open", "over", "place", "record", "refers", "reoffers", "role",
-        "timers",
+        "timers", "uuid",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,8 @@ class Leg:
         self.timers: Timers = call.configuration.timers
         self.identity: Caller
         """As whom others come to know the far end."""
+        self.uuid = ""
+        """Of its far end in Session-ID (RFC 7989), its own or one that we gave it; empty where there are none."""
         self.home: Call | None = None
         """The call that it was brought from and that lasts as long as it does."""
         self.over = False
@@ -111,6 +114,31 @@ class Leg:
     def session(self) -> Session:
         """The SIP side."""
         raise NotImplementedError
+
+    def learn_uuid(self, message: Message) -> None:
+        """Note the UUID that the far end has, by one of its messages; one that says none gets one, once."""
+        if not self.call.configuration.sip.session_id:
+            return
+        said = SessionId.parse(message.headers.get("Session-ID"))
+        if said is not None and said.local != NIL:
+            self.uuid = said.local
+        elif not self.uuid:
+            self.uuid = new_uuid(self.call.services.stack.token)
+        self.record.session_id = self.uuid
+
+    def _relearn_uuid(self, request: Request) -> None:
+        """Somebody else may talk there now: the other side hears of it."""
+        before, call = self.uuid, self.call
+        self.learn_uuid(request)
+        other = call.peer if self is call.caller else call.caller
+        if self.uuid != before and other is not None:
+            other.present(self.uuid)
+            self.present(other.uuid)
+
+    def present(self, uuid: str) -> None:
+        """From our next message on the far end hears that it talks to whom this UUID is of."""
+        if uuid:
+            self.session.session_id = str(SessionId(uuid, self.uuid or NIL))
 
     @property
     def is_recorded(self) -> bool:
@@ -305,6 +333,7 @@ class Leg:
             case sip.RefreshDue():
                 self.reoffers.refresh()
             case sip.ReofferReceived(_, transaction, request):
+                self._relearn_uuid(request)
                 self.reoffers.received(transaction, request)
             case sip.ReofferCompleted(_, response):
                 self.reoffers.completed(response)

@@ -55,4 +55,6 @@ def placed_call(
     inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
     log = log.bind(call_id=record.call_id)
     log.info("placed", called=record.called)
-    return Call(services, configuration, record, inbox, log)
+    call = Call(services, configuration, record, inbox, log)
+    record.session_id = call.uuid or record.session_id
+    return call

@@ -69,6 +69,10 @@ class ReceivedLeg(Leg):
         self._answered = False
         self.identity = Caller.from_invite(request, call.configuration.passes_of(call.record.trunk))
         session.owner = self
+        if role == "caller" and call.caller is None and call.uuid:
+            self.uuid = call.record.session_id
+        self.learn_uuid(request)
+        self.present(call.uuid)
 
     @property
     def session(self) -> ServerSession:

@@ -72,6 +72,8 @@ class LegRecord:
     ended_by: str | None = None
     media: JsonObject = field(default_factory=dict)
     """How the audio was; by the end of the call, or when somebody asked last."""
+    session_id: str = ""
+    """The UUID of the far end in Session-ID (RFC 7989)."""
     replaces: str | None = None
     """The `sip_call_id` of the leg whose place it took (RFC 3891)."""
 
@@ -90,6 +92,7 @@ class LegRecord:
         return {
             "role": self.role,
             "sip_call_id": self.sip_call_id,
+            "session_id": self.session_id or None,
             "local_tag": self.local_tag,
             "remote_tag": self.remote_tag,
             "remote_address": self.remote_address,

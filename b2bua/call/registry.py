@@ -33,6 +33,7 @@ from sip_stack.dialog.replaces import Replaces
 from sip_stack.errors import RemoteError
 from sip_stack.events import Event, InviteReceived, OutOfDialogCompleted
 from sip_stack.message import SipUri
+from sip_stack.message.session_id import NIL, SessionId, new_uuid
 from sip_stack.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -162,7 +163,14 @@ class CallRegistry:
             return
         record = self._record(trunk, session, request)
         log = self._log.bind(call_id=record.call_id)
-        log.info("received", trunk=trunk.name, source=source, caller=record.caller, called=record.called)
+        log.info(
+            "received",
+            trunk=trunk.name,
+            source=source,
+            caller=record.caller,
+            called=record.called,
+            session_id=record.session_id,
+        )
         try:
             if hops_of(request) >= MAX_HOPS:
                 raise Refused(cause.local("loop_detected", source="b2bua"))
@@ -247,7 +255,7 @@ class CallRegistry:
         token = self.services.stack.token
         return CallRecord(
             call_id=token(),
-            session_id=token(),
+            session_id=self._session_id(request),
             node=self.services.node,
             trunk=trunk.name,
             caller=request.from_.uri,
@@ -255,6 +263,12 @@ class CallRegistry:
             started=now,
             clock=CallClock(now),
         )
+
+    def _session_id(self, request: Request) -> str:
+        """The caller's UUID (RFC 7989), or one that we give them."""
+        said = SessionId.parse(request.headers.get("Session-ID"))
+        own = None if said is None or said.local == NIL else said.local
+        return own or new_uuid(self.services.stack.token)
 
     def _route(self, trunk: Trunk, called: str) -> Route:
         self._check_room(trunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from b2bua.config.addresses import IpAddress, NameServerAddress, Network, SipListener, parse_network
 from b2bua.config.auth import Word
@@ -46,6 +46,9 @@ class Sip(Section):
     unknown_source: Literal["reject", "silent"] = "reject"
     """What a source that is no trunk gets: 403, or no answer at all. Where a trunk is known by `auth` alone, INVITEs
     are challenged in either case."""
+    session_id: StrictBool = True
+    """Whether each message of a call says in Session-ID (RFC 7989) between whom it is, for whoever traces it from end
+    to end."""
     realm: Word = "b2bua"
     """The realm of our challenges to trunks with `auth`."""
     session_timers: SessionTimersOrUse = SessionTimers()

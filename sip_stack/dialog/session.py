@@ -135,7 +135,7 @@ class Session(InviteUsage):
             *self.answer_timer(request, now),
             *headers,
         ]
-        data = self.core.respond(now, transaction, 200, headers=lines, body=body, content_type=content_type)
+        data = self.reply(now, transaction, 200, headers=lines, body=body, content_type=content_type)
         self._reoffer_settled(transaction)
         if request.method == "INVITE":
             self.await_acknowledgement(transaction, request, data, now)
@@ -150,7 +150,7 @@ class Session(InviteUsage):
         headers: HeaderLines = (),
     ) -> None:
         """Refuse a `ReofferReceived`: the session stays as it was. Ignored when it was answered meanwhile."""
-        self.core.respond(now, transaction, status, reason, headers=headers)
+        self.reply(now, transaction, status, reason, headers=headers)
         self._reoffer_settled(transaction)
         self.send_reoffer_when_allowed(now)
 
@@ -166,9 +166,7 @@ class Session(InviteUsage):
         content_type: str = "",
     ) -> None:
         """Answer a `RequestReceived`. Ignored when it was answered meanwhile."""
-        self.core.respond(
-            now, transaction, status, reason, headers=headers, body=body, content_type=content_type
-        )
+        self.reply(now, transaction, status, reason, headers=headers, body=body, content_type=content_type)
 
     # Requests of the dialog that we receive
 
@@ -180,13 +178,13 @@ class Session(InviteUsage):
         """A request of the dialog other than ACK and CANCEL."""
         dialog = self.dialog
         if dialog is None or not dialog.accept(request):
-            self.core.respond(now, transaction, 500, "CSeq Out of Order")
+            self.reply(now, transaction, 500, "CSeq Out of Order")
         elif request.method == "BYE":
             self._receive_bye(transaction, request, now)
         elif request.method == "PRACK":
             self.receive_prack(transaction, request, now)
         elif self.state is SessionState.ENDING:
-            self.core.respond(now, transaction, 481)
+            self.reply(now, transaction, 481)
         elif request.method in OFFERING and self._refused_for_its_interval(transaction, request, now):
             return
         elif request.method == "INVITE":
@@ -198,7 +196,7 @@ class Session(InviteUsage):
 
     def receive_prack(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """A PRACK, for which there has to be a response of ours (RFC 3262 section 3)."""
-        self.core.respond(now, transaction, 481)
+        self.reply(now, transaction, 481)
 
     def receive_acknowledgement(self, request: Request, now: float) -> None:
         """An ACK to a 2xx of ours; only the first for each 2xx counts."""
@@ -214,7 +212,7 @@ class Session(InviteUsage):
 
     def on_cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """A re-INVITE was cancelled before its final response: 487, the session stays as it was."""
-        self.core.respond(now, transaction, 487)
+        self.reply(now, transaction, 487)
         self._reoffer_settled(transaction)
         self.send_reoffer_when_allowed(now)
 
@@ -231,7 +229,7 @@ class Session(InviteUsage):
         return self.state is SessionState.EARLY
 
     def _receive_bye(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        self.core.respond(now, transaction, 200)
+        self.reply(now, transaction, 200)
         self._close_remote_reoffer(now)
         ours_is_out = self.state is SessionState.ENDING and self._bye_headers is None
         if not ours_is_out:  # Else it is glare: the final response to our BYE tells the end.
@@ -239,11 +237,11 @@ class Session(InviteUsage):
 
     def _receive_reinvite(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         if self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
-            self.core.respond(now, transaction, 491)
+            self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None or len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
-            self.core.respond(now, transaction, 100)
+            self.reply(now, transaction, 100)
             transaction.user = self
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
@@ -253,11 +251,11 @@ class Session(InviteUsage):
         if not request.body:
             self.refresh_target(request)
             lines = [("Contact", self.contact), *self.answer_timer(request, now)]
-            self.core.respond(now, transaction, 200, headers=lines)
+            self.reply(now, transaction, 200, headers=lines)
         elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
-            self.core.respond(now, transaction, 491)
+            self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None or self.first_offer_is_open:
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
@@ -357,7 +355,7 @@ class Session(InviteUsage):
     def _close_remote_reoffer(self, now: float) -> None:
         """Section 15.1.2: what is pending when the session ends is answered 487."""
         if self._remote_reoffer is not None:
-            self.core.respond(now, self._remote_reoffer, 487)
+            self.reply(now, self._remote_reoffer, 487)
             self._remote_reoffer = None
 
     def send_reoffer_when_allowed(self, now: float) -> None:

@@ -216,30 +216,30 @@ class ClientSession(Session):
             super().receive(transaction, request, now)
         elif request.method == "BYE" and len(self._hung_up) < MAX_FORKS:
             self._hung_up.append(request.from_.tag)
-            self.core.respond(now, transaction, 200)
+            self.reply(now, transaction, 200)
         elif request.method == "UPDATE" and (early := self._early.find(request.from_.tag)) is not None:
             self._receive_early_update(early, transaction, request, now)
         elif request.method in ("INVITE", "UPDATE"):
             # Our offer is still open (RFC 3311 section 5.2, RFC 3261 section 14.2).
-            self.core.respond(now, transaction, 491)
+            self.reply(now, transaction, 491)
         else:
-            self.core.respond(now, transaction, 481)
+            self.reply(now, transaction, 481)
 
     def _receive_early_update(
         self, early: EarlyDialog, transaction: ServerTransaction, request: Request, now: float
     ) -> None:
         """RFC 3311 section 5.2: who answered our offer for good may make one."""
         if not early.dialog.accept(request):
-            self.core.respond(now, transaction, 500, "CSeq Out of Order")
+            self.reply(now, transaction, 500, "CSeq Out of Order")
         elif self.state is not SessionState.EARLY:
-            self.core.respond(now, transaction, 481)
+            self.reply(now, transaction, 481)
         elif not request.body:
             early.dialog.refresh_target(request)
-            self.core.respond(now, transaction, 200, headers=[("Contact", self.contact)])
+            self.reply(now, transaction, 200, headers=[("Contact", self.contact)])
         elif not early.agreed:
-            self.core.respond(now, transaction, 491)
+            self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None:
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             early.dialog.refresh_target(request)
             self._remote_reoffer = transaction

@@ -61,7 +61,7 @@ class ServerSession(Session):
         """100 Trying at once (section 8.2.6.1 allows it, pitfall 40 asks for it), then tell the user."""
         self._transaction.user = self
         self._transaction.dialog_tag = self.local_tag
-        self.core.respond(now, self._transaction, 100)
+        self.reply(now, self._transaction, 100)
         self.core.events.append(InviteReceived(self, self.invite))
 
     def use(self, extensions: Extensions) -> None:
@@ -182,11 +182,11 @@ class ServerSession(Session):
     def receive(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """Before the answer the caller may BYE (section 15.1.2); its INVITE is then answered 487."""
         if self._is_pending and request.method == "BYE":
-            self.core.respond(now, transaction, 200)
+            self.reply(now, transaction, 200)
             self._respond(now, 487, None, (), b"", "")
             self.finish(Ended(self, "remote", request))
         elif self._is_pending and request.method == "INVITE":
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             super().receive(transaction, request, now)
 
@@ -200,19 +200,19 @@ class ServerSession(Session):
         try:
             acknowledged = None if provisionals is None else provisionals.acknowledge(request)
         except RemoteError as error:
-            self.core.respond(now, transaction, error.status_hint, error.reason)
+            self.reply(now, transaction, error.status_hint, error.reason)
             return
         if provisionals is None or acknowledged is None:
-            self.core.respond(now, transaction, 481)
+            self.reply(now, transaction, 481)
             return
         answers = bool(acknowledged.body) and not self.invite.body and not self._agreed
         self._agreed = self._agreed or bool(acknowledged.body)
         if answers or not request.body:
-            self.core.respond(now, transaction, 200)
+            self.reply(now, transaction, 200)
             if answers:
                 self.core.events.append(ProvisionalAcknowledged(self, request))
         elif self.first_offer_is_open or self._remote_reoffer is not None:
-            self.core.respond(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
         else:
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
@@ -272,7 +272,7 @@ class ServerSession(Session):
         body: bytes,
         content_type: str,
     ) -> bytes:
-        return self.core.respond(
+        return self.reply(
             now,
             self._transaction,
             status,

@@ -58,6 +58,7 @@ class InviteUsage:
         "owner",
         "refreshing",
         "remote_tag",
+        "session_id",
         "source",
         "state",
     )
@@ -83,6 +84,8 @@ class InviteUsage:
         self.call_id = invite.call_id
         self.local_tag = local_tag
         self.remote_tag: str | None = None
+        self.session_id = ""
+        """What our messages say in Session-ID (RFC 7989); empty for nothing. May be set at any time."""
         self.contact_user = contact_user
         """The user part of our Contact."""
         self.state = SessionState.EARLY
@@ -134,7 +137,7 @@ class InviteUsage:
         ack = dialog.request(
             "ACK",
             via=via(self.flow, self.core.branch()),
-            headers=(*authorization_of(invite), *self.core.user_agent_headers),
+            headers=(*authorization_of(invite), *self.core.user_agent_headers, *self._standing_lines()),
             cseq=invite.cseq.number,
         )
         transmit = Transmit(ack.encode(), self.flow)
@@ -162,10 +165,40 @@ class InviteUsage:
             method,
             via=via(flow, branch),
             contact=self.contact if method in TARGET_REFRESH else "",
-            headers=(*self.core.user_agent_headers, *headers),
+            headers=(*self.core.user_agent_headers, *self._standing_lines(), *headers),
             body=body,
             content_type=content_type,
         )
+
+    def reply(
+        self,
+        now: float,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: HeaderLines = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> bytes:
+        """Answer a request of this session; returns the octets. Ignored, with empty octets, when that was done."""
+        if self.session_id:
+            headers = (*self._standing_lines(), *headers)
+        return self.core.respond(
+            now,
+            transaction,
+            status,
+            reason,
+            to_tag=to_tag,
+            headers=headers,
+            body=body,
+            content_type=content_type,
+        )
+
+    def _standing_lines(self) -> HeaderLines:
+        """What all our messages of this session say."""
+        return (("Session-ID", self.session_id),) if self.session_id else ()
 
     def refresh_target(self, message: Request | Response) -> None:
         """Take over the Contact of a target refresh request or of its 2xx."""

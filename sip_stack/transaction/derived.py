@@ -1,7 +1,7 @@
 """Requests made from another request: the ACK to a final response >= 300 and CANCEL.
 
-RFC 3261 sections 17.1.1.3 and 9.1. Both go hop by hop: one Via, the INVITE's own, and the INVITE's Route. The
-ACK to a 2xx is not here; it belongs to the dialog.
+RFC 3261 sections 17.1.1.3 and 9.1. Both go hop by hop: one Via, the INVITE's own, and the INVITE's Route; and its
+Session-ID (RFC 7989). The ACK to a 2xx is not here; it belongs to the dialog.
 """
 
 from __future__ import annotations
@@ -32,5 +32,5 @@ def _derived(method: str, invite: Request, to: str | None) -> Request:
         raise LocalError("an INVITE of ours always has Via, From, To and Call-ID")
     headers = [("Via", via), ("Max-Forwards", "70"), ("From", from_), ("To", to), ("Call-ID", call_id)]
     headers.append(("CSeq", f"{invite.cseq.number} {method}"))
-    headers.extend(("Route", route) for route in original.get_all("Route"))
+    headers.extend((name, value) for name in ("Route", "Session-ID") for value in original.get_all(name))
     return Request(method, invite.uri, headers)
