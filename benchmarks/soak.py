@@ -20,7 +20,7 @@ from tests.support.soak import Round, Soak  # noqa: E402
 
 WARM_SECONDS = 120.0
 """Until what lives 32 s after a call, what Python keeps for reuse and what the store keeps in memory has its size."""
-SECONDS_PER_CALL = 15.0
+SECONDS_PER_CALL = 20.0
 SLACK = 6 * 2**20
 """Octets that a process may hold more at the end than when it was warm."""
 

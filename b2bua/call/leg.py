@@ -20,6 +20,7 @@ from b2bua.call.reoffers import Reoffers
 from b2bua.config import Destination
 from b2bua.feed import LegEnded, LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
+from media.engine import G711
 from media.quality import estimate
 from sip_stack import events as sip
 from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
@@ -311,6 +312,7 @@ class Leg:
     def statistics(self) -> JsonObject:
         """How the audio is, as records and the API show it. Reads counters; no media worker is asked."""
         counters = self.media.statistics()
+        heard = counters.packets_in if counters.codec in G711 else 0
         return {
             "codec": str(counters.codec) if counters.codec else None,
             "packets_in": counters.packets_in,
@@ -320,7 +322,7 @@ class Leg:
             "duplicates": counters.duplicates,
             "jitter_ms": _rounded(counters.jitter_ms),
             "longest_gap_ms": counters.longest_gap_ms,
-            "mos": estimate(counters.packets_in, counters.lost, counters.jitter_ms, counters.round_trip_ms),
+            "mos": estimate(heard, counters.lost, counters.jitter_ms, counters.round_trip_ms),
             "rtt_ms": _rounded(counters.round_trip_ms),
             "remote_lost": counters.remote_lost,
             "unauthenticated": counters.unauthenticated,

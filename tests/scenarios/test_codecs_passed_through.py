@@ -89,9 +89,11 @@ def test_opus_that_both_have_is_passed_through_with_its_numbers_and_parameters(t
         assert (caller.codec, caller.payload_type, caller.telephone_event) == (Codec.OPUS, 111, 110)
         assert (agent.codec, agent.payload_type) == (Codec.OPUS, 98)
         assert (agent.telephone_event, agent.receive_telephone_event) == (99, 102)
+        world.legs()[0].hear(100)
         sbc.do(call.bye)
         media = (await world.record()).media
         assert [media[role]["codec"] for role in ("caller", "agent")] == ["opus", "opus"]
+        assert media["caller"]["mos"] is None, "the estimate is that of G.711"
 
     play(story, tmp_path, main=MAIN)
 

@@ -22,7 +22,7 @@ from tests.support.processes import wait_until
 from tests.support.sipp import Sipp, sipp_callee, sipp_caller
 
 WAYS = ("plain", "sealed")
-RATE = 20
+RATE = 10
 """Calls a second on each way."""
 
 
