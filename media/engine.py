@@ -155,6 +155,12 @@ class MediaLeg(Protocol):
         """The address that peers must be told, where the engine is the one to know; None leaves it to whoever asks."""
         ...
 
+    @property
+    def identity(self) -> str | None:
+        """By what a later process of ours may take the leg over (`MediaCall.take_over`) when this one was killed; None
+        when the leg ends with the process. No secret."""
+        ...
+
     def master_key(self, suite: CryptoSuite) -> bytes:
         """A master key and salt for what the leg sends, to be told its peer and given back as `SrtpKeys.local`: never
         that of another leg. Raises `MediaError` for a suite that the engine does not have."""
@@ -333,6 +339,12 @@ class MediaCall(Protocol):
         come here, and it ends with this call. It hears nobody at first and nobody hears it; its address, its outgoing
         stream, its statistics and what it watches go on. Raises `MediaError` when it is closed or not of `former`, or
         this call is closed."""
+        ...
+
+    async def take_over(self, identity: str, role: str, latching: Latching = Latching.AUTO) -> MediaLeg:
+        """A leg that a process before this one has left behind, by its `identity`: at the address it had, and with
+        the keys if it is encrypted. As after `open_leg`, it knows no peer and hears nobody until it is told; what was
+        told before goes on until then. Raises `MediaError` when it is gone or the engine keeps none."""
         ...
 
     def record(self, leg: MediaLeg, path: Path) -> Recording:

@@ -23,7 +23,7 @@ from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offe
 from b2bua.sdp_bridge.offers import LocalOffer, Reoffer, change_of
 from b2bua.sdp_bridge.wish import Wish
 from media.engine import Address, Codec, StreamParameters
-from sip_stack.errors import LocalError
+from sip_stack.errors import LocalError, RemoteError
 from sip_stack.sdp import (
     WARN_OTHER,
     BodyRole,
@@ -315,12 +315,17 @@ class LegDescription:
             remote, before, admit_offer(self._terms, before.media, before.agreement.theirs)
         )
         token = self._negotiation.offer_remotely()
+        try:
+            answer = self._answer(remote, stream)
+        except RemoteError:
+            self._negotiation.withdraw(token)
+            raise
         self._wish = Direction.of(
             # No word about what we do not permit anyway is no wish: a phone on hold says recvonly of itself.
             sends=stream.direction.sends or (self._wish.sends and not self._told.receives),
             receives=stream.direction.receives or (self._wish.receives and not self._told.sends),
         )
-        self._take(self._answer(remote, stream), stream)
+        self._take(answer, stream)
         self._negotiation.settle(token)
         return Reoffer(change_of(before, stream), self.body)
 

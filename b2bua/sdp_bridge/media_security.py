@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from b2bua.encryption import MediaProtection
+from media.engine import MediaError
 from media.srtp import CryptoSuite, SrtpKeys
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import WARN_TRANSPORT, Crypto, Media, cryptos_of, not_acceptable
@@ -46,7 +47,7 @@ class MediaTerms:
     suites: tuple[CryptoSuite, ...] = ()
     """Offered in this order; of an offer the first line with one of them is taken."""
     new_key: Callable[[CryptoSuite], bytes] = _no_key
-    """A key of ours for a suite: `MediaLeg.master_key`."""
+    """A key of ours for a suite: `MediaLeg.master_key`, which raises `MediaError` when there is none."""
 
     @property
     def profile(self) -> str:
@@ -57,14 +58,20 @@ class MediaTerms:
         """The lines of our first offer, each with a key of its own."""
         if self.protection == "disabled":
             return ()
-        return tuple(Crypto(tag, suite, self.new_key(suite)) for tag, suite in enumerate(self.suites, 1))
+        return tuple(Crypto(tag, suite, self._key(suite)) for tag, suite in enumerate(self.suites, 1))
 
     def answered(self, theirs: Crypto, before: Crypto | None) -> Crypto:
         """Our line in the answer to an offer in which `theirs` was chosen; `before`, the one in force, lends its key
         while the suite is the same."""
         if before is not None and before.suite == theirs.suite:
             return theirs.answered_with(before.key)
-        return theirs.answered_with(self.new_key(CryptoSuite(theirs.suite)))
+        return theirs.answered_with(self._key(CryptoSuite(theirs.suite)))
+
+    def _key(self, suite: CryptoSuite) -> bytes:
+        try:
+            return self.new_key(suite)
+        except MediaError as error:
+            raise not_acceptable(WARN_TRANSPORT, f"No SRTP: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,10 @@ class NativeCall:
         """`leg` hears nobody and nobody hears it."""
         asked(self._own(leg).core.unbridge)
 
+    async def take_over(self, identity: str, role: str, latching: Latching = Latching.AUTO) -> MediaLeg:
+        """Raises `MediaError`: no leg outlives its process."""
+        raise MediaError("the native engine's legs end with their process")
+
     def record(self, leg: MediaLeg, path: Path) -> NativeRecording:
         """Records a leg in a new file."""
         own = self._own(leg)

@@ -54,6 +54,11 @@ class NativeLeg:
         """None: what it is bound to may be told otherwise, by `sip.advertise`."""
         return None
 
+    @property
+    def identity(self) -> str | None:
+        """None: its sockets are this process's."""
+        return None
+
     def master_key(self, suite: CryptoSuite) -> bytes:
         """A new one each time, from the system's generator."""
         return secrets.token_bytes(suite.key_octets)

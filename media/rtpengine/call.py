@@ -25,6 +25,8 @@ from media.engine import (
     Recording,
     Switched,
 )
+from media.rtpengine.connection import NgError
+from media.rtpengine.description import Unreadable
 from media.rtpengine.leg import Played, RtpengineLeg
 from media.rtpengine.node import Node
 from media.rtpengine.prompt import RtpenginePrompt, silence
@@ -57,11 +59,29 @@ class RtpengineCall:
         for node in used or self._nodes():
             spare = node.take()
             if spare is not None:
-                leg = RtpengineLeg(self, node, spare, role, latching)
-                self._legs.append(leg)
-                self._registry[leg.id] = leg
-                return leg
+                return self._add(RtpengineLeg(self, node, spare, role, latching))
         raise PortsExhausted("no rtpengine has a leg to spare")
+
+    async def take_over(self, identity: str, role: str, latching: Latching = Latching.AUTO) -> RtpengineLeg:
+        """A leg that a process before this one has opened, which its daemon still has."""
+        where, _, rest = identity.partition(" ")
+        call_id, _, host = rest.partition(" ")
+        node = next((node for node in self._nodes() if str(node.where) == where), None)
+        if node is None:
+            raise MediaError(f"no rtpengine is at {where}")
+        try:
+            spare = await node.recover(call_id, host)
+        except (NgError, Unreadable) as error:
+            raise MediaError(f"rtpengine {where}: {error}") from error
+        if not self._open:
+            node.give_back(call_id)
+            raise MediaError("the call is closed")
+        return self._add(RtpengineLeg(self, node, spare, role, latching, left_behind=True))
+
+    def _add(self, leg: RtpengineLeg) -> RtpengineLeg:
+        self._legs.append(leg)
+        self._registry[leg.id] = leg
+        return leg
 
     def bridge(self, a: MediaLeg, b: MediaLeg) -> None:
         """`a` and `b` hear each other and nobody else."""

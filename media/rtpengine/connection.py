@@ -56,11 +56,11 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
     inside `request`."""
 
     def __init__(self, on_notice: Callable[[Reply], None], on_lost: Callable[[], None]) -> None:
-        """`on_notice` hears what the daemon says unasked, `on_lost` that a TCP connection has ended."""
+        """`on_notice` hears what the daemon says unasked, `on_lost` that nobody is there any more."""
         self._on_notice = on_notice
         self._on_lost = on_lost
         self._transport: Any = None
-        self._stream = False
+        self._stream = self._refused = False
         self._received = b""
         # Of no connection before: the daemon would answer with what it said then.
         self._cookies = (b"%b_%d" % (secrets.token_hex(6).encode(), number) for number in count())
@@ -104,6 +104,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
             loop.call_soon(on_reply, None)
             return
         data = cookie + b" " + encode({**arguments, "command": command})
+        self._refused = False
         pending = self._pending[cookie] = _Pending(data, on_reply)
         pending.timers.append(loop.call_later(DEADLINE, self._fail, cookie))
         if not self._stream:
@@ -124,7 +125,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         self.request(command, arguments or {}, take)
         reply = await answered
         if reply is None:
-            raise NgError("does not answer")
+            raise NobodyThere("nobody listens there") if self._refused else NgError("does not answer")
         refused = refusal(reply)
         if refused is not None:
             raise NgError(refused)
@@ -178,7 +179,12 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
             _log.warning("rtpengine_nonsense")
 
     def error_received(self, error: Exception) -> None:
-        """Called by asyncio: nobody listens. The retransmissions go on, as it may come back."""
+        """Called by asyncio. Nobody listens where the daemon was: what it carried is gone, so nothing is waited for."""
+        if isinstance(error, ConnectionRefusedError) and not self._refused:
+            self._refused = True
+            for cookie in list(self._pending):
+                self._fail(cookie)
+            self._on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: a piece of the stream."""

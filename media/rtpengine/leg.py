@@ -25,14 +25,23 @@ from media.engine import (
 )
 from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import NgError, OnReply, Reply, refusal
-from media.rtpengine.description import DISCARD, EVENT_TYPE, PLAIN, SECURE, Unreadable, inside, outside
+from media.rtpengine.description import (
+    DISCARD,
+    EVENT_TYPE,
+    PLAIN,
+    SECURE,
+    Opened,
+    Unreadable,
+    inside,
+    outside,
+)
 from media.rtpengine.node import INSIDE, OFFER, OUTSIDE, Node, Spare, read_reply
+from media.rtpengine.prompt import RtpenginePrompt, silence
 from media.rtpengine.watch import Watch
-from media.srtp import CryptoSuite
+from media.srtp import CryptoSuite, SrtpKeys
 
 if TYPE_CHECKING:
     from media.rtpengine.call import RtpengineCall
-    from media.rtpengine.prompt import RtpenginePrompt
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +79,17 @@ class Told:
 class RtpengineLeg:
     """`media.engine.MediaLeg`."""
 
-    def __init__(self, call: RtpengineCall, node: Node, spare: Spare, role: str, latching: Latching) -> None:
+    def __init__(
+        self,
+        call: RtpengineCall,
+        node: Node,
+        spare: Spare,
+        role: str,
+        latching: Latching,
+        *,
+        left_behind: bool = False,
+    ) -> None:
+        """`left_behind`: what the daemon was told of it is not known."""
         self.call = call
         self.node = node
         self.id = spare.id
@@ -89,8 +108,9 @@ class RtpengineLeg:
         self.is_open = True
         self._busy = False
         self._told: Told | None = None
-        self._playing: Played | None = None
-        self._blocked: frozenset[str] = frozenset()
+        # Of what is not known the worst is assumed: that it plays, and lets nothing in.
+        self._playing = Played(silence(), True) if left_behind else None
+        self._blocked = frozenset((INSIDE, OUTSIDE)) if left_behind else frozenset()
         self._retold = False
         self.watch = Watch(self)
 
@@ -109,10 +129,17 @@ class RtpengineLeg:
         """What its daemon has been told to tell."""
         return self._outside.address[0]
 
+    @property
+    def identity(self) -> str | None:
+        """Daemon, call-id, and the address that peers are told."""
+        return f"{self.node.where} {self.id} {self._outside.address[0]}"
+
     def master_key(self, suite: CryptoSuite) -> bytes:
-        """The one that the daemon has made for the suite."""
+        """The one that the daemon has made for the suite. Raises `MediaError` once the leg is plain."""
         key = self._outside.keys.get(suite)
-        if key is None:
+        agreed = self.parameters
+        # It makes others once a leg was plain, and tells them later than they are asked for here.
+        if key is None or (agreed is not None and agreed.keys is None):
             raise MediaError(f"rtpengine has no key for {suite}")
         return key.octets
 
@@ -277,8 +304,11 @@ class RtpengineLeg:
 
         def offered(reply: Reply | None) -> None:
             try:
-                if read_reply(reply).address != self._outside.address:
+                opened = read_reply(reply)
+                if opened.address != self._outside.address:
                     raise NgError("knows the leg no more")
+                if not self._has_key(opened, parameters.keys):
+                    raise NgError("has another key")
             except (NgError, Unreadable) as error:
                 self._fail("offer", error)
             else:
@@ -314,6 +344,12 @@ class RtpengineLeg:
                 self.call.stir()
 
         return "offer", offer, offered
+
+    @staticmethod
+    def _has_key(opened: Opened, keys: SrtpKeys | None) -> bool:
+        """Whether the daemon sends under the key that the peer was told."""
+        key = None if keys is None else opened.keys.get(keys.suite)
+        return keys is None or (key is not None and key.octets == keys.local)
 
     def _done(self) -> None:
         self._busy = False

@@ -27,6 +27,7 @@ from media.rtpengine.description import (
     inside,
     read,
 )
+from media.rtpengine.query import read_side
 from media.rtpengine.settings import NgAddress, RtpengineSettings
 from media.srtp import CryptoSuite
 
@@ -146,6 +147,20 @@ class Node:
         self._refill()
         return spare
 
+    async def recover(self, identity: str, host: str) -> Spare:
+        """A leg that is on the daemon already; `host` is what peers are told. Raises `NgError` or `Unreadable`."""
+        connection = self._connection
+        if connection is None:
+            raise NgError("does not answer")
+        side = read_side(await connection.ask("query", {"call-id": identity}), OUTSIDE)
+        if side.protocol == SECURE:
+            # Only an offer tells the keys.
+            opened = read_reply(await connection.ask("offer", self._offer_to_nobody(identity)))
+        else:
+            opened = Opened((host, side.port))
+        self.in_use += 1
+        return Spare(identity, opened, asyncio.get_running_loop().time())
+
     def give_back(self, identity: str) -> None:
         """A leg that was taken is of no more use. Its ports rest for a while, in which nothing comes out of it: late
         packets of its peer must not be the first that a new leg hears."""
@@ -235,7 +250,6 @@ class Node:
 
     def _open(self) -> None:
         identity, generation = secrets.token_hex(16), self._generation
-        nobody = ("127.0.0.1", DISCARD)
         self._asked += 1
 
         def opened(reply: Reply | None) -> None:
@@ -249,10 +263,12 @@ class Node:
                 # As when its ports have run out. The next look tries again.
                 _log.warning("rtpengine_no_leg", extra={"node": str(self.where), "error": str(error)})
 
-        description = inside(nobody, Codec.PCMU, EVENT_TYPE)
-        # A leg may turn out to be plain. But only so are there keys of ours.
-        offer = {**OFFER, "transport-protocol": SECURE, "call-id": identity, "sdp": description}
-        self.request("offer", offer, opened)
+        self.request("offer", self._offer_to_nobody(identity), opened)
+
+    def _offer_to_nobody(self, identity: str) -> Mapping[str, Writable]:
+        """A leg may turn out to be plain. But only so are there keys of ours."""
+        description = inside(("127.0.0.1", DISCARD), Codec.PCMU, EVENT_TYPE)
+        return {**OFFER, "transport-protocol": SECURE, "call-id": identity, "sdp": description}
 
     async def _give_back(self, spare: Spare) -> None:
         if self._connection is not None and self.is_up:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from media.engine import FirstPacket, LegStatistics, MediaTimeout, PromptEnded, StreamParameters
-from media.rtpengine.bencode import Value
 from media.rtpengine.connection import Reply, refusal
 from media.rtpengine.node import INSIDE, OUTSIDE
+from media.rtpengine.query import Side, read_side
 
 if TYPE_CHECKING:
     from media.rtpengine.leg import Played, RtpengineLeg
@@ -30,22 +29,13 @@ it: on hold nobody sends anything."""
 RTP_HEADER = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Packets and octets of RTP in, and packets of RTCP, on one side of a leg."""
-
-    packets: int = 0
-    octets: int = 0
-    rtcp: int = 0
-
-
 class Watch:
     """The questions about one leg."""
 
     def __init__(self, leg: RtpengineLeg) -> None:
         self._leg = leg
         self._loop = asyncio.get_running_loop()
-        self._outside = self._inside = Counted()
+        self._outside = self._inside = Side()
         self._timer: asyncio.TimerHandle | None = None
         self._asking = False
         self._stopped = False
@@ -157,11 +147,11 @@ class Watch:
             if refused is not None:
                 self._leg.forgotten(refused)
                 return
-            self._take(counted(reply, OUTSIDE), counted(reply, INSIDE))
+            self._take(read_side(reply, OUTSIDE), read_side(reply, INSIDE))
         # A daemon that does not answer is its node's business.
         self._ask_within(self._interval())
 
-    def _take(self, outside: Counted, inside: Counted) -> None:
+    def _take(self, outside: Side, inside: Side) -> None:
         now = self._loop.time()
         more = outside.packets > self._outside.packets
         if more:
@@ -199,27 +189,3 @@ class Watch:
         if not self._stopped and self._leg.source is played:
             self._leg.call.end_prompt(self._leg)
             self._leg.tell(PromptEnded(self._leg))
-
-
-def counted(reply: Reply, tag: str) -> Counted:
-    """What a reply to `query` says of one side."""
-    media = _path(reply, "tags", tag, "medias")
-    first = media[0] if isinstance(media, list) and media else None
-    streams = first.get("streams") if isinstance(first, dict) else None
-    if not isinstance(streams, list) or not streams:
-        return Counted()
-    rtcp = _number(_path(streams[1], "stats", "packets")) if len(streams) > 1 else 0
-    return Counted(
-        _number(_path(streams[0], "stats", "packets")), _number(_path(streams[0], "stats", "bytes")), rtcp
-    )
-
-
-def _path(value: Value, *keys: str) -> Value | None:
-    found: Value | None = value
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
-
-
-def _number(value: Value | None) -> int:
-    return value if isinstance(value, int) else 0

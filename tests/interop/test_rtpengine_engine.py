@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
-from media.engine import Codec, DtmfDigit, FirstPacket, MediaError, MediaTimeout, PromptEnded, Switched
+from media.engine import (
+    Codec,
+    DtmfDigit,
+    EngineLost,
+    FirstPacket,
+    MediaError,
+    MediaTimeout,
+    PortsExhausted,
+    PromptEnded,
+    Switched,
+)
 from media.srtp import CryptoSuite
 from tests.support.audio import tone, write_wav
 from tests.support.listening import AGENT, ASSISTANT, MUSIC, heard_until, story_of, talking
-from tests.support.native_calls import Bridged, peers
+from tests.support.native_calls import Bridged, becomes_true, peers
 from tests.support.rtp_peer import RtpPeer
 from tests.support.rtpengine import RtpengineDaemon, engine_on
 from tests.support.srtp_peer import PROFILES, SrtpPeer, srtp_peers
@@ -220,5 +231,66 @@ def test_a_leg_moves_to_another_call(daemon: RtpengineDaemon) -> None:
                 assert engine.capacity - engine.free_ports == 2
                 second.call.close()
                 assert engine.capacity == engine.free_ports
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("suite", [None, CryptoSuite.AES_CM_128_HMAC_SHA1_80])
+def test_legs_outlive_the_process_that_opened_them(
+    daemon: RtpengineDaemon, suite: CryptoSuite | None
+) -> None:
+    """As after `kill -9`: another engine takes them over at their addresses, with their keys."""
+
+    async def run() -> None:
+        async with engine_on(daemon) as killed, engine_on(daemon) as engine:
+            with srtp_peers(suite, None) as people:
+                before = killed.open_call(lambda event: None)
+                old = [before.open_leg("caller"), before.open_leg("agent")]
+                caller = people[0]
+                if isinstance(caller, SrtpPeer):
+                    caller.our_key = old[0].master_key(caller.suite)
+                    caller.begin()
+                for leg, peer in zip(old, people, strict=True):
+                    leg.set_remote(peer.parameters())
+                before.bridge(*old)
+                before.hear(old[1], None)
+                async with (
+                    talking(caller, old[0].local_address, ASSISTANT),
+                    talking(people[1], old[1].local_address, AGENT),
+                ):
+                    await heard_until(people[1], None)
+                    after = engine.open_call(lambda event: None)
+                    new = [await after.take_over(leg.identity, leg.role) for leg in old]
+                    assert [leg.local_address for leg in new] == [leg.local_address for leg in old]
+                    for leg, peer in zip(new, people, strict=True):
+                        leg.set_remote(peer.parameters())
+                    after.bridge(*new)
+                    await heard_until(people[1], ASSISTANT, more=20)
+                    await heard_until(caller, AGENT, more=20)
+                with pytest.raises(MediaError):
+                    await after.take_over(f"{daemon.tcp} nobody 127.0.0.1", "agent")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_killed_daemon_loses_its_calls_and_is_used_again_when_it_is_back(
+    tmp_path: Path, transport: str
+) -> None:
+    async def run() -> None:
+        with RtpengineDaemon(tmp_path) as killed:
+            async with engine_on(killed, transport=transport) as engine:
+                with peers(PCMU, PCMU) as people:
+                    call = Bridged(engine, people)
+                    killed.send_signal(SIGKILL)
+                    await call.events.until(EngineLost)
+                    await becomes_true(lambda: engine.free_ports == 0)
+                    with pytest.raises(PortsExhausted):
+                        engine.open_call(lambda event: None).open_leg("caller")
+                    with killed.again():
+                        await becomes_true(lambda: engine.free_ports > 1)
+                        again = Bridged(engine, people)
+                        async with talking(people[0], again.legs[0].local_address, ASSISTANT):
+                            await heard_until(people[1], ASSISTANT)
 
     asyncio.run(run())

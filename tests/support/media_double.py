@@ -123,6 +123,11 @@ class LegDouble:
         """As in the contract."""
         return None
 
+    @property
+    def identity(self) -> str | None:
+        """As in the contract: none, as of the native engine."""
+        return None
+
     def master_key(self, suite: CryptoSuite) -> bytes:
         """As in the contract."""
         return secrets.token_bytes(suite.key_octets)
@@ -321,6 +326,10 @@ class CallDouble:
         former.legs.remove(own)
         own.call = self
         self.legs.append(own)
+
+    async def take_over(self, identity: str, role: str, latching: Latching = Latching.AUTO) -> MediaLeg:
+        """As in the contract."""
+        raise MediaError("nothing is left behind")
 
     def record(self, leg: MediaLeg, path: Path) -> RecordingDouble:
         """As in the contract; nothing is written."""

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
 from media.rtpengine.connection import NgConnection, NgError
-from tests.support.ports import LOOPBACK, free_port, free_port_range, free_stream_port
+from tests.support.ports import LOOPBACK, free_port, free_stream_port
 from tests.support.processes import ChildProcess
 
+BLOCK = 200
+"""Ports for audio that each has."""
 PATIENCE = 10.0
 """Seconds for a daemon to come up."""
+
+
+class PortBlock:
+    """UDP ports for the audio of one daemon, which no other daemon has: rtpengine also takes ports that are in use."""
+
+    def __init__(self) -> None:
+        """The first port of a block is held, to say that the others are taken."""
+        for first in random.SystemRandom().sample(range(10_000, 32_000, BLOCK), 100):
+            self._held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                self._held.bind((LOOPBACK, first))
+            except OSError:
+                self._held.close()
+            else:
+                self.first, self.last = first + 2, first + BLOCK - 1
+                return
+        raise OSError("found no block of free UDP ports")
+
+    def __contains__(self, port: int) -> bool:
+        return self.first <= port <= self.last
+
+    def release(self) -> None:
+        """For others."""
+        self._held.close()
 
 
 class RtpengineDaemon(ChildProcess):
@@ -25,7 +53,7 @@ class RtpengineDaemon(ChildProcess):
         self.ng_port = free_port() if former is None else former.ng_port
         self.tcp_port = free_stream_port() if former is None else former.tcp_port
         self.digits_port = free_port() if former is None else former.digits_port
-        self.ports = free_port_range(400) if former is None else former.ports
+        self.ports = PortBlock() if former is None else former.ports
         command = [
             "rtpengine",
             "--config-file=none",
@@ -35,8 +63,8 @@ class RtpengineDaemon(ChildProcess):
             f"--listen-tcp-ng={LOOPBACK}:{self.tcp_port}",
             f"--dtmf-log-dest={LOOPBACK}:{self.digits_port}",
             "--dtmf-log-ng-tcp",
-            f"--port-min={self.ports[0]}",
-            f"--port-max={self.ports[1]}",
+            f"--port-min={self.ports.first}",
+            f"--port-max={self.ports.last}",
             "--endpoint-learning=immediate",
             "--num-threads=2",
             "--foreground",
@@ -44,6 +72,11 @@ class RtpengineDaemon(ChildProcess):
             "--log-level=5",
         ]
         super().__init__(name, command, folder)
+
+    def stop(self, deadline: float = 5.0) -> int:
+        """End it."""
+        self.ports.release()
+        return super().stop(deadline)
 
     def again(self) -> RtpengineDaemon:
         """The same once more."""

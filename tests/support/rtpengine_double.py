@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import deque
 from collections.abc import Mapping
 from typing import cast
@@ -93,7 +94,8 @@ class NodeDouble:
         if command in self.refused:
             return {"result": b"error", "error-reason": self.refused[command].encode()}
         port = self._ports[identity] + (2 if command == "answer" else 0)
-        return {"result": b"ok", "sdp": inside((HOST, port), Codec.PCMU, 101).encode()}
+        crypto = f"a=crypto:6 AES_CM_128_HMAC_SHA1_80 inline:{b64encode(KEY).decode()}\r\n"
+        return {"result": b"ok", "sdp": (inside((HOST, port), Codec.PCMU, 101) + crypto).encode()}
 
 
 def counted(packets: int) -> Reply:

@@ -270,7 +270,7 @@ def test_a_prompt_that_has_ended_by_itself_need_not_be_stopped() -> None:
 def test_keys_are_those_that_the_daemon_has_made() -> None:
     async def told(stage: Stage) -> None:
         suite = CryptoSuite.AES_CM_128_HMAC_SHA1_80
-        leg = stage.legs[0]
+        leg = stage.call.open_leg("agent")
         assert leg.master_key(suite) == KEY
         with pytest.raises(MediaError):
             leg.master_key(CryptoSuite.AEAD_AES_128_GCM)
@@ -282,5 +282,7 @@ def test_keys_are_those_that_the_daemon_has_made() -> None:
         assert "RTP/SAVP" in str(answer)
         assert f"a=crypto:6 {suite} inline:" in str(answer)
         assert leg.announced_host == HOST
+        with pytest.raises(MediaError):
+            stage.legs[0].master_key(suite)  # it is plain, and rtpengine would make another one
 
     staged(told)

@@ -10,7 +10,7 @@ import pytest
 
 from b2bua.encryption import MediaProtection
 from b2bua.sdp_bridge import LegDescription, MediaTerms, SrtpRequired
-from media.engine import Codec
+from media.engine import Codec, MediaError
 from media.srtp import CryptoSuite, SrtpKeys
 from sip_stack.errors import RemoteError
 from tests.unit.test_sdp_bridge import OFFER, agreed, octets
@@ -298,3 +298,23 @@ class TestLater:
         assert key in offer.body.decode()
         assert key not in repr(offer)
         assert key not in repr(leg.parameters)
+
+
+def test_an_engine_without_a_key_refuses_a_plain_leg_that_is_to_become_srtp() -> None:
+    def no_key(suite: CryptoSuite) -> bytes:
+        raise MediaError(f"no key for {suite}")
+
+    leg = LegDescription(
+        address=("198.51.100.1", 16384),
+        codecs=[Codec.PCMU],
+        session_id=7001,
+        terms=MediaTerms("preferred", SUITES, no_key),
+    )
+    leg.receive_offer(said(profile="RTP/AVP"))
+    before = leg.make_answer()
+    with pytest.raises(RemoteError) as caught:
+        leg.receive_reoffer(said(line(1, SHA1_80, 77), profile="RTP/AVP"))
+    assert caught.value.status_hint == 488
+    assert leg.body == before
+    leg.receive_reoffer(said(profile="RTP/AVP", port=4002))
+    assert agreed(leg).keys is None

@@ -1,0 +1,51 @@
+"""What a daemon says of a leg when it is asked (`query`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from media.rtpengine.bencode import Value
+from media.rtpengine.connection import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a leg: what has come in there."""
+
+    packets: int = 0
+    """Of RTP."""
+    octets: int = 0
+    """With the headers of RTP."""
+    rtcp: int = 0
+    """Packets of RTCP."""
+    port: int = 0
+    protocol: str = ""
+    """The profile, `RTP/SAVP` when it is encrypted."""
+
+
+def read_side(reply: Reply, tag: str) -> Side:
+    """The side with this tag. What is not told is 0."""
+    medias = _path(reply, "tags", tag, "medias")
+    media = medias[0] if isinstance(medias, list) and medias else None
+    streams = _path(media, "streams")
+    if not isinstance(streams, list) or not streams:
+        return Side()
+    protocol = _path(media, "protocol")
+    return Side(
+        packets=_number(_path(streams[0], "stats", "packets")),
+        octets=_number(_path(streams[0], "stats", "bytes")),
+        rtcp=_number(_path(streams[1], "stats", "packets")) if len(streams) > 1 else 0,
+        port=_number(_path(streams[0], "local port")),
+        protocol=protocol.decode("ascii", "replace") if isinstance(protocol, bytes) else "",
+    )
+
+
+def _path(value: Value | None, *keys: str) -> Value | None:
+    found = value
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _number(value: Value | None) -> int:
+    return value if isinstance(value, int) else 0
