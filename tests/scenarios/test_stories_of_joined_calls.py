@@ -186,6 +186,38 @@ def test_the_human_leaves_the_caller_with_another_whom_they_called(tmp_path: Pat
     play(story, tmp_path, main=HUMANS_CALL, destinations=HUMANS)
 
 
+def test_a_human_whom_the_caller_leaves_with_another_is_told_of_until_they_hang_up(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.begin()
+        first = stage.call_ids[0]
+        handoff_id = await stage.hand_over(0)
+        alice, billing = stage.alice, await world.phone(BILLING, answer_at_once)
+        other = alice.call("billing")
+        await alice.until(Answered, count=2)
+        (second,) = set(world.registry.calls) - set(stage.call_ids)
+        hers = stage.hers
+        named = f"{hers.call_id};to-tag={hers.remote_tag};from-tag={hers.local_tag}"
+        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
+        alice.do(lambda now: other.request(now, "REFER", headers=headers))
+        await alice.until(Ended, count=2)
+        await asyncio.sleep(30)
+        assert (await stage.keeping.operations.handoff(handoff_id))["state"] == "completed"
+        assert stage.application.events() == ["DialAnswer", "DialConnected"], "the human still talks"
+        stage.desk.do(stage.desk.sessions[0].bye)
+        await billing.until(Ended)
+        stage.bob.do(stage.his.bye)
+        await stage.over(3)
+        assert stage.application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
+        hung_up = stage.application.told[2]
+        assert hung_up["CallUUID"] == first
+        assert int(hung_up["DialBLegDuration"]) >= 30, "with both"
+        assert await stage.joined_with(second) == [first]
+        await stage.keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
+
+
 RELAY = "application/dtmf-relay"
 
 
