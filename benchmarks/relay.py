@@ -1,7 +1,8 @@
 """The RTP relay against rtpengine and the barest epoll loop: CPU per packet, and how many calls fit one core.
 
-`benchmarks/relay.py` measures and writes `benchmarks/relay_results.md` (about 20 minutes; 5 with `--skip-maximum`;
-`--quick` takes one, for a look, and writes nothing).
+It measures and writes `relay_results.md`, in about 20 minutes; 5 with `--sections cpu`. `--quick` takes one, for a
+look, and writes nothing. With `--samples FILE` measurements are kept, and those of earlier runs reported too, for
+a machine that is quiet for minutes only.
 Candidates take turns within each round; tables show medians with minimum and maximum. A call is two directions of 50
 packets per second, 172 octets. The relay has one core and the load the other: run nothing else beside it.
 """
@@ -13,13 +14,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from relays import GENERATOR, RELAYS, ROOT
-from report import machine, say, spread
+from report import Samples, Table, heading, spread
 
 RELAY_CORE, LOAD_CORE = 1, 0
 MAX_LOSS, MAX_P99_US = 0.001, 20_000
@@ -31,14 +31,14 @@ FEWEST, MOST = 800, 4_800
 class Plan:
     """How thorough a run is. The warm-up outlasts the seconds in which rtpengine still learns addresses."""
 
-    rounds: int
     warmup: int
     seconds: int
     search_steps: int
 
 
-FULL = Plan(rounds=3, warmup=4, seconds=4, search_steps=5)
-QUICK = Plan(rounds=1, warmup=4, seconds=3, search_steps=0)
+FULL = Plan(warmup=4, seconds=4, search_steps=4)
+QUICK = Plan(warmup=4, seconds=3, search_steps=0)
+SEARCHED = ("ours", "ours, transcoding", "rtpengine", "bare epoll")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,13 @@ class Step:
     def passed(self) -> bool:
         """Within both bounds: socket buffers hide overload from the loss alone."""
         return self.kept_up and self.loss < MAX_LOSS and self.p99_us < MAX_P99_US
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The result of a search."""
+
+    calls: int
 
 
 def measure(name: str, calls: int, plan: Plan) -> Step:
@@ -111,89 +118,119 @@ def same_at_rtpengine(name: str) -> str:
     return same if same in RELAYS else "rtpengine"
 
 
-def cpu_table(names: Sequence[str], calls: int, plan: Plan) -> list[str]:
-    """CPU per packet and latency of every relay at one number of calls, in interleaved rounds."""
-    steps: dict[str, list[Step]] = {name: [] for name in names}
-    for _ in range(plan.rounds):
-        for name in names:
-            steps[name].append(measure(name, calls, plan))
-            say(f"{calls} calls, {name}: {steps[name][-1]}")
-    lines = [
-        f"### {calls} calls",
-        "",
-        "| relay | CPU µs per packet | ratio to rtpengine at the same | ratio to ours, plain | p50 µs | p99 µs "
-        "| waited for its core | loss |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name in names:
-        ratios, plain = (
-            [a.cpu_us / b.cpu_us for a, b in zip(steps[name], steps[other], strict=True)]
-            for other in (same_at_rtpengine(name), "ours")
-        )
-        lines.append(
-            f"| {name} | {spread([s.cpu_us for s in steps[name]], '{:.2f}')} | {spread(ratios, '{:.2f}')} "
-            f"| {spread(plain, '{:.2f}')} "
-            f"| {spread([s.p50_us for s in steps[name]], '{:.0f}')} "
-            f"| {spread([s.p99_us for s in steps[name]], '{:.0f}')} "
-            f"| {spread([s.waited * 100 for s in steps[name]], '{:.1f}')} % "
-            f"| {max(s.loss for s in steps[name]):.3%}{'' if all(s.kept_up for s in steps[name]) else ' (*)'} |"
-        )
-    return [*lines, ""]
+def ratios(ones: Sequence[Step], others: Sequence[Step]) -> list[float]:
+    """CPU per packet of one against another, round by round."""
+    return [one.cpu_us / other.cpu_us for one, other in zip(ones, others, strict=False)]
 
 
-def maximum_table(names: Sequence[str], plan: Plan) -> list[str]:
-    """The most calls on one core, in interleaved rounds."""
-    found: dict[str, list[int]] = {name: [] for name in names}
-    for _ in range(plan.rounds):
-        for name in names:
-            found[name].append(most_calls(name, plan))
-            say(f"most calls, {name}: {found[name][-1]}")
-    lines = [
-        "### Most calls on one core (loss < 0.1 % and p99 added latency < 20 ms)",
-        "",
-        "| relay | calls |",
-        "|---|---|",
+def cpu_table(samples: Samples[Step]) -> Table:
+    """CPU per packet and latency of every relay at one number of calls."""
+    rows = []
+    for name in samples.names():
+        steps = samples[name]
+        rows.append(
+            [
+                name,
+                spread([step.cpu_us for step in steps], "{:.2f}"),
+                *(
+                    spread(ratios(steps, samples[other]), "{:.2f}") if other in samples else ""
+                    for other in (same_at_rtpengine(name), "ours", "bare epoll")
+                ),
+                spread([step.p50_us for step in steps], "{:.0f}"),
+                spread([step.p99_us for step in steps], "{:.0f}"),
+                spread([step.waited * 100 for step in steps], "{:.1f}") + " %",
+                f"{max(step.loss for step in steps):.3%}{'' if all(step.kept_up for step in steps) else ' (*)'}",
+            ]
+        )
+    columns = [
+        "relay",
+        "CPU µs per packet",
+        "of rtpengine's at the same",
+        "of ours, plain",
+        "of bare epoll's",
     ]
-    lines += [f"| {name} | {spread(found[name], '{:.0f}')} |" for name in names]
-    return [*lines, ""]
+    return Table([*columns, "p50 µs", "p99 µs", "waited for its core", "loss"], rows)
+
+
+def maximum_table(most: Samples[Most], half: Samples[Step]) -> Table:
+    """The most calls on one core, and the latency at half of them."""
+    rows = [
+        [
+            name,
+            spread([found.calls for found in most[name]], "{:.0f}"),
+            spread([step.p99_us for step in half[name]], "{:.0f}") if name in half else "",
+            spread([step.waited * 100 for step in half[name]], "{:.1f}") + " %" if name in half else "",
+        ]
+        for name in most.names()
+    ]
+    return Table(["relay", "calls", "p99 µs at half of them", "waited for its core then"], rows)
+
+
+class Run:
+    """The sections of one run, with what earlier ones left in the samples' file."""
+
+    def __init__(self, plan: Plan, file: Path | None) -> None:
+        self._plan = plan
+        self.loads = {calls: Samples(Step, f"{calls} calls", file) for calls in (200, 1_000)}
+        self.most = Samples(Most, "maximum", file)
+        self.half = Samples(Step, "half", file)
+
+    def measure(self, section: str, names: Sequence[str]) -> None:
+        """One round of a section."""
+        if section == "cpu":
+            for calls, samples in self.loads.items():
+                for name in names:
+                    samples.add(name, measure(name, calls, self._plan))
+            return
+        for name in names:
+            most = most_calls(name, self._plan)
+            self.most.add(name, Most(most))
+            self.half.add(name, measure(name, most // 2, self._plan))
+
+    def report(self) -> str:
+        """All tables there are samples for."""
+        plan = self._plan
+        parts = [
+            f"# RTP relay\n\n## {heading()}\n\nRounds of {plan.seconds} s after {plan.warmup} s warm-up; minimum / "
+            "**median** / maximum. (*) the generator fell behind: not the relay's figure. Loopback charges the receive "
+            "path to the sender.\n"
+        ]
+        parts += [f"### {calls} calls\n\n{cpu_table(taken)}" for calls, taken in self.loads.items() if taken]
+        if self.most:
+            bounds = "loss < 0.1 % and p99 added latency < 20 ms"
+            parts.append(f"### Most calls on one core ({bounds})\n\n{maximum_table(self.most, self.half)}")
+        return "\n".join(parts)
 
 
 def main() -> None:
     """Builds the generator, measures, and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round, no search for the maximum, no report"
-    )
-    parser.add_argument("--skip-maximum", action="store_true", help="no search for the most calls")
+    parser.add_argument("--quick", action="store_true", help="one short round of cpu, no report written")
+    parser.add_argument("--sections", nargs="+", choices=["cpu", "maximum"], default=["cpu", "maximum"])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only",
         nargs="*",
         choices=list(RELAYS),
-        help="the relays to compare with ours and rtpengine, plain and at the same work",
+        help="the relays to compare: `cpu` with ours and rtpengine, plain and at the same work, `maximum` with none",
+    )
+    parser.add_argument(
+        "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )
     options = parser.parse_args()
-    plan = QUICK if options.quick else replace(FULL, search_steps=0) if options.skip_maximum else FULL
     build = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
     subprocess.run([*build, "--no-default-features"], cwd=ROOT, check=True)
-    only = options.only or list(RELAYS)
+    only = list(RELAYS) if options.only is None else options.only
     wanted = {"ours", "rtpengine", *only, *map(same_at_rtpengine, only)}
     names = [name for name in RELAYS if name in wanted]
-    report = [
-        f"## {datetime.now(UTC):%Y-%m-%d}, {machine()}",
-        "",
-        f"{plan.rounds} interleaved rounds of {plan.seconds} s after {plan.warmup} s warm-up; minimum / **median** / "
-        "maximum. (*) the generator fell behind: not the relay's figure. Loopback charges the receive path to the "
-        "sender.",
-        "",
-    ]
-    for calls in (200, 1_000):
-        report += cpu_table(names, calls, plan)
-    if plan.search_steps:
-        report += maximum_table([name for name in names if "," not in name], plan)
-    text = "\n".join(report)
-    sys.stdout.write(text + "\n")
+    run = Run(QUICK if options.quick else FULL, options.samples)
+    for _ in range(1 if options.quick else options.rounds):
+        for section in ["cpu"] if options.quick else options.sections:
+            run.measure(section, names if section == "cpu" else [name for name in SEARCHED if name in only])
+    text = run.report()
+    sys.stdout.write(text)
     if not options.quick:
-        (ROOT / "benchmarks/relay_results.md").write_text(f"# RTP relay\n\n{text}")
+        (ROOT / "benchmarks/relay_results.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -241,20 +241,20 @@ class Run:
         self.memory = Samples(Memory, "memory", file)
         self.added = Samples(Added, "added", file)
 
-    def measure(self, section: str) -> None:
-        """One round of a section."""
+    def measure(self, section: str, wanted: Collection[str]) -> None:
+        """One round of a section, of the candidates that are wanted."""
         match section:
             case "cpu":
-                for name in CANDIDATES:
+                for name in filter(wanted.__contains__, CANDIDATES):
                     self.cpu.add(name, measure_candidate(name, CPU_RATE, CPU_SECONDS))
             case "maximum":
-                for name in SEARCHED:
+                for name in filter(wanted.__contains__, SEARCHED):
                     self.maximum.add(name, Rate(most_calls(name, self._cpu_ms(name))))
             case "concurrency":
                 for calls in CONCURRENT:
                     self.concurrency.add(f"{calls:,}", measure_concurrent(calls))
             case "memory":
-                for server in HELD:
+                for server in filter(wanted.__contains__, HELD):
                     self.memory.add(server, measure_memory(server))
             case "added":
                 half = self.maximum["ours"][-1].calls_per_second // 2 if self.maximum else DEFAULT_HALF
@@ -300,6 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES)
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )
@@ -308,7 +309,7 @@ def main() -> None:
     run = Run(options.samples)
     for _ in range(1 if options.quick else options.rounds):
         for section in ["cpu"] if options.quick else options.only:
-            run.measure(section)
+            run.measure(section, options.candidates)
     text = run.report()
     sys.stdout.write(text)
     if not options.quick:
