@@ -34,13 +34,13 @@ from sip_servers import SERVERS  # noqa: E402
 CHALLENGED = ", 401"
 CANDIDATES = ("ours", "ours, 401", "sippy", "sippy with rtp.io", "Kamailio, a proxy")
 """sippy is not challenged: its ACK for the 401 comes before or after its second INVITE, which SIPp cannot follow."""
-CPU_RATE, CPU_SECONDS = 100, 6
+CPU_RATE, CPU_SECONDS = 200, 6
 """Calls per second that every candidate can do, and seconds of load."""
 SEARCHED = ("ours", "ours, 401", "sippy")
 SEARCH_STEPS, SEARCH_TRIES, SEARCH_SECONDS = 4, 3, 6
 CONCURRENT = (100, 1_000, 4_000)
 """Calls up at once; with four sockets each, the last is near what 20,000 open files allow."""
-CONCURRENT_RATE, CONCURRENT_SECONDS = 200, 8
+CONCURRENT_RATE, CONCURRENT_SECONDS = 250, 8
 HELD = {"ours": 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
 QUIET_SECONDS = 36
 """After the last call began, until its transactions are forgotten: 64*T1 and some."""
@@ -125,7 +125,7 @@ def measure_concurrent(calls: int) -> Step:
 def measure_memory(server: str) -> Memory:
     """Calls that are up, their transactions forgotten, against the same process before them."""
     calls = HELD[server]
-    rate = CONCURRENT_RATE if server == "ours" else CPU_RATE
+    rate = CONCURRENT_RATE if server == "ours" else CONCURRENT_RATE // 2
     ramp = calls / rate
     with stage(server) as on:
         before = on.running.process.memory()

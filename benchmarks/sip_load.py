@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from report import say
 from sip_servers import (
     LOAD_CORE,
     PASSWORD,
@@ -104,6 +105,9 @@ class Stage:
         ]
         if self.running.recorded is not None:
             missed.append(self._made - self.running.recorded())
+        if max(missed):
+            warnings = [line for line in self.running.process.errors.splitlines() if '"warning"' in line]
+            say(f"    {max(missed)} calls failed; the server's first warnings: {warnings[:3]}")
         return max(missed), sum(counters.repeated for counters in [*made, *taken])
 
 

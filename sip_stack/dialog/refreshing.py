@@ -37,6 +37,11 @@ class Refreshing:
         """Ours without a body, while it is under way."""
         self.timer = SessionTimer(self, session.core.timers, terms)
 
+    def end(self) -> None:
+        """The session is over. This and the timer name each other: untied, both and the session are freed at once."""
+        self.timer.end()
+        del self.timer
+
     def answered(self, response: Response, now: float) -> None:
         """A 2xx to an INVITE or UPDATE of ours came."""
         self._learn_methods(response)

@@ -416,8 +416,7 @@ class Session(InviteUsage):
         self.core.sessions.pop(key, None)
         self.stop_timer()
         if self.refreshing is not None:
-            # The two name each other: untied, both are freed at once.
-            self.refreshing.timer.end()
+            self.refreshing.end()
             self.refreshing = None
         for answer in self._unacknowledged.values():
             answer.stop()

@@ -28,6 +28,7 @@ from sip_stack.events import (
     ReofferCompleted,
     ReofferReceived,
 )
+from sip_stack.extensions import Extensions, TimerTerms
 from sip_stack.message import Message, parse_message, response_to
 from tests.support.fake_network import Datagram, FakeNetwork, Peer, Wire
 
@@ -814,7 +815,9 @@ def test_what_is_over_is_freed_without_the_collector(world: World, ending: str) 
     others = alive()
     gc.disable()
     try:
-        calling, called = world.ring()
+        timed = Extensions(timer=TimerTerms(use="supported"))
+        calling, called = world.ring(extensions=timed)
+        called.use(timed)
         if ending == "cancel":
             calling.cancel(world.network.now)
         elif ending == "reject":
