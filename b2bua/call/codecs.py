@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from sip_stack.message import Request
 
 
+def passes_through(codecs: Iterable[Codec]) -> bool:
+    """True when some of them only suit a far end that has the same."""
+    return any(codec.passes_through for codec in codecs)
+
+
 def understood(configuration: Configuration) -> tuple[Codec, ...]:
     """Those of `media.codecs` that work everywhere."""
     return tuple(codec for codec in configuration.media.codecs if codec in G711)
@@ -42,6 +47,8 @@ def of_call(configuration: Configuration, route: Route, invite: Request) -> tupl
 
 def of_new_leg(call: Call, place: Dialled | None = None) -> tuple[Codec, ...]:
     """What a new leg of a call may have: that of whoever it is to talk to, as far as it is settled."""
+    if not passes_through(call.codecs):
+        return call.codecs
     talking = [leg.description for leg in (call.caller, call.peer) if leg is not None]
     settled = next((each.codec for each in talking if each.is_settled and each.codec is not None), None)
     if settled is not None:

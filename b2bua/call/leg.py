@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import media_terms
-from b2bua.call.codecs import of_new_leg
+from b2bua.call.codecs import of_new_leg, passes_through
 from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
 from b2bua.call.record import JsonObject, LegRecord
@@ -419,12 +419,14 @@ def describe(
     if host is None:
         # An audio address of its own is where the audio is; with the wildcard it is where the signalling is.
         host = flow.advertised[0] if bound in ("0.0.0.0", "::") else bound
+    codecs = of_new_leg(call, place)
+    plain = not passes_through(codecs)
     return LegDescription(
         address=(host, media.local_address[1]),
-        codecs=of_new_leg(call, place),
+        codecs=codecs,
         session_id=int(call.services.stack.token()[:15], 16),
         terms=media_terms(call, media, flow, protection),
-        parameters=None if call.caller is None else call.caller.description.format_parameters,
+        parameters=None if plain or call.caller is None else call.caller.description.format_parameters,
     )
 
 

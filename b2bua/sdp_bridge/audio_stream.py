@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from b2bua.encryption import MediaProtection
-from b2bua.sdp_bridge.formats import COMFORT_NOISE, Format, Parameters, event_of, format_lines, formats_of
+from b2bua.sdp_bridge.formats import (
+    COMFORT_NOISE,
+    Event,
+    Format,
+    Parameters,
+    event_of,
+    format_lines,
+    formats_of,
+)
 from b2bua.sdp_bridge.media_security import PLAIN, Admit, Agreement, SrtpRequired, srtp_keys
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.errors import RemoteError
@@ -53,7 +61,9 @@ class AudioStream:
     @property
     def parameters(self) -> Parameters:
         """What the peer says of its codecs, those that are passed through: it is for who talks to it to know."""
-        said = {codec: self.media.format_parameters(number) for number, codec in formats_of(self.media)}
+        said = {
+            codec: self.media.format_parameters(number) for number, codec in formats_of(self.media.rtpmaps())
+        }
         return {codec: text for codec, text in said.items() if text and codec.passes_through}
 
     @property
@@ -88,18 +98,23 @@ class StreamReader:
         self._protection = protection
         self._ipv6 = ipv6
 
+    def for_codecs(self, codecs: Sequence[Codec]) -> StreamReader:
+        """One that reads with others."""
+        return StreamReader(codecs, ipv6=self._ipv6, protection=self._protection)
+
     def offered(self, media: Media) -> tuple[Codec, ...]:
         """Those of a section that the leg may have, in the section's order."""
-        return tuple(codec for _, codec in formats_of(media) if codec in self._codecs)
+        return tuple(codec for _, codec in formats_of(media.rtpmaps()) if codec in self._codecs)
 
     def with_codec(self, stream: AudioStream, codec: Codec) -> AudioStream:
         """The same stream with another of the codecs it was offered with; as it is without that."""
-        same = [each for each in formats_of(stream.media) if each[1] is codec and codec in self._codecs]
-        if not same or stream.codec is codec:
+        if stream.codec is codec:
             return stream
-        return replace(
-            stream, payload_type=same[0][0], codec=codec, telephone_event=event_of(stream.media, codec)
-        )
+        maps = stream.media.rtpmaps()
+        same = [each for each in formats_of(maps) if each[1] is codec and codec in self._codecs]
+        if not same:
+            return stream
+        return replace(stream, payload_type=same[0][0], codec=codec, telephone_event=event_of(maps, codec))
 
     def find(self, remote: Session, admit: Admit, slots: int | None = None) -> AudioStream:
         """The first audio section we can carry. Raises `RemoteError`, 400 or 488.
@@ -146,7 +161,8 @@ class StreamReader:
         self, remote: Session, slot: int, media: Media, before: AudioStream | None
     ) -> AudioStream | None:
         """What a section says, None when it has no codec for us."""
-        formats = [each for each in formats_of(media) if each[1] in self._codecs]
+        maps = media.rtpmaps()
+        formats = [each for each in formats_of(maps) if each[1] in self._codecs]
         if not formats:
             return None
         payload_type, codec = formats[0]
@@ -156,7 +172,7 @@ class StreamReader:
         address = media_address(remote, media, ipv6=self._ipv6)
         said = remote.direction_of(media)
         direction = Direction.of(sends=said.sends, receives=said.receives and address is not None)
-        return AudioStream(slot, media, direction, address, codec, payload_type, event_of(media, codec))
+        return AudioStream(slot, media, direction, address, codec, payload_type, event_of(maps, codec))
 
 
 def _refusal(protection: MediaProtection, before: AudioStream | None) -> RemoteError:
@@ -184,12 +200,14 @@ class OurSections:
     slot: int
     direction: Direction
     """Of the audio, from our side."""
+    events: tuple[Event, ...] = ()
+    """The telephone-events in it."""
     cryptos: tuple[Crypto, ...] = ()
     """The keys in it: one once something is agreed on, none for plain RTP."""
 
     def telephone_event(self, codec: Codec) -> int | None:
         """Our number for the events beside `codec`."""
-        return event_of(self.sections[self.slot], codec)
+        return next((number for number, clock in self.events if clock == codec.clock_rate), None)
 
     @property
     def comfort_noise(self) -> bool:
@@ -207,6 +225,24 @@ class OurSections:
         kept = [each for each in audio.attributes if each != (str(self.direction), None)]
         return self._with(audio._replace(attributes=(*kept, (str(direction), None))), direction)
 
+    def with_codecs(self, codecs: Sequence[Codec]) -> OurSections:
+        """The same without others than these, so that nobody can choose them in an answer to the next offer."""
+        audio = self.sections[self.slot]
+        events = tuple(each for each in self.events if each[1] in {codec.clock_rate for codec in codecs})
+        known = formats_of(audio.rtpmaps())
+        gone = {str(number) for number, codec in known if codec not in codecs}
+        gone |= {str(number) for number, _ in self.events} - {str(number) for number, _ in events}
+        if not gone:
+            return self
+        attributes = tuple(
+            (name, value)
+            for name, value in audio.attributes
+            if name not in ("rtpmap", "fmtp") or (value or "").partition(" ")[0] not in gone
+        )
+        formats = tuple(each for each in audio.formats if each not in gone)
+        kept = audio._replace(formats=formats, attributes=attributes)
+        return replace(self._with(kept, self.direction), events=events)
+
     def with_key(self, crypto: Crypto | None) -> OurSections:
         """The same with this key alone, or with none: what is said again once the others were declined."""
         cryptos = () if crypto is None else (crypto,)
@@ -217,9 +253,9 @@ class OurSections:
         narrowed = audio._replace(attributes=(*_key_lines(cryptos), *kept))
         return replace(self._with(narrowed, self.direction), cryptos=cryptos)
 
-    def with_audio(self, audio: Media, direction: Direction) -> OurSections:
+    def with_audio(self, audio: Media, direction: Direction, events: tuple[Event, ...]) -> OurSections:
         """The same with another audio section."""
-        return self._with(audio, direction)
+        return replace(self._with(audio, direction), events=events)
 
     def _with(self, audio: Media, direction: Direction) -> OurSections:
         sections = (*self.sections[: self.slot], audio, *self.sections[self.slot + 1 :])
@@ -230,7 +266,7 @@ def audio_section(
     port: int,
     profile: str,
     formats: Sequence[Format],
-    events: Sequence[tuple[int, int]],
+    events: Sequence[Event],
     ptime: int,
     direction: Direction,
     *,
@@ -239,7 +275,7 @@ def audio_section(
     rtcp_mux: bool = False,
     cryptos: Sequence[Crypto] = (),
 ) -> Media:
-    """Our audio section. `events` are number and clock of each telephone-event."""
+    """Our audio section."""
     numbers, lines = format_lines(formats, parameters or {}, events, comfort_noise=comfort_noise)
     attributes = [*_key_lines(cryptos), *lines, ("ptime", str(ptime))]
     if rtcp_mux:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from media.engine import Codec
-from sip_stack.sdp import Attribute, Media, RtpMap
+from sip_stack.sdp import Attribute, RtpMap
 
 PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9, Codec.OPUS: 96}
 """Our numbers for our codecs."""
@@ -27,38 +27,40 @@ _CHANNELS = {Codec.OPUS: 2}
 _BY_NAME = {codec.upper(): codec for codec in Codec}
 
 
-def formats_of(media: Media) -> list[Format]:
-    """The codecs an engine could carry, in the order of the m-line."""
+Maps = Mapping[int, RtpMap]
+"""What each number of a section stands for, in the order of its m-line."""
+Event = tuple[int, int]
+"""Number and clock of a telephone-event."""
+
+
+def formats_of(maps: Maps) -> list[Format]:
+    """The codecs an engine could carry."""
     return [
         (number, codec)
-        for number, rtpmap in media.rtpmaps().items()
+        for number, rtpmap in maps.items()
         if (codec := _BY_NAME.get(rtpmap.encoding.upper())) is not None
         and (rtpmap.clock_rate, rtpmap.channels) == (codec.clock_rate, _CHANNELS.get(codec, 1))
     ]
 
 
-def event_of(media: Media, codec: Codec) -> int | None:
+def event_of(maps: Maps, codec: Codec) -> int | None:
     """Payload type of the events on the clock of `codec`; others cannot be mapped (RFC 4733 section 2.1)."""
-    for number, rtpmap in media.rtpmaps().items():
-        if _is_event(rtpmap) and rtpmap.clock_rate == codec.clock_rate:
+    for number, rtpmap in maps.items():
+        if rtpmap.encoding.lower() == "telephone-event" and rtpmap.clock_rate == codec.clock_rate:
             return number
     return None
 
 
-def _is_event(rtpmap: RtpMap) -> bool:
-    return rtpmap.encoding.lower() == "telephone-event"
-
-
-def our_events(codecs: Iterable[Codec]) -> list[tuple[int, int]]:
-    """Number and clock of the telephone-event beside these codecs, in an offer of ours."""
+def our_events(codecs: Iterable[Codec]) -> tuple[Event, ...]:
+    """The telephone-events beside these codecs, in an offer of ours."""
     clocks = dict.fromkeys(codec.clock_rate for codec in codecs)
-    return [(TELEPHONE_EVENTS[clock], clock) for clock in clocks]
+    return tuple((TELEPHONE_EVENTS[clock], clock) for clock in clocks)
 
 
 def format_lines(
     formats: Sequence[Format],
     parameters: Parameters,
-    events: Sequence[tuple[int, int]],
+    events: Sequence[Event],
     *,
     comfort_noise: bool,
 ) -> tuple[tuple[str, ...], list[Attribute]]:

@@ -71,6 +71,8 @@ class LegDescription:
             raise LocalError("a leg needs a codec")
         self._local = LocalDescription(address, session_id)
         self._codecs = tuple(codecs)
+        self._passes = any(codec.passes_through for codec in self._codecs)
+        """There are codecs among them for which the other side of the bridge matters."""
         self._ptime = ptime
         self._terms = terms
         self._format_parameters = parameters or {}
@@ -131,8 +133,9 @@ class LegDescription:
     def follow_codec(self, other: LegDescription) -> None:
         """Answer the peer's first offer with the codec of the other side, if that is passed through, else with G.711.
         Nothing once it is answered."""
-        if self._first_offer is None or self._stream is None or self.is_settled or other.codec is None:
+        if not self._passes or self._first_offer is None or self.is_settled or other.codec is None:
             return
+        assert self._stream is not None, "it is of the offer"
         wanted = [other.codec] if other.codec.passes_through else [*self.offered]
         same = [each for each in wanted if each.passes_through == other.codec.passes_through]
         if same:
@@ -141,16 +144,12 @@ class LegDescription:
 
     def _keep_codec(self) -> None:
         """From now on the peer may change to what can be heard on the other side, and to nothing else."""
-        codec = self.codec
-        if codec is not None and any(each.passes_through for each in self._codecs):
-            kept = [
-                each
-                for each in self._codecs
-                if each is codec or not (each.passes_through or codec.passes_through)
-            ]
-            self._codecs = tuple(kept)
-            ipv6 = ":" in self._local.host
-            self._reader = StreamReader(self._codecs, ipv6=ipv6, protection=self._terms.protection)
+        if self._passes and self._ours is not None and self._stream is not None:
+            kept = self._stream.codec
+            understood = [codec for codec in self._codecs if not codec.passes_through]
+            self._codecs = (kept,) if kept.passes_through else tuple(understood)
+            self._reader = self._reader.for_codecs(self._codecs)
+            self._ours = self._ours.with_codecs(self._codecs)
 
     @property
     def wish(self) -> Wish:
@@ -176,19 +175,19 @@ class LegDescription:
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
         formats = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs]
-        cryptos = self._terms.offered()
+        cryptos, events = self._terms.offered(), our_events(self._codecs)
         audio = audio_section(
             self._local.port,
             self._terms.profile,
             formats,
-            our_events(self._codecs),
+            events,
             self._ptime,
             self._intent,
             parameters=self._format_parameters,
             comfort_noise=self.comfort_noise,
             cryptos=cryptos,
         )
-        return self._open(OurSections((audio,), 0, self._intent, cryptos))
+        return self._open(OurSections((audio,), 0, self._intent, events, cryptos))
 
     def make_reoffer(self) -> LocalOffer:
         """What is in force with the direction that `permit` asks for: the least an offer can change."""
@@ -212,15 +211,15 @@ class LegDescription:
         ours, stream = self._agreed()
         others = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs if codec is not stream.codec]
         formats = [stream.format, *(each for each in others if each[0] != stream.payload_type)]
-        event, clock = ours.telephone_event(stream.codec), stream.codec.clock_rate
-        if event is None and stream.payload_type != our_events([stream.codec])[0][0]:
-            event = our_events([stream.codec])[0][0]
+        events = ours.events
+        if ours.telephone_event(stream.codec) is None:
+            events = tuple(each for each in our_events([stream.codec]) if each[0] != stream.payload_type)
         ptime = stream.media.ptime() or self._ptime
         audio = audio_section(
             self._local.port,
             stream.media.protocol,
             formats,
-            [] if event is None else [(event, clock)],
+            events,
             ptime,
             self._intent,
             parameters=self._format_parameters,
@@ -228,7 +227,7 @@ class LegDescription:
             rtcp_mux=ours.rtcp_mux,
             cryptos=ours.cryptos,
         )
-        return self._open(ours.with_audio(audio, self._intent))
+        return self._open(ours.with_audio(audio, self._intent, events))
 
     def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
         """An offer came to nothing; what was in force still is. `heard`: the peer knows what we wanted, and
@@ -380,13 +379,14 @@ class LegDescription:
             self._key = self._answering_key(stream)
         cryptos = () if self._key is None else (self._key,)
         sections = [refuse(media) for media in remote.media]
+        number, clock = stream.telephone_event, stream.codec.clock_rate
+        events = () if number is None else ((number, clock),)
         if not stream.off:
-            event = stream.telephone_event
             sections[stream.slot] = audio_section(
                 self._local.port,
                 stream.media.protocol,
                 [stream.format],
-                [] if event is None else [(event, stream.codec.clock_rate)],
+                events,
                 stream.media.ptime() or self._ptime,
                 direction,
                 parameters=self._format_parameters,
@@ -394,7 +394,7 @@ class LegDescription:
                 rtcp_mux=stream.rtcp_mux,
                 cryptos=cryptos,
             )
-        return OurSections(tuple(sections), stream.slot, direction, cryptos)
+        return OurSections(tuple(sections), stream.slot, direction, events, cryptos)
 
     def _answering_key(self, stream: AudioStream) -> Crypto | None:
         """Our line for the offer that `stream` stands in."""

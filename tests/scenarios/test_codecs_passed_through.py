@@ -11,7 +11,7 @@ from b2bua.call.recording import tell
 from b2bua.control import ControlError
 from media.engine import Codec
 from sip_stack.dialog import ServerSession
-from sip_stack.events import Answered, Progress, Rejected, ReofferCompleted
+from sip_stack.events import Answered, Progress, Rejected, ReofferCompleted, ReofferReceived
 from sip_stack.message import Request
 from tests.support.b2bua_world import CONFIGURATION, DESK, DESTINATIONS, SBC, Behaviour, Phone, World, play
 from tests.support.handoff_cast import ASSISTANT, with_route
@@ -200,6 +200,24 @@ def test_a_codec_that_is_passed_through_cannot_be_left_in_the_middle_of_a_call(t
             assert caller.parameters is not None
             assert caller.parameters.codec is Codec.OPUS
         assert caller.parameters.remote == (SBC, 4002)
+        sbc.do(call.bye)
+        await world.record()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_hold_offers_the_far_end_nothing_else_to_choose(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, answering(OPUS))
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk", body=CALLER)
+        await sbc.until(Answered)
+        held = CALLER + b"a=sendonly\r\n"
+        sbc.do(lambda now: call.reoffer(now, held))
+        offered = await desk.until(ReofferReceived)
+        assert formats(offered.request.body) == ["96", "102"]
+        assert b"a=fmtp:96 maxplaybackrate" in offered.request.body
+        assert b"G722" not in offered.request.body
         sbc.do(call.bye)
         await world.record()
 
