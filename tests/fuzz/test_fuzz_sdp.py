@@ -81,7 +81,7 @@ SECURE = OFFER.replace("AVP", "SAVP") + (
 
 @given(st.data())
 def test_any_damage_to_keys_leaves_a_leg_encrypted_or_as_it_was(data: st.DataObject) -> None:
-    terms = MediaTerms("required", tuple(CryptoSuite), bytes)
+    terms = MediaTerms("required", tuple(CryptoSuite), lambda suite: bytes(suite.key_octets))
     leg = LegDescription(address=("192.0.2.1", 16384), codecs=[Codec.PCMU], session_id=1, terms=terms)
     for _ in range(3):
         start = data.draw(st.integers(SECURE.index("m="), len(SECURE)))
