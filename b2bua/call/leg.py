@@ -139,7 +139,7 @@ class Leg:
     def present(self, uuid: str) -> None:
         """From our next message on the far end hears that it talks to whom this UUID is of."""
         if uuid:
-            self.session.session_id = str(SessionId(uuid, self.uuid or NIL))
+            self.session.session_id = f"{uuid};remote={self.uuid or NIL}"
 
     @property
     def is_recorded(self) -> bool:

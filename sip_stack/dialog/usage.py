@@ -184,7 +184,7 @@ class InviteUsage:
     ) -> bytes:
         """Answer a request of this session; returns the octets. Ignored, with empty octets, when that was done."""
         if self.session_id:
-            headers = (*self._standing_lines(), *headers)
+            headers = (("Session-ID", self.session_id), *headers)
         return self.core.respond(
             now,
             transaction,

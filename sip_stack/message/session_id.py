@@ -37,5 +37,5 @@ class SessionId(NamedTuple):
 def new_uuid(token: Callable[[], str]) -> str:
     """A random UUID (RFC 9562 section 5.4) as Session-ID writes it; `token` gives 80 random bits in hexadecimal."""
     one, other = token(), token()
-    variant = "89ab"[int(other[0], 16) & 3]
-    return f"{one[:12]}4{one[12:15]}{variant}{other[1:16]}"
+    # The version, 4, and the variant, 8; everything else is random.
+    return f"{one[:12]}4{one[12:15]}8{other[:15]}"
