@@ -59,8 +59,7 @@ class Refreshing:
         try:
             self.timer.judge(request)
         except RemoteError as error:
-            core = self._session.core
-            core.respond(now, transaction, error.status_hint, error.reason, headers=error.headers)
+            self._session.reply(now, transaction, error.status_hint, error.reason, headers=error.headers)
             return True
         return False
 

@@ -11,6 +11,7 @@ and a race with the peer is nobody's error. LocalError is for a wrong order on a
 from __future__ import annotations
 
 from sip_stack.dialog.core import HeaderLines, session_key
+from sip_stack.dialog.glare import retry_delay, short_delay
 from sip_stack.dialog.refreshing import Refreshing
 from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
@@ -185,7 +186,11 @@ class Session(InviteUsage):
             self.receive_prack(transaction, request, now)
         elif self.state is SessionState.ENDING:
             self.reply(now, transaction, 481)
-        elif request.method in OFFERING and self._refused_for_its_interval(transaction, request, now):
+        elif (
+            self.refreshing is not None
+            and request.method in OFFERING
+            and self.refreshing.refuses(transaction, request, now)
+        ):
             return
         elif request.method == "INVITE":
             self._receive_reinvite(transaction, request, now)
@@ -220,9 +225,6 @@ class Session(InviteUsage):
         """What our 2xx to an INVITE or UPDATE says of the session timer."""
         return () if self.refreshing is None else self.refreshing.answer(request, now)
 
-    def _refused_for_its_interval(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
-        return self.refreshing is not None and self.refreshing.refuses(transaction, request, now)
-
     @property
     def first_offer_is_open(self) -> bool:
         """True until the offer of the INVITE is answered for good, which a response that may get lost does not do."""
@@ -239,7 +241,7 @@ class Session(InviteUsage):
         if self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None or len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
-            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             self.reply(now, transaction, 100)
             transaction.user = self
@@ -255,15 +257,12 @@ class Session(InviteUsage):
         elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None or self.first_offer_is_open:
-            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
 
     # Requests of ours
-
-    def _refresh_completed(self, pending: DialogRequest, response: Response | None, now: float) -> bool:
-        return self.refreshing is not None and self.refreshing.completed(pending, response, now)
 
     def completed(
         self, pending: DialogRequest, transaction: ClientTransaction, response: Response | None, now: float
@@ -271,10 +270,10 @@ class Session(InviteUsage):
         """A request of ours has its final response; None: it will have none."""
         if pending.method == "INVITE":
             self._reoffer_completed(pending, transaction, response, now)
-        elif self.state is SessionState.ENDED or self._refresh_completed(pending, response, now):
+        elif self.state is SessionState.ENDED or pending.method == "PRACK":
+            return  # Whatever a PRACK is answered, the INVITE goes on.
+        elif self.refreshing is not None and self.refreshing.completed(pending, response, now):
             return
-        elif pending.method == "PRACK":
-            return  # Whatever it is answered, the INVITE goes on.
         elif pending.method == "BYE":
             self.finish(Ended(self, "local", response))
         elif self.state is SessionState.CONFIRMED or self.state is SessionState.EARLY:
@@ -295,7 +294,7 @@ class Session(InviteUsage):
         if self.state is not SessionState.CONFIRMED:
             return
         if response is not None and pending.retries < MAX_RETRIES:
-            delay = self._retry_delay(response)
+            delay = retry_delay(self, response)
             if delay is not None:
                 pending.retries += 1
                 pending.request = None
@@ -324,26 +323,6 @@ class Session(InviteUsage):
     def glare_delay(self) -> float:
         """Seconds to wait after a 491; the side that does not own the Call-ID goes first (section 14.1)."""
         return 0.01 * self.draw(200)
-
-    def _retry_delay(self, response: Response) -> float | None:
-        """Seconds until a refused re-INVITE is worth another try; None: never. 500 with Retry-After is what a peer
-        says that is in the middle of an INVITE of ours or of its own (section 14.2). 500 is also what the peer says to
-        a re-INVITE that a later request of ours has overtaken on the way."""
-        if response.status == 491:
-            return self.glare_delay()
-        if response.status == 422:
-            follows = self.refreshing is not None and self.refreshing.timer.raise_minimum(response)
-            return 0.0 if follows else None
-        if response.status != 500:
-            return None
-        wanted = response.retry_after
-        if wanted is not None and wanted < 100:
-            return max(wanted, self.glare_delay())
-        return 0.0 if self.was_overtaken(response) else None
-
-    def short_delay(self) -> str:
-        """A Retry-After of 0 to 10 seconds (section 14.2)."""
-        return str(self.draw(11))
 
     def _reoffer_on_the_way(self) -> bool:
         return self._reoffer is not None and self._reoffer.request is not None

@@ -11,6 +11,7 @@ from sip_stack.auth import AuthRejected, Credentials, DigestClient
 from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, via
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.early import EarlyDialog, EarlyDialogs, continue_dialog
+from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.session import Session
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
@@ -239,7 +240,7 @@ class ClientSession(Session):
         elif not early.agreed:
             self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None:
-            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             early.dialog.refresh_target(request)
             self._remote_reoffer = transaction

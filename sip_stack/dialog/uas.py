@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines
 from sip_stack.dialog.dialog import Dialog
+from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.provisional import Provisional, ReliableProvisionals
 from sip_stack.dialog.session import SDP, Session
 from sip_stack.dialog.usage import SessionState
@@ -186,7 +187,7 @@ class ServerSession(Session):
             self._respond(now, 487, None, (), b"", "")
             self.finish(Ended(self, "remote", request))
         elif self._is_pending and request.method == "INVITE":
-            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             super().receive(transaction, request, now)
 
@@ -212,7 +213,7 @@ class ServerSession(Session):
             if answers:
                 self.core.events.append(ProvisionalAcknowledged(self, request))
         elif self.first_offer_is_open or self._remote_reoffer is not None:
-            self.reply(now, transaction, 500, headers=[("Retry-After", self.short_delay())])
+            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
