@@ -7,7 +7,9 @@ One function per page, listed in `PAGES`. Exit status: 0 written or current, 1 o
 from __future__ import annotations
 
 import argparse
+import ast
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -305,9 +307,46 @@ def _bounds(schema: Schema) -> str:
     return ""
 
 
+INTEROP_PAGE = ROOT / "docs/interop.md"
+TESTS = ROOT / "tests"
+_ENTRY = re.compile(r"^- \*\*(\d+)\*\* .*?(?=^- \*\*|^## |\Z)", re.MULTILINE | re.DOTALL)
+_CITED = re.compile(r"pitfalls?[ _]((?:\d+(?:, | and )?)+)", re.IGNORECASE)
+
+
+def interop() -> str:
+    """docs/interop.md: written by hand, but for tests that cite the number of an entry and are not named in it yet."""
+    cited = _tests_by_number()
+
+    def with_tests(match: re.Match[str]) -> str:
+        entry = match[0].rstrip("\n")
+        missing = [each for each in cited.get(int(match[1]), ()) if f"`{each}`" not in entry]
+        end = match[0][len(entry) :]
+        return "\n".join([entry, *(f"  - `{each}`" for each in missing)]) + end
+
+    return _ENTRY.sub(with_tests, INTEROP_PAGE.read_text(encoding="utf-8"))
+
+
+def _tests_by_number() -> dict[int, list[str]]:
+    """The tests that cite a pitfall in their name, docstring or a comment, as `file::test`."""
+    found: dict[int, list[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if _CITED.search(text) is None:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name[:5] != "test_":
+                continue
+            for numbers in _CITED.findall(ast.get_source_segment(text, node) or ""):
+                for number in re.findall(r"\d+", numbers):
+                    test = f"{path.relative_to(TESTS).as_posix()}::{node.name}"
+                    found.setdefault(int(number), []).append(test)
+    return found
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/api.md": api,
     "docs/configuration-keys.md": configuration_keys,
+    "docs/interop.md": interop,
     "docs/metrics.md": metrics,
     "docs/outcomes.md": outcomes,
     "docs/state-machines.md": state_machines,

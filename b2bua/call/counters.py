@@ -9,6 +9,7 @@ from b2bua.telemetry.tally import Histograms, Tally
 from media.quality import estimate
 
 if TYPE_CHECKING:
+    from b2bua.call.cause import Outcome
     from b2bua.call.record import AttemptRecord, CallRecord
     from b2bua.feed import Entry
     from media.engine import LegStatistics
@@ -73,9 +74,13 @@ class CallCounters:
         outcome = record.outcome
         if outcome is None:
             return
-        self.calls.add((record.trunk, outcome.status, outcome.name, str(outcome.code)))
+        self.count(record.trunk, outcome)
         if record.answered is not None:
             self.talk.observe((record.trunk,), record.duration_ms / 1000)
+
+    def count(self, trunk: str, outcome: Outcome) -> None:
+        """Count a call that ended so, an earlier process's too."""
+        self.calls.add((trunk, outcome.status, outcome.name, str(outcome.code)))
 
     def attempted(self, attempt: AttemptRecord) -> None:
         """An attempt is decided: answered, failed, or given up with its call."""

@@ -99,6 +99,7 @@ class Recovery:
         answers = await asyncio.gather(*(self._farewell(leg, outcome) for leg in entry.legs))
         call = closed(entry, outcome, time.time())
         self._records.write(call)
+        self._services.counters.count(str(entry.record["trunk"]), outcome)
         self._history.keep_closed(call)
         self._journal.strike(entry)
         self._log.info(

@@ -86,6 +86,7 @@ EVENTS = [
     ("not_pracked", "provisional_not_acknowledged", 11062, "failed", 504, 102, "caller"),
     ("media_engine_lost", "media_engine_lost", 11070, "failed", 500, 41, "b2bua"),
     ("ports_exhausted", "media_ports_exhausted", 11071, "failed", 503, 47, "b2bua"),
+    ("process_lost", "process_lost", 11072, "completed", BYE, 41, "b2bua"),
     ("unknown_trunk", "unknown_trunk", 11100, "failed", 403, 21, "b2bua"),
     ("no_route", "no_route", 11101, "failed", 404, 3, "b2bua"),
     ("overload", "overload", 11102, "failed", 503, 42, "b2bua"),
