@@ -156,6 +156,11 @@ class MediaLeg(Protocol):
         ...
 
     @property
+    def renumbers_events(self) -> bool:
+        """Whether telephone-event may have another payload type here than on the leg that it comes from."""
+        ...
+
+    @property
     def identity(self) -> str | None:
         """By what a later process of ours may take the leg over (`MediaCall.take_over`) when this one was killed; None
         when the leg ends with the process. No secret."""

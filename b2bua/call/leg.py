@@ -421,12 +421,17 @@ def describe(
         host = flow.advertised[0] if bound in ("0.0.0.0", "::") else bound
     codecs = of_new_leg(call, place)
     plain = not passes_through(codecs)
+    others = None if call.caller is None else call.caller.description
+    event_type = None
+    if others is not None and others.parameters is not None and not media.renumbers_events:
+        event_type = others.parameters.telephone_event
     return LegDescription(
         address=(host, media.local_address[1]),
         codecs=codecs,
         session_id=int(call.services.stack.token()[:15], 16),
         terms=media_terms(call, media, flow, protection),
-        parameters=None if plain or call.caller is None else call.caller.description.format_parameters,
+        parameters=None if plain or others is None else others.format_parameters,
+        event_type=event_type,
     )
 
 

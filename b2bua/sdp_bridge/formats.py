@@ -51,10 +51,12 @@ def event_of(maps: Maps, codec: Codec) -> int | None:
     return None
 
 
-def our_events(codecs: Iterable[Codec]) -> tuple[Event, ...]:
-    """The telephone-events beside these codecs, in an offer of ours."""
+def our_events(codecs: Iterable[Codec], number: int | None = None) -> tuple[Event, ...]:
+    """The telephone-events beside these codecs, in an offer of ours; `number` is that beside G.711, where it is not
+    ours to choose."""
     clocks = dict.fromkeys(codec.clock_rate for codec in codecs)
-    return tuple((TELEPHONE_EVENTS[clock], clock) for clock in clocks)
+    ours = TELEPHONE_EVENTS if number is None else {**TELEPHONE_EVENTS, 8000: number}
+    return tuple((ours[clock], clock) for clock in clocks)
 
 
 def format_lines(

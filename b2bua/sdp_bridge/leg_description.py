@@ -66,6 +66,7 @@ class LegDescription:
         ptime: int = DEFAULT_PTIME,
         terms: MediaTerms = MediaTerms(),  # noqa: B008 - frozen
         parameters: Parameters | None = None,
+        event_type: int | None = None,
     ) -> None:
         if not codecs:
             raise LocalError("a leg needs a codec")
@@ -77,6 +78,8 @@ class LegDescription:
         self._terms = terms
         self._format_parameters = parameters or {}
         """What the other side of the bridge wants to hear, of codecs that are passed through."""
+        self._event_type = event_type
+        """Payload type of telephone-event beside G.711 in our first offer; None for the usual one."""
         self._reader = StreamReader(self._codecs, ipv6=":" in address[0], protection=terms.protection)
         self._negotiation = Negotiation()
         self._first_offer: tuple[OfferToken, Session] | None = None
@@ -175,7 +178,7 @@ class LegDescription:
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
         formats = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs]
-        cryptos, events = self._terms.offered(), our_events(self._codecs)
+        cryptos, events = self._terms.offered(), our_events(self._codecs, self._event_type)
         audio = audio_section(
             self._local.port,
             self._terms.profile,

@@ -55,6 +55,11 @@ class NativeLeg:
         return None
 
     @property
+    def renumbers_events(self) -> bool:
+        """True: each leg has its own."""
+        return True
+
+    @property
     def identity(self) -> str | None:
         """None: its sockets are this process's."""
         return None

@@ -130,6 +130,11 @@ class RtpengineLeg:
         return self._outside.address[0]
 
     @property
+    def renumbers_events(self) -> bool:
+        """False: rtpengine passes them on as they are."""
+        return False
+
+    @property
     def identity(self) -> str | None:
         """Daemon, call-id, and the address that peers are told."""
         return f"{self.node.where} {self.id} {self._outside.address[0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.support.pjsua2_pair import connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone, Srtp
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
+from tests.support.rtpengine import RtpengineDaemon
 
 SUITES = ("AES_256_CM_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
 """What PJSIP has beside what the other calls use."""
@@ -103,6 +105,44 @@ def test_a_tone_crosses_each_way(
         "caller": spelled(alice_tls, alice_srtp),
         "agent": spelled(bob_tls, bob_srtp),
     }
+
+
+def test_rtpengine_encrypts_one_side(tmp_path: Path, ca: Authority) -> None:
+    """A plain caller and a phone that insists on TLS and SRTP, the audio by an rtpengine: hold, resume, keys."""
+    with RtpengineDaemon(tmp_path) as daemon:
+        asyncio.run(daemon.answers())
+        main = {
+            "sip": our_sip(ca),
+            "media": {"engine": "rtpengine", "rtpengine": {"nodes": [str(daemon.tcp)], "spare_legs": 4}},
+        }
+        pair = ca.issue("phone", [LOOPBACK])
+        with PjsuaPhone(tmp_path, "bob", 620, pair=pair, ca=ca.file, srtp="mandatory") as bob:
+            destination = {"route": f"sip:bob@{bob.address}", "encryption": "tls/srtp"}
+            with (
+                B2bua(tmp_path, {"bob": destination}, main=main) as b2bua,
+                PjsuaPhone(tmp_path, "alice", 440) as alice,
+            ):
+                connect(alice, bob, f"sip:bob@{b2bua.host_port_of('udp')}")
+                both_hear(alice, bob)
+                reoffer(bob, "hold")
+                reoffer(bob, "resume")
+                both_hear(alice, bob)
+                alice.tell("dtmf", digits="5#")
+                for digit in "5#":
+                    bob.wait_for("dtmf", digit=digit)
+                alice.tell("hangup")
+                bob.wait_for_state("DISCONNECTED")
+                assert_tones(alice, bob)
+                record = b2bua.record()
+                b2bua.check_end()
+    assert record["outcome"]["code"] == 4000
+    assert {leg["role"]: leg["encryption"] for leg in record["legs"]} == {
+        "caller": "udp/rtp",
+        "agent": "tls/srtp",
+    }
+    for side in (record["media"]["caller"], record["media"]["agent"]):
+        assert side["packets_in"] > 0
+        assert side["lost"] is None, "rtpengine does not count it"
 
 
 def spelled(tls: bool, srtp: Srtp) -> str:

@@ -124,6 +124,11 @@ class LegDouble:
         return None
 
     @property
+    def renumbers_events(self) -> bool:
+        """As in the contract."""
+        return True
+
+    @property
     def identity(self) -> str | None:
         """As in the contract: none, as of the native engine."""
         return None

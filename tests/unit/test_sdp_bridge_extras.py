@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from b2bua.sdp_bridge import LegDescription
-from media.engine import G711, StreamParameters
+from media.engine import G711, Codec, StreamParameters
 
 HOST = "192.0.2.10"
 
@@ -119,3 +119,13 @@ class TestRtcpMux:
         leg.receive_offer(theirs("72", "rtpmap:72 PCMU/8000", "rtcp-mux"))
         assert b"rtcp-mux" not in leg.make_answer()
         assert not agreed(leg).rtcp_mux
+
+
+def test_an_offer_has_the_payload_type_of_events_that_the_other_side_has() -> None:
+    """Pitfall 80, with an engine that passes events on under the number they came with."""
+    leg = LegDescription(
+        address=("198.51.100.1", 16384), codecs=[Codec.PCMU], session_id=7001, event_type=120
+    )
+    offer = leg.make_offer()
+    assert b"m=audio 16384 RTP/AVP 0 120\r\n" in offer.body
+    assert b"a=rtpmap:120 telephone-event/8000\r\n" in offer.body

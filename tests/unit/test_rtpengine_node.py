@@ -1,0 +1,159 @@
+"""Whether a daemon lives: told from its answers over UDP, where its end is not seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+
+from media.engine import Codec
+from media.rtpengine import connection, node
+from media.rtpengine.bencode import Value, Writable, decode, encode
+from media.rtpengine.description import inside
+from media.rtpengine.node import Node
+from media.rtpengine.settings import NgAddress, RtpengineSettings
+from tests.support.native_calls import becomes_true
+from tests.support.ports import LOOPBACK
+
+SPARE_LEGS = 3
+
+
+class Daemon(asyncio.DatagramProtocol):
+    """Answers what a node asks."""
+
+    def __init__(self) -> None:
+        self.up_since = 0.0
+        """Loop time."""
+        self.is_silent = False
+        self.has_ports = True
+        self.asked: list[str] = []
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        cookie, _, body = data.partition(b" ")
+        message = decode(body)
+        assert isinstance(message, dict)
+        assert self._transport is not None
+        command = message["command"]
+        assert isinstance(command, bytes)
+        self.asked.append(command.decode())
+        if not self.is_silent:
+            self._transport.sendto(cookie + b" " + encode(self._reply(command)), address)
+
+    def _reply(self, command: Value) -> dict[str, Writable]:
+        match command:
+            case b"statistics":
+                uptime = int(asyncio.get_running_loop().time() - self.up_since)
+                return {"result": "ok", "statistics": {"totalstatistics": {"uptime": str(uptime)}}}
+            case b"offer" if self.has_ports:
+                return {
+                    "result": "ok",
+                    "sdp": inside(("192.0.2.7", 10_000 + 2 * len(self.asked)), Codec.PCMU, 101),
+                }
+            case b"offer":
+                return {"result": "error", "error-reason": "Ran out of ports"}
+        return {"result": "ok"}
+
+
+@asynccontextmanager
+async def looked_at(daemon: Daemon) -> AsyncIterator[tuple[Node, list[str]]]:
+    """A node that looks at the daemon, and why its calls were lost."""
+    loop = asyncio.get_running_loop()
+    daemon.up_since = loop.time() - 1000
+    transport, _ = await loop.create_datagram_endpoint(lambda: daemon, local_addr=(LOOPBACK, 0))
+    where = NgAddress("udp", LOOPBACK, transport.get_extra_info("sockname")[1])
+    lost: list[str] = []
+    settings = RtpengineSettings((where,), spare_legs=SPARE_LEGS, lost_after=0.1)
+    made = Node(where, settings, on_notice=lambda notice: None, on_lost=lambda _, why: lost.append(why))
+    await made.start()
+    try:
+        yield made, lost
+    finally:
+        await made.close()
+        transport.close()
+        await asyncio.sleep(0)  # asyncio closes sockets in its next turn
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks are a twentieth of a second apart."""
+    monkeypatch.setattr(node, "PERIOD", 0.05)
+    monkeypatch.setattr(connection, "DEADLINE", 0.15)
+
+
+def test_legs_are_ready_and_are_opened_anew_as_they_are_taken() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        async with looked_at(daemon) as (made, _):
+            assert made.spare_legs == SPARE_LEGS
+            taken = {spare.id for _ in range(SPARE_LEGS) if (spare := made.take()) is not None}
+            assert len(taken) == made.in_use == SPARE_LEGS
+            assert made.take() is None
+            await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
+        assert daemon.asked.count("delete") == SPARE_LEGS, "what nobody used is given back"
+
+    asyncio.run(run())
+
+
+def test_a_daemon_without_ports_is_asked_again() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        daemon.has_ports = False
+        async with looked_at(daemon) as (made, lost):
+            assert made.is_up
+            assert made.take() is None
+            daemon.has_ports = True
+            await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
+            assert not lost
+
+    asyncio.run(run())
+
+
+def test_a_restart_shows_in_the_time_that_a_daemon_has_been_up() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        async with looked_at(daemon) as (made, lost):
+            before = made.take()
+            daemon.up_since = asyncio.get_running_loop().time()
+            await becomes_true(lambda: bool(lost))
+            assert "was restarted" in lost[0]
+            await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
+            assert before is not None
+            assert made.is_up
+            assert len(lost) == 1
+
+    asyncio.run(run())
+
+
+def test_a_daemon_that_is_silent_for_too_long_is_lost_until_it_answers() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        async with looked_at(daemon) as (made, lost):
+            daemon.is_silent = True
+            await becomes_true(lambda: bool(lost))
+            assert not made.is_up
+            assert made.take() is None
+            daemon.is_silent = False
+            await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
+            assert len(lost) == 1
+
+    asyncio.run(run())
+
+
+def test_a_daemon_that_is_down_at_first_is_waited_for() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        daemon.is_silent = True
+        async with looked_at(daemon) as (made, lost):
+            assert not made.is_up
+            daemon.is_silent = False
+            await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
+            assert not lost
+
+    asyncio.run(run())
