@@ -65,7 +65,7 @@ class Control(Protocol):
         """How the store does."""
         ...
 
-    def metrics(self, accept: str) -> tuple[bytes, str]:
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
         """All metrics in the format that an Accept header asks for, and the media type of it."""
         ...
 

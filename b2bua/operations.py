@@ -117,9 +117,9 @@ class Operations:
         """How the store does."""
         return self._store.status
 
-    def metrics(self, accept: str) -> tuple[bytes, str]:
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
         """All metrics, and the media type that they are in."""
-        return self.exposition.text(accept)
+        return await self.exposition.text(accept)
 
     def trunks(self) -> list[JsonObject]:
         """Every trunk: whether it can be reached, and how our registrations there do."""

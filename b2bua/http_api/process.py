@@ -42,7 +42,7 @@ def process_routes(control: Control) -> APIRouter:
     @routes.get("/metrics", tags=["process"], response_class=Response, responses=_of_metrics())
     async def metrics(request: Request) -> Response:
         """All metrics in the format of Prometheus, or OpenMetrics when asked for; `docs/metrics.md` lists them."""
-        text, media_type = control.metrics(request.headers.get("accept", ""))
+        text, media_type = await control.metrics(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": media_type})
 
     @routes.post(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -20,7 +21,7 @@ from b2bua.telemetry.tally import Histogram
 
 
 class Exposition:
-    """Makes the text of a scrape. It is made on the event loop, in a few milliseconds."""
+    """Makes the text of a scrape: values are read on the event loop, and written down by a thread."""
 
     def __init__(self, sources: Sources) -> None:
         self._registry = CollectorRegistry()
@@ -28,10 +29,21 @@ class Exposition:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
 
-    def text(self, accept: str) -> tuple[bytes, str]:
+    async def text(self, accept: str) -> tuple[bytes, str]:
         """All metrics, in the format that the Accept header asks for, and its media type."""
         encode, media_type = choose_encoder(accept)
-        return encode(self._registry), media_type
+        return await asyncio.to_thread(encode, _Read(list(self._registry.collect()))), media_type
+
+
+class _Read(CollectorRegistry):
+    """Metrics whose values were read already."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._metrics)
 
 
 class _Catalogue(Collector):

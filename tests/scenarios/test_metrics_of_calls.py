@@ -32,16 +32,10 @@ class Idle:
 
 
 class Scrape:
-    """A scrape of a world, by name and labels."""
+    """A scrape, by name and labels."""
 
-    def __init__(self, world: World, accept: str = "") -> None:
-        world.answers = AnswerCache()  # type: ignore[attr-defined]  # it is its resolver as well
-        loop = LoopMeter()
-        loop.measured(Load(lag=0.004, busy=0.5))
-        idle = cast(Any, Idle())
-        store = StoreStatus("sqlite", available=True, waiting=0, written=0, lost=0, failures=0)
-        sources = Sources(world.registry, idle, idle, loop, lambda: store)
-        text, self.media_type = Exposition(sources).text(accept)
+    def __init__(self, text: bytes, media_type: str, accept: str) -> None:
+        self.media_type = media_type
         parse = open_metrics if accept else classic
         self.families = {family.name: family for family in parse(text.decode())}
         self.samples = {
@@ -55,13 +49,24 @@ class Scrape:
         return self.samples.get((f"b2bua_{name}", tuple(sorted(labels.items()))))
 
 
+async def scraped(world: World, accept: str = "") -> Scrape:
+    """What a scrape of a world tells."""
+    world.answers = AnswerCache()  # type: ignore[attr-defined]  # it is its resolver as well
+    loop = LoopMeter()
+    loop.measured(Load(lag=0.004, busy=0.5))
+    idle = cast(Any, Idle())
+    store = StoreStatus("sqlite", available=True, waiting=0, written=0, lost=0, failures=0)
+    sources = Sources(world.registry, idle, idle, loop, lambda: store)
+    return Scrape(*await Exposition(sources).text(accept), accept)
+
+
 def test_a_call_is_counted_from_its_setup_to_its_end(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         alice = await world.phone(SBC)
         desk = await world.phone(DESK)
         session = alice.call("desk")
         await world.until(lambda: any(call.answered for call in world.registry.calls.values()))
-        during = Scrape(world)
+        during = await scraped(world)
         assert during("calls_active", trunk="acme-sbc") == 1
         assert (
             during("calls_total", trunk="acme-sbc", status="completed", cause="normal_hangup", code="4000")
@@ -79,7 +84,7 @@ def test_a_call_is_counted_from_its_setup_to_its_end(tmp_path: Path) -> None:
         await desk.until(Ended)
         await world.record()
 
-        after = Scrape(world)
+        after = await scraped(world)
         assert after("calls_active", trunk="acme-sbc") == 0
         assert (
             after("calls_total", trunk="acme-sbc", status="completed", cause="normal_hangup", code="4000")
@@ -109,7 +114,7 @@ def test_failed_attempts_and_a_caller_who_leaves_are_counted_by_cause(tmp_path: 
         alice.call("nobody")
         await world.record(3)
 
-        scrape = Scrape(world)
+        scrape = await scraped(world)
         assert scrape("attempts_total", destination="billing", cause="busy", sip_status="486") == 1
         assert scrape("attempts_total", destination="front-desk", cause="given_up", sip_status="") == 1
         assert scrape("calls_total", trunk="acme-sbc", status="busy", cause="busy", code="3010") == 1
@@ -129,10 +134,10 @@ def test_handoffs_are_counted_by_how_they_ended(tmp_path: Path) -> None:
         session = alice.call("desk")
         await world.until(lambda: any(call.answered for call in world.registry.calls.values()))
         world.hand_off(destination="billing")
-        assert Scrape(world)("handoffs_active") == 1
+        assert (await scraped(world))("handoffs_active") == 1
         await world.until(lambda: not world.registry.services.counters.handoffs_active)
 
-        scrape = Scrape(world)
+        scrape = await scraped(world)
         labels = {"destination": "billing", "method": "invite"}
         assert scrape("handoffs_total", **labels, state="failed", cause="rejected") == 1
         assert scrape("handoffs_active") == 0
@@ -152,13 +157,13 @@ def test_how_long_a_caller_waits_for_the_human_is_told_by_method(tmp_path: Path)
         handoff = world.hand_off(destination="billing")
         await world.until(lambda: handoff.is_talking)
 
-        scrape = Scrape(world)
+        scrape = await scraped(world)
         # It is answered after two seconds, and heard a moment later.
         assert scrape("handoff_connect_seconds_bucket", method="invite", le="2.0") == 0
         assert scrape("handoff_connect_seconds_bucket", method="invite", le="5.0") == 1
         alice.do(session.bye)
         await world.record()
-        ended = Scrape(world)
+        ended = await scraped(world)
         labels = {"destination": "billing", "method": "invite"}
         assert ended("handoffs_total", **labels, state="completed", cause="normal_hangup") == 1
         assert ended("handoffs_active") == 0
@@ -169,7 +174,7 @@ def test_how_long_a_caller_waits_for_the_human_is_told_by_method(tmp_path: Path)
 def test_every_metric_is_told_with_its_meaning_in_both_formats(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         for accept in ("", OPEN_METRICS):
-            scrape = Scrape(world, accept)
+            scrape = await scraped(world, accept)
             for family in FAMILIES:
                 told = scrape.families[family.name.removesuffix("_total")]
                 assert told.type == family.kind
@@ -187,6 +192,6 @@ def test_a_flood_of_methods_and_sources_makes_no_series_of_its_own(tmp_path: Pat
         counters = world.stack.endpoint.counters
         for number in range(1000):
             counters.request_received(f"METHOD{number}")
-        assert Scrape(world)("sip_requests_total", direction="received", method="other") == 1000
+        assert (await scraped(world))("sip_requests_total", direction="received", method="other") == 1000
 
     play(story, tmp_path)

@@ -187,7 +187,7 @@ class ControlDouble:
         }[verb]
         return self._shown(handoff)
 
-    def metrics(self, accept: str) -> tuple[bytes, str]:
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
         return b"# HELP up 1.\n# TYPE up gauge\nup 1.0\n", "text/plain; version=0.0.4; charset=utf-8"
 
     def trunks(self) -> list[JsonObject]:
