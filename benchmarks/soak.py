@@ -18,8 +18,8 @@ from relay import say  # noqa: E402
 
 from tests.support.soak import Round, Soak  # noqa: E402
 
-WARM_SECONDS = 120.0
-"""Until what lives 32 s after a call, what Python keeps for reuse and what the store keeps in memory has its size."""
+WARM_CALLS = 2500
+"""Until memory has its size: 2,000 calls that have ended are remembered, and transactions live for 32 s after theirs."""
 SECONDS_PER_CALL = 20.0
 SLACK = 6 * 2**20
 """Octets that a process may hold more at the end than when it was warm."""
@@ -40,7 +40,8 @@ def soak(minutes: float, calls: int) -> bool:
     with tempfile.TemporaryDirectory() as name, Soak(Path(name), calls) as running:
         while (passed := time.monotonic() - begun) < 60 * minutes or len(rounds) < 3:
             now = running.play(SECONDS_PER_CALL)
-            (rounds if passed > min(WARM_SECONDS, 30 * minutes) else warm).append(now)
+            is_warm = len(warm) * calls >= WARM_CALLS or passed > 30 * minutes
+            (rounds if is_warm else warm).append(now)
             say(line(time.monotonic() - begun, now))
         running.end()
     first, last = rounds[0], rounds[-1]
