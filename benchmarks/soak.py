@@ -19,7 +19,7 @@ from relay import say  # noqa: E402
 from tests.support.soak import Round, Soak  # noqa: E402
 
 WARM_CALLS = 2500
-"""Until memory has its size: 2,000 calls that have ended are remembered, and transactions live for 32 s after theirs."""
+"""Until memory has its size: 2,000 calls that have ended are remembered, and transactions live on for 32 s."""
 SECONDS_PER_CALL = 20.0
 SLACK = 6 * 2**20
 """Octets that a process may hold more at the end than when it was warm."""
