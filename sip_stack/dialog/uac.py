@@ -136,6 +136,7 @@ class ClientSession(Session):
         self.remote_tag = response.to.tag
         self.dialog = Dialog.from_response(response, self.invite.uri)
         continue_dialog(self.dialog, self._early.find(self.remote_tag))
+        transaction.highest_cseq = self._early.highest_cseq(self.invite.cseq.number)
         self._early.clear()
         self.choose_flow()
         self.acknowledge(transaction, self.invite, response)
@@ -223,6 +224,9 @@ class ClientSession(Session):
         elif request.method in ("INVITE", "UPDATE"):
             # Our offer is still open (RFC 3311 section 5.2, RFC 3261 section 14.2).
             self.reply(now, transaction, 491)
+        elif self._early.find(request.from_.tag) is not None:
+            # Not 481, which would end a dialog that both sides know (RFC 5057 section 5.1).
+            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             self.reply(now, transaction, 481)
 
@@ -263,6 +267,7 @@ def release_fork(core: Core, transaction: ClientTransaction, response: Response,
     ack = dialog.request("ACK", via=ack_via, headers=transaction.credentials, cseq=dialog.local_cseq)
     acknowledgements[response.to.tag or ""] = transmit = Transmit(ack.encode(), flow)
     core.output.append(transmit)
+    dialog.local_cseq = max(dialog.local_cseq, transaction.highest_cseq)
     branch = core.branch()
     bye = dialog.request("BYE", via=via(flow, branch), headers=core.user_agent_headers)
     core.transactions.send(now, bye, branch, flow, None)

@@ -15,13 +15,14 @@ from sip_stack.errors import LocalError, RemoteError
 from sip_stack.events import (
     Cancelled,
     Ended,
+    EndedBy,
     InviteReceived,
     ProvisionalAcknowledged,
     ReofferReceived,
     SessionEvent,
 )
 from sip_stack.extensions import RELIABLE, Extensions
-from sip_stack.message import Request
+from sip_stack.message import Request, Response
 from sip_stack.transaction import ServerTransaction
 from sip_stack.transport import Flow
 
@@ -224,6 +225,16 @@ class ServerSession(Session):
         """64*T1 without a PRACK: the INVITE is refused (RFC 3262 section 3)."""
         self._respond(now, 504, None, (), b"", "")
         self.finish(Ended(self, "no_prack"))
+
+    def end_with_bye(
+        self, by: EndedBy, response: Response | None, now: float, headers: HeaderLines = ()
+    ) -> None:
+        """Before the answer is out there is nothing for a BYE of ours to end (section 15): the INVITE is refused."""
+        if self._is_pending:
+            self._respond(now, 480, None, headers, b"", "")
+            self.finish(Ended(self, by, response))
+        else:
+            super().end_with_bye(by, response, now, headers)
 
     def finish(self, event: SessionEvent | None) -> None:
         if self._provisionals is not None:

@@ -148,7 +148,7 @@ class Transaction:
 class ClientTransaction(Transaction):
     """A request of ours; `user` hears its responses."""
 
-    __slots__ = ("acknowledgements", "credentials", "datagram_flow", "request", "user")
+    __slots__ = ("acknowledgements", "credentials", "datagram_flow", "highest_cseq", "request", "user")
 
     def __init__(
         self, manager: TransactionManager, key: str, request: Request, flow: Flow, user: ClientUser | None
@@ -166,6 +166,8 @@ class ClientTransaction(Transaction):
         """The ACK sent for each To tag of a 2xx, to be sent again for each repetition."""
         self.credentials: tuple[tuple[str, str], ...] = ()
         """Authorization headers of the INVITE, which the ACK to a forked 2xx repeats."""
+        self.highest_cseq = 0
+        """What its early dialogs have counted up to, above which the BYE to a forked 2xx has to be."""
 
     def let_go(self) -> None:
         """Drop request and user."""

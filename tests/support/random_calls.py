@@ -215,7 +215,9 @@ class RandomCall:
         phone = self.world.phones[SBC]
         assert isinstance(phone, RandomPhone)
         body = None if plan.offers else b""
-        session = phone.call(plan.called, headers=((NUMBER, str(plan.number)),), body=body)
+        session = phone.call(
+            plan.called, headers=((NUMBER, str(plan.number)),), body=body, extensions=plan.caller_extensions
+        )
         self.caller = Party(phone, session, plan.of("caller"))
         if plan.ending == "never ACKed":
             self.wire.without_ack.add(session.call_id)
@@ -305,6 +307,7 @@ class RandomCall:
             self.wire.dead.add(session.call_id)
             self._reject(party, 480)
             return
+        session.use(plan.desk_extensions)
         if phone.host == GUARDED and self._challenge(party):
             return
         moments = sorted(party.source.uniform(0, plan.rings) for _ in range(2))

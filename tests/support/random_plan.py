@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from sip_stack.extensions import Extensions, TimerTerms
+
 QUIET = 80.0
 """Seconds of talk after which every re-INVITE is settled, on this network and between these phones."""
 REFUSALS = (302, 400, 403, 404, 408, 480, 482, 486, 488, 500, 503, 600, 603, 606)
@@ -30,6 +32,13 @@ ENDINGS = (
         "change and hang up",
     ),
 )
+EXTENSIONS = (
+    *[Extensions()] * 3,
+    *(Extensions(reliable=use) for use in ("supported", "required")),
+    *(Extensions(TimerTerms("supported", 90, refresher=who)) for who in ("any", "us", "far_end")),
+    *(Extensions(TimerTerms("required", 90, refresher=who), "required") for who in ("us", "far_end")),
+)
+"""What phones can beyond RFC 3261; the B2BUA can all of it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class Plan:
     ending: str
     offers: bool
     """The caller's INVITE has a session description."""
+    caller_extensions: Extensions
+    desk_extensions: Extensions
 
     @classmethod
     def draw(cls, seed: str, number: int) -> Plan:
@@ -77,7 +88,10 @@ class Plan:
             ),
             talk=source.choice([0.0, source.uniform(0, 1), source.uniform(1, 10), QUIET, QUIET, QUIET]),
             ending=source.choice(ENDINGS),
-            offers=source.random() > 0.05,
+            offers=(offers := source.random() > 0.05),
+            # Our stack as a phone has no answer for an offer in a reliable response.
+            caller_extensions=source.choice(EXTENSIONS) if offers else Extensions(),
+            desk_extensions=source.choice(EXTENSIONS),
         )
 
     def of(self, name: str) -> random.Random:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from b2bua.call.cause import CAUSES
 from b2bua.call.record import CallRecord
 from sip_stack.dialog import SessionState
-from sip_stack.events import Acknowledged, Answered, Ended, Failed, Rejected
+from sip_stack.events import Acknowledged, Answered, Cancelled, Ended, Failed, Rejected
 from tests.support.random_calls import TERMINAL, Party, RandomCall
 
 KNOWN = {(row.name, row.code) for row in CAUSES.values()}
@@ -108,12 +108,14 @@ def _check_both_sides(call: RandomCall, record: CallRecord) -> None:
         return
     assert record.ended is not None
     for party in answered:
-        assert party.saw(Ended), "answered, and never hung up on"
+        # Its 200 may have waited for a PRACK when the caller left.
+        assert party.saw(Ended) or party.saw(Cancelled), "answered, and never hung up on"
         assert party.ended_at is not None
         assert party.ended_at <= record.ended + SETTLED, "left alone in the call"
         if record.answered is not None and not party.saw(Acknowledged):
             ended = next(event for event in party.events if isinstance(event, Ended))
-            assert ended.by in ("remote", "no_ack", "local")
+            # no_prack: another fork had answered, and its reliable response came too late for a PRACK.
+            assert ended.by in ("remote", "no_ack", "no_prack", "local")
     if call.caller.saw(Answered):
         assert call.caller.ended_at is not None
         assert call.caller.ended_at <= record.ended + SETTLED, "the caller is left alone in the call"

@@ -474,3 +474,38 @@ def test_an_update_of_the_callee_before_its_answer() -> None:
     assert statuses(alone.receive(within(session, "UPDATE", 1))) == [500]  # out of order
     alone.receive(sip_response(invite, 200, headers=[CONTACT]))
     assert statuses(alone.receive(within(session, "BYE", 5))) == [200]
+
+
+def test_the_bye_to_another_fork_s_answer_counts_on_too() -> None:
+    """Found by random calls: with the number of a PRACK it was out of order, and the fork stayed in its call."""
+    alone, _, invite = calling()
+    for rseq in (1, 2):
+        alone.receive(reliable(invite, rseq, tag="a"))
+    alone.receive(reliable(invite, 1, tag="b"))
+    alone.receive(sip_response(invite, 200, to_tag="b", headers=[CONTACT], body=SDP))
+    ack, bye = alone.receive(sip_response(invite, 200, to_tag="a", headers=[CONTACT], body=SDP))
+    assert (ack.cseq.method, ack.cseq.number, ack.to.tag) == ("ACK", 1, "a")
+    assert (bye.cseq.method, bye.cseq.number, bye.to.tag) == ("BYE", 4, "a")
+
+
+def test_a_request_in_an_early_dialog_of_ours_is_put_off_and_not_unknown() -> None:
+    alone, session, invite = calling()
+    line = "RAck: 1 1 INVITE"
+    assert statuses(alone.receive(within(session, "PRACK", 1, line))) == [481]
+    alone.receive(reliable(invite, 1))
+    assert statuses(alone.receive(within(session, "PRACK", 2, line))) == [500]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_dialog_that_is_gone_before_our_answer_is_out(answered: bool) -> None:
+    """Found by random calls: the INVITE was left without a final response."""
+    alone, session = invited(CAN)
+    progress(alone, session)
+    if answered:
+        session.answer(alone.now, body=SDP)
+    session.request(alone.now, "OPTIONS")
+    options = next(each for each in alone.drain() if isinstance(each, Request))
+    sent = alone.receive(sip_response(options, 481))
+    assert statuses(sent) == [480]
+    assert alone.names()[-1] == "Ended"
+    assert statuses(alone.wait(5)) != []  # the 480 again, and no 183
