@@ -1,5 +1,8 @@
 //! What listening in a leg's audio costs and gets wrong, on synthetic sound: `cargo run --release --no-default-features
 //! --example listening`. Speech is made of harmonics of a gliding pitch under three moving formants, in syllables.
+//!
+//! With files as arguments (16-bit samples, little endian, 8000 a second) it tells of each, in a line of JSON, the keys
+//! that were heard and who is judged to have answered, by each sign; `benchmarks/listening.py` makes tables of that.
 
 use _native::codec::Codec;
 use _native::g711::linear_to_mu;
@@ -56,15 +59,13 @@ fn tone(hertz: f64, seconds: f64) -> Vec<i16> {
         .collect()
 }
 
-fn keys_in(samples: &[i16]) -> usize {
+fn keys_in(samples: &[i16]) -> String {
     let mut ears = Ears::default();
     ears.listen_for_keys(true);
     let packets = packets(samples);
-    (0..)
-        .step_by(160)
-        .zip(&packets)
-        .filter(|(at, packet)| ears.hear(packet, Codec::Pcmu, *at, 0).key.is_some())
-        .count()
+    let keys =
+        (0..).step_by(160).zip(&packets).filter_map(|(at, packet)| ears.hear(packet, Codec::Pcmu, at, 0).key);
+    keys.map(|(key, _)| char::from(key)).collect()
 }
 
 fn packets(samples: &[i16]) -> Vec<Vec<u8>> {
@@ -91,7 +92,36 @@ fn cost(name: &str, mut ears: Ears, packets: &[Vec<u8>]) {
     );
 }
 
-fn main() {
+/// Who answered, for a line of JSON; None when the file ends before that is decided.
+fn verdict(sign: Sign, samples: &[i16]) -> &'static str {
+    match judged(sign, samples) {
+        Some(Answerer::Machine) => "\"machine\"",
+        Some(Answerer::Person) => "\"person\"",
+        None => "null",
+    }
+}
+
+fn tell_of(path: &str) -> std::io::Result<()> {
+    let octets = std::fs::read(path)?;
+    let samples: Vec<i16> = octets.chunks_exact(2).map(|it| i16::from_le_bytes([it[0], it[1]])).collect();
+    println!(
+        "{{\"keys\": \"{}\", \"beep\": {}, \"long_speech\": {}}}",
+        keys_in(&samples),
+        verdict(Sign::Beep, &samples),
+        verdict(Sign::LongSpeech, &samples)
+    );
+    Ok(())
+}
+
+fn main() -> std::io::Result<()> {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    if files.is_empty() {
+        report();
+    }
+    files.iter().try_for_each(|path| tell_of(path))
+}
+
+fn report() {
     let mut random = Random(11);
     let talk = speech(&mut random, 1_800.0);
     let sound = packets(&talk[..8_000 * 60]);
@@ -106,9 +136,10 @@ fn main() {
     let hiss = packets(&silence(&mut random, 60.0));
     cost("beep", asked(false, Some(Sign::Beep)), &hiss);
     cost("long_speech", asked(false, Some(Sign::LongSpeech)), &hiss);
-    println!("keys  in 30 minutes of speech: {}", keys_in(&talk));
+    let hours: Vec<String> = (0..4).map(|_| keys_in(&speech(&mut random, 1_800.0))).collect();
+    println!("keys  in 150 minutes of speech: {}", keys_in(&talk).len() + hours.concat().len());
     for cadence in CADENCES {
-        println!("keys  in ten rounds of {}: {}", cadence.name, keys_in(&cadence.samples().repeat(10)));
+        println!("keys  in ten rounds of {}: {}", cadence.name, keys_in(&cadence.samples().repeat(10)).len());
     }
     let kinds: [(&str, Answerer, Greeting); 5] = [
         ("hello (0.4 to 1.4 s)", Answerer::Person, |r| {

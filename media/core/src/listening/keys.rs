@@ -1,9 +1,10 @@
 //! Keys that a peer sends as tones in its audio (DTMF, ITU-T Q.23, Q.24), for peers without telephone-event.
 //!
 //! Windows of 12.75 ms, half of each in the next. In each: one row and one column tone, neither too weak beside the
-//! other, little else. From window to window: the same key, and both phases gone on as the two frequencies say they
-//! must, which speech does not keep up. A key is told once, as soon as it has been held for four windows (32 ms); it is
-//! over when five windows (38 ms) were without it, so that a dropout is no second key.
+//! other. From window to window: the same key, as loud as before, both phases gone on as the two frequencies say they
+//! must, and next to nothing else in the sound. Speech meets all of this now and then, and does not keep it up. A key is
+//! told once, as soon as it has been held for four windows (32 ms); it is over when five windows (38 ms) were without it,
+//! so that a dropout is no second key.
 
 use super::goertzel::{Bank, Phasor};
 
@@ -22,15 +23,22 @@ const SILENT: i32 = 800;
 
 /// Least amplitude of each tone, of 32768: -42 dB.
 const WEAKEST: f32 = 260.0;
-/// Least share of both tones in the energy of a window.
-const SHARE: f32 = 0.72;
-/// How many times stronger than the row the column tone may be (8 dB), and the row than the column (6 dB).
-const TWIST: f32 = 6.3;
-const REVERSE_TWIST: f32 = 4.0;
+/// Least share of both tones in the energy of all windows, and of each: what a filter hears of the other tone comes and
+/// goes with their phases.
+const SHARE: f32 = 0.88;
+const SHARE_OF_EACH: f32 = 0.76;
+/// How many times stronger than the other one of the two tones may be (9.5 dB). ITU-T Q.24 has 4 to 10 dB for a stronger
+/// column, and up to 8 for a stronger row: a line takes more from high tones than from low ones.
+const TWIST: f32 = 8.9;
+/// Both while it is not known how far off the frequencies are: a filter hears less of a tone then.
+const SHARE_AT_FIRST: f32 = 0.6;
+const TWIST_AT_FIRST: f32 = 12.0;
 /// How many times stronger than each other of its group a tone must be (6 dB).
 const ALONE: f32 = 4.0;
 /// How far a frequency may be off. ITU-T Q.24: 1.8 % must do, 3.5 % must not.
-const TOLERANCE: f32 = 0.025;
+const TOLERANCE: f32 = 0.029;
+/// How many times stronger or weaker than in the window before a tone may be (4 dB): the other tone is heard a little too.
+const STEADY: f32 = 2.5;
 
 /// The two tones of one window, if they are those of a key.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +46,8 @@ struct Pair {
     row: usize,
     column: usize,
     tones: [Phasor; 2],
+    /// What there is of sound in the window: its energy, by the measure of the tones' power.
+    all: f32,
 }
 
 impl Pair {
@@ -47,26 +57,44 @@ impl Pair {
         let (low, high) = (powers[row], powers[4 + column]);
         let weakest = WEAKEST * WINDOW / 2.0;
         let strong = low.min(high) >= weakest * weakest;
-        let balanced = high <= low * TWIST && low <= high * REVERSE_TWIST;
-        let pure = 2.0 * (low + high) >= SHARE * WINDOW * energy;
+        let balanced = high <= low * TWIST_AT_FIRST && low <= high * TWIST_AT_FIRST;
+        let all = WINDOW * energy / 2.0;
+        let pure = low + high >= SHARE_AT_FIRST * all;
         let tones = [phasors[row], phasors[4 + column]];
-        (strong && balanced && pure).then_some(Pair { row, column, tones })
+        (strong && balanced && pure).then_some(Pair { row, column, tones, all })
     }
 
-    /// True when this is the same key a hop later, at the same frequencies.
-    fn follows(&self, earlier: &Pair, angles: &[f32; 8]) -> bool {
-        let steady = |which: usize, tone: usize| {
+    /// The power of the two tones when this is the same key a hop later, at the same frequencies, as loud, and with little
+    /// else in the window.
+    fn following(&self, earlier: &Pair, angles: &[f32; 8]) -> Option<f32> {
+        if (self.row, self.column) != (earlier.row, earlier.column) {
+            return None;
+        }
+        let mut found = [0.0; 2];
+        for (which, tone) in [(0, self.row), (1, 4 + self.column)] {
             let angle = HOP as f32 * angles[tone];
-            self.tones[which].drift(earlier.tones[which], angle).abs() <= TOLERANCE * angle
-        };
-        (self.row, self.column) == (earlier.row, earlier.column)
-            && steady(0, self.row)
-            && steady(1, 4 + self.column)
+            let (now, before) = (self.tones[which], earlier.tones[which]);
+            let drift = now.drift(before, angle);
+            let (power, former) = (now.power(), before.power());
+            if drift.abs() > TOLERANCE * angle || power > STEADY * former || former > STEADY * power {
+                return None;
+            }
+            found[which] = power / heard_at(drift);
+        }
+        let [low, high] = found;
+        let fits = low + high >= SHARE_OF_EACH * self.all && high <= low * TWIST && low <= high * TWIST;
+        fits.then_some(low + high)
     }
 
     fn key(&self) -> u8 {
         KEYS[self.row][self.column]
     }
+}
+
+/// How much of the power of a tone a filter hears whose phase drifts so far in a hop, which is half a window.
+fn heard_at(drift: f32) -> f32 {
+    let share = if drift == 0.0 { 1.0 } else { drift.sin() / drift };
+    share * share
 }
 
 /// The strongest of a group, if it stands alone.
@@ -85,8 +113,10 @@ pub struct KeyTones {
     filled: usize,
     completes: usize,
     last: Option<Pair>,
-    /// Windows in a row with the same key.
+    /// Windows in a row with the same key, and what of their energy was in its tones.
     hits: u32,
+    tones: f32,
+    all: f32,
     /// The key that was told and is not over, and the windows without it.
     held: Option<u8>,
     misses: u32,
@@ -101,6 +131,8 @@ impl Default for KeyTones {
             completes: 0,
             last: None,
             hits: 0,
+            tones: 0.0,
+            all: 0.0,
             held: None,
             misses: 0,
             expected: None,
@@ -137,11 +169,16 @@ impl KeyTones {
         let energy = window.energy();
         let phasors = window.take();
         let pair = Pair::find(&phasors, energy);
-        self.hits = match (&pair, &self.last) {
-            (Some(pair), Some(last)) if pair.follows(last, window.angles()) => self.hits + 1,
-            (Some(_), _) => 1,
-            (None, _) => 0,
-        };
+        let following = pair
+            .zip(self.last)
+            .and_then(|(pair, last)| Some((pair.following(&last, window.angles())?, pair.all)));
+        if let Some((tones, all)) = following {
+            self.hits += 1;
+            self.tones += tones;
+            self.all += all;
+        } else {
+            (self.hits, self.tones, self.all) = (u32::from(pair.is_some()), 0.0, 0.0);
+        }
         self.last = pair;
         let key = pair.map(|pair| pair.key());
         if key.is_some() && key == self.held {
@@ -152,7 +189,7 @@ impl KeyTones {
         if self.misses >= OVER {
             self.held = None;
         }
-        let certain = key.filter(|_| self.hits >= CERTAIN)?;
+        let certain = key.filter(|_| self.hits >= CERTAIN && self.tones >= SHARE * self.all)?;
         (self.held, self.misses) = (Some(certain), 0);
         Some((certain, (CERTAIN + 1) * HOP as u32))
     }
@@ -230,10 +267,10 @@ mod tests {
         assert_eq!(with(14_000.0, 14_000.0), "9");
         assert_eq!(with(300.0, 300.0), "9");
         assert_eq!(with(150.0, 150.0), "", "too weak");
-        assert_eq!(with(2_000.0, 2_000.0 * 2.3), "9", "7 dB");
-        assert_eq!(with(2_000.0, 2_000.0 * 3.2), "", "10 dB");
-        assert_eq!(with(2_000.0 * 1.6, 2_000.0), "9", "4 dB");
-        assert_eq!(with(2_000.0 * 2.5, 2_000.0), "", "8 dB");
+        assert_eq!(with(2_000.0, 2_000.0 * 2.5), "9", "8 dB");
+        assert_eq!(with(2_000.0, 2_000.0 * 3.6), "", "11 dB");
+        assert_eq!(with(2_000.0 * 2.5, 2_000.0), "9", "8 dB");
+        assert_eq!(with(2_000.0 * 3.6, 2_000.0), "", "11 dB");
     }
 
     #[test]
