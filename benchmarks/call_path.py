@@ -8,6 +8,7 @@ and the time they take is left out. What the kernel takes for SIP is not in it; 
     call_path.py --against FOLDER     the same beside another checkout, round by round, and the ratio
     call_path.py --against . --trace  what keeping the traces of calls costs
     call_path.py --profile            where the time goes
+    call_path.py --at-once 4000       with so many calls up: they last as long as that takes
 """
 
 from __future__ import annotations
@@ -50,9 +51,12 @@ CALLEE: Address = ("127.0.0.1", 6002)
 RATE = 300
 """Calls begun per second of virtual time: how many transactions linger follows from it."""
 HOLD = 0.2
+"""Seconds from answer to hang-up."""
+PORTS = (40000, 59999)
+"""Away from those that tests look for, so that 4,000 calls are in nobody's way."""
 CONFIGURATION = """\
 sip: {listen: ["udp:127.0.0.1:5060"]}
-media: {address: 127.0.0.1, ports: 10000-31999}
+media: {address: 127.0.0.1, ports: 40000-59999}
 trunks: {sbc: {accept: {addresses: ["127.0.0.1/32"]}}}
 routes: [{trunk: sbc, to: desk, destination: desk}]
 destinations: destinations.yaml
@@ -86,11 +90,12 @@ class Peers:
     transport = "udp"
     local = LOCAL
 
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, hold: float) -> None:
         self.done = asyncio.Event()
         self.spent = 0
         """Nanoseconds of this class."""
         self._calls = calls
+        self._hold = hold
         self._completed = 0
         self._loop = asyncio.get_running_loop()
         self._flows: dict[Address, Flow] = {}
@@ -189,7 +194,7 @@ class Peers:
             assert uri is not None
             rest = uri[1].decode(), int(number[1])
             to_tag = tag[1].decode()
-            self._loop.call_later(HOLD, self._request, "BYE", *rest, 2, to_tag, WITHOUT)
+            self._loop.call_later(self._hold, self._request, "BYE", *rest, 2, to_tag, WITHOUT)
             self.spent += time.perf_counter_ns() - begun
             self._request("ACK", *rest, 1, to_tag, WITHOUT)
             return
@@ -197,7 +202,13 @@ class Peers:
 
 
 async def run(
-    calls: int, rounds: int, folder: Path, profile: cProfile.Profile | None, *, trace: bool
+    calls: int,
+    rounds: int,
+    folder: Path,
+    profile: cProfile.Profile | None,
+    *,
+    trace: bool,
+    hold: float = HOLD,
 ) -> list[float]:
     """CPU microseconds per call, of each round."""
     (folder / "b2bua.yaml").write_text(CONFIGURATION)
@@ -205,9 +216,9 @@ async def run(
     configuration = load_configuration(folder / "b2bua.yaml", {}, [])
     records = RecordWriter(configuration.records.cdr)
     records.start()
-    engine = NativeEngine(NativeSettings(ports=(10000, 31999), quarantine=0.0))
+    engine = NativeEngine(NativeSettings(ports=PORTS, quarantine=0.0))
     await engine.start()
-    peers = Peers(calls)
+    peers = Peers(calls, hold)
     stack = SipStack(EndpointSettings(user_agent="b2bua/0", allow=METHODS), network=peers)
     services = Services(stack, engine, Resolver(families=[4]), records, "node")
     if trace:
@@ -280,6 +291,7 @@ def main() -> None:
         "--profile", metavar="ORDER", nargs="?", const="tottime", help="tottime (default), cumtime"
     )
     parser.add_argument("--trace", action="store_true", help="keep the traces of calls, here but not there")
+    parser.add_argument("--at-once", type=int, metavar="CALLS", help="calls that are up at once, on average")
     parser.add_argument("--json", action="store_true", help="only the figures")
     arguments = parser.parse_args()
     if arguments.against is not None:
@@ -288,7 +300,9 @@ def main() -> None:
     profile = cProfile.Profile() if arguments.profile else None
     with tempfile.TemporaryDirectory() as name, Path(name, "log").open("w") as sys.stderr:
         logs.configure("info")
-        work = run(arguments.calls, arguments.rounds, Path(name), profile, trace=arguments.trace)
+        hold = arguments.at_once / RATE if arguments.at_once else HOLD
+        calls = max(arguments.calls, 2 * (arguments.at_once or 0))
+        work = run(calls, arguments.rounds, Path(name), profile, trace=arguments.trace, hold=hold)
         costs = run_virtual(work)
     if arguments.json:
         sys.stdout.write(json.dumps(costs))
