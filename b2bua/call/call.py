@@ -307,7 +307,6 @@ class Call:
         for handoff in self.handoffs:
             if handoff.is_connected:
                 handoff.close(outcome, self.services.now())
-        self.note_up()
         if self.caller is not None:
             # Nobody watches the audio of a caller who waits: there is nobody they would talk to.
             self.caller.watch_audio(0)

@@ -60,7 +60,7 @@ class Leg:
     """What both directions have in common: hold, keys, the peer's hang-up, ours, and the statistics."""
 
     __slots__ = (
-        "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_refers_open", "_waits_for_keys",
+        "__weakref__", "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_refers_open", "_waits_for_keys",
         "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
         "keys_in_audio", "media", "notifys_open", "over", "place", "record", "refers", "reoffers", "role",
         "timers", "uuid",
@@ -308,6 +308,8 @@ class Leg:
             if self.home is not None:
                 self.home.inbox.put(events.MoveOver(self, outcome))
         record.end(by, now)
+        if record.answered is not None:
+            call.note_up()
 
     def statistics(self) -> JsonObject:
         """How the audio is, as records and the API show it. Reads counters; no media worker is asked."""

@@ -63,7 +63,8 @@ def entry_of(call: Call, run: str) -> JournalEntry:
 
 def _entry_of(leg: Leg) -> LegEntry | None:
     session = leg.session
-    if leg.over or leg.record.answered is None or session.dialog is None:
+    record = leg.record
+    if leg.over or record.answered is None or record.ended is not None or session.dialog is None:
         return None
     flow = session.flow
     return LegEntry(
