@@ -322,12 +322,19 @@ class LegDescription:
         except RemoteError:
             self._negotiation.withdraw(token)
             raise
+        # What it leaves out while we did not permit it is its own wish or what our hold made of it: where we permit it
+        # by now, it has to be told, and its answer says which.
+        unclear = (not (stream.direction.sends or self._told.receives) and self._intent.receives) or (
+            not (stream.direction.receives or self._told.sends) and self._intent.sends
+        )
         self._wish = Direction.of(
             # No word about what we do not permit anyway is no wish: a phone on hold says recvonly of itself.
             sends=stream.direction.sends or (self._wish.sends and not self._told.receives),
             receives=stream.direction.receives or (self._wish.receives and not self._told.sends),
         )
         self._take(answer, stream)
+        if unclear:
+            self._told = answer.direction
         self._negotiation.settle(token)
         return Reoffer(change_of(before, stream), self.body)
 

@@ -126,6 +126,21 @@ class TestOurHold:
         assert leg.wish == HELD, "it held on its own meanwhile"
         assert not leg.must_tell
 
+    @pytest.mark.parametrize("holds", [True, False])
+    def test_a_peer_that_offers_what_we_held_it_to_just_as_we_resume_is_asked(self, holds: bool) -> None:
+        """Found by random calls: its hold crossed our resume, and nobody was ever told of it."""
+        leg = an_answered_leg()
+        leg.permit(Wish(sends=False, hears=False))
+        leg.receive_response(leg.make_reoffer(), 200, saying("inactive"))
+        leg.permit(TALKS)
+
+        assert direction(leg.receive_reoffer(saying("inactive")).answer) == "inactive"
+        assert leg.must_tell
+        leg.receive_response(leg.make_reoffer(), 200, saying("inactive" if holds else "sendrecv"))
+
+        assert leg.wish == (Wish(sends=False, hears=False) if holds else TALKS)
+        assert not leg.must_tell
+
     def test_a_held_peer_that_repeats_its_state_does_not_hold(self) -> None:
         """Session refreshes of many phones say recvonly while they are held (RFC 6337 section 5.3)."""
         leg = an_answered_leg()
