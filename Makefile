@@ -56,6 +56,7 @@ bench: $(VENV)/.dev ## measure relay, signalling and handoff on this machine (se
 	@$(BIN)/python benchmarks/call_path.py
 	@$(BIN)/python benchmarks/handoff_gap.py
 	@$(BIN)/python benchmarks/listening.py
+	@$(BIN)/python benchmarks/mixing.py
 	@$(BIN)/python benchmarks/api_latency.py
 
 soak: $(VENV)/.dev ## half an hour of calls, 200 at once and half of them SRTP: nothing may grow

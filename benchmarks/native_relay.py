@@ -1,4 +1,7 @@
-"""Our engine as a plain relay, for `relay.py`: reads the peers of each call, prints where it takes them, relays."""
+"""Our engine as a plain relay, for `relay.py`: reads the peers of each call, prints where it takes them, relays.
+
+With `--mix` it makes calls of three out of them, each of whom hears the two others.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,31 @@ async def relay(
     await asyncio.Event().wait()
 
 
+async def mix(settings: NativeSettings) -> None:
+    """The same for calls of three: the peers of three lines are those of two calls."""
+    engine = NativeEngine(settings)
+    await engine.start()
+    peers = [peer for line in iter(sys.stdin.readline, "\n") for peer in line.split()]
+    calls, sides = [], []
+    for first in range(0, len(peers), 3):
+        call = engine.open_call(_ignore)
+        legs = [call.open_leg(role) for role in ("caller", "assistant", "agent")]
+        for leg, peer in zip(legs, peers[first : first + 3], strict=True):
+            leg.set_remote(_parameters(peer, Codec.PCMU, None))
+        for leg in legs:
+            one, other = (each for each in legs if each is not leg)
+            call.mix(leg, one, other)
+        calls.append(call)
+        sides += ["{}:{}".format(*leg.local_address) for leg in legs]
+    sys.stdout.writelines(f"{one} {other}\n" for one, other in zip(sides[::2], sides[1::2], strict=True))
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
 if __name__ == "__main__":
     plain = NativeSettings(ports=(10000, 59999))
+    if "--mix" in sys.argv:
+        asyncio.run(mix(plain))
     asyncio.run(
         relay(
             Codec.PCMA if "--transcode" in sys.argv else Codec.PCMU,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from relays import GENERATOR, RELAYS, ROOT
+from relays import GENERATOR, RELAYS, ROOT, build_generator
 from report import Samples, Table, heading, spread
 
 RELAY_CORE, LOAD_CORE = 1, 0
@@ -218,8 +218,7 @@ def main() -> None:
         "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )
     options = parser.parse_args()
-    build = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
-    subprocess.run([*build, "--no-default-features"], cwd=ROOT, check=True)
+    build_generator()
     only = list(RELAYS) if options.only is None else options.only
     wanted = {"ours", "rtpengine", *only, *map(same_at_rtpengine, only)}
     names = [name for name in RELAYS if name in wanted]

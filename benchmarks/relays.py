@@ -44,6 +44,12 @@ Relay = Callable[[int, list[Pair]], AbstractContextManager[Running]]
 """Runs a relay on a core for the peers of some calls."""
 
 
+def build_generator() -> None:
+    """Builds what plays the peers, and the bare relay."""
+    build = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
+    subprocess.run([*build, "--no-default-features"], cwd=ROOT, check=True)
+
+
 @contextmanager
 def speaking_lines(command: list[str], core: int, peers: list[Pair]) -> Iterator[Running]:
     """A relay that reads the peers and writes its own addresses, one call per line."""
