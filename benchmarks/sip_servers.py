@@ -77,7 +77,6 @@ def kamailio(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
         folder,
         port,
         agent=f"sip:{next(iter(places.values()))}",
-        b2bua="",
         template=KAMAILIO,
         cpus=[SERVER_CORE],
     ) as process:
