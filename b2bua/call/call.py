@@ -219,7 +219,7 @@ class Call:
                 raise CallOver(cause.local("media_timeout", source=leg.role))
             case Moved(leg, host, lasts):
                 raise MovedOn(leg, host, lasts=lasts)
-            case HandoffStopped(handoff) if handoff is self.handoff and handoff.can_be_stopped:
+            case HandoffStopped(handoff) if handoff is self.handoff and handoff.take_back():
                 raise HandoffCancelled
             case Ended(leg, outcome) if leg is self.peer:
                 # Whatever is under way goes on without them; who tells the story looks at `peer` when it is done.

@@ -35,7 +35,10 @@ async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
     )
     referrer = handoff.notifies
     call.on_alone = lambda: call.media.hear(caller.media, call.ringback())
+    handoff.in_hand = True
     try:
+        if handoff.taken_back:
+            raise HandoffCancelled
         await _through_destinations(call, caller, handoff)
     except CallOver:
         if referrer is not None and handoff.state is HandoffState.COMPLETED:

@@ -117,6 +117,10 @@ class Handoff:
     headers_dropped: list[Dropped] = field(default_factory=list)
     consult: ConsultPhase | None = None
     """Where the consultation is; None without one."""
+    in_hand: bool = False
+    """It has begun; before that, whoever carries it out looks at `taken_back`."""
+    taken_back: bool = False
+    """Whoever asked for it changed their mind before it began: the call was at something else."""
     irrevocable: bool = False
     """What was sent cannot be taken back: a BYE to the caller."""
     notifies: Leg | None = field(default=None, repr=False)
@@ -140,6 +144,11 @@ class Handoff:
     def can_be_stopped(self) -> bool:
         """True while whoever asked for it may change their mind."""
         return not (self.state.final or self.is_connected or self.irrevocable)
+
+    def take_back(self) -> bool:
+        """Whoever asked for it changed their mind. True when it has begun, and whoever carries it out must stop."""
+        self.taken_back = self.can_be_stopped
+        return self.taken_back and self.in_hand
 
     def move(self, state: HandoffState, now: float) -> None:
         """Go on to `state`; a final state stays."""

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from b2bua.call.events import HandoffStopped
+from b2bua.handoff.begin import begin
+from b2bua.handoff.handoff import HandoffRequest, HandoffState
 from sip_stack.dialog import ClientSession, ServerSession
 from sip_stack.dialog.refer import read_sipfrag, refer_to
 from sip_stack.dialog.replaces import Replaces
@@ -82,6 +85,32 @@ def test_the_assistant_calls_a_human_itself_and_leaves_the_caller_with_them(tmp_
         cast.hang_up()
         await desk.until(Ended)
         await world.record(2)
+
+    play(story, tmp_path, main=BOT_MAY_CALL)
+
+
+def test_a_handoff_that_is_taken_back_while_the_referrer_is_told_costs_nobody_the_call(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, answer_at_once)
+        cast = await talking(world)
+        second = cast.bot.call("desk")
+        await cast.bot.until(Answered)
+        assert await refer(cast.bot, cast.bot.sessions[0], replaces(second)) == 202
+        call = next(iter(world.registry.calls.values()))
+        handoff = begin(call, HandoffRequest(destination="billing"))
+        call.inbox.put(HandoffStopped(handoff))
+        await cast.bot.until(Ended, count=2)
+        await world.until(lambda: handoff.state.final)
+        assert handoff.state is HandoffState.CANCELLED
+        joined = next(leg for leg in cast.call.legs if leg not in (cast.caller, cast.assistant))
+        assert cast.caller.peer is joined
+        assert begin(call, HandoffRequest(destination="billing")), "another may be asked for"
+        cast.hang_up()
+        await desk.until(Ended)
+        await world.record(2)
+        assert {record.outcome.code for record in world.records if record.outcome} == {4000}
 
     play(story, tmp_path, main=BOT_MAY_CALL)
 
