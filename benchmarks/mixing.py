@@ -40,7 +40,7 @@ def cpu_us(way: str) -> float:
         peers = [(sources[2 * n % len(sources)], sources[(2 * n + 1) % len(sources)]) for n in range(PAIRS)]
         with engine(RELAY_CORE, peers) as running:
             sides = "".join(f"{one} {other}\n" for one, other in running.sides)
-            generator.stdin.write(f"{running.pid}\n{sides}\n")
+            generator.stdin.write(f"{running.pids[0]}\n{sides}\n")
             generator.stdin.flush()
             figures = json.loads(generator.stdout.readline())
     return float(figures["cpu_ns"] / 1000 / figures["sent"])

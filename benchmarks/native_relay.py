@@ -81,7 +81,8 @@ async def mix(settings: NativeSettings) -> None:
 
 
 if __name__ == "__main__":
-    plain = NativeSettings(ports=(10000, 59999))
+    workers = int(sys.argv[sys.argv.index("--workers") + 1]) if "--workers" in sys.argv else 1
+    plain = NativeSettings(ports=(10000, 59999), workers=workers)
     if "--mix" in sys.argv:
         asyncio.run(mix(plain))
     asyncio.run(

@@ -1,8 +1,14 @@
-"""The RTP relay against rtpengine and the barest epoll loop: CPU per packet, and how many calls fit one core.
+"""The RTP relay against rtpengine and the barest epoll loop, and whole servers with audio against Kamailio with it.
 
-It measures and writes `relay_results.md`, in about 20 minutes; 5 with `--sections cpu`. `--quick` takes one, for a
-look, and writes nothing. With `--samples FILE` measurements are kept, and those of earlier runs reported too, for
-a machine that is quiet for minutes only.
+It measures and writes `relay_results.md`, in about half an hour. Sections, all of them without `--sections`:
+
+    cpu      CPU per packet at 200 and 1,000 calls
+    maximum  how many calls fit one core, and the latency at half of them
+    flood    the latency of 100 calls while one more gets 50,000 packets per second, from its peer or from a stranger
+    calls    share of a core of each of 200 calls that are up through a SIP server, all its processes counted
+
+`--quick` takes one short round of cpu, for a look, and writes nothing. With `--samples FILE` measurements are kept, and
+those of earlier runs reported too, for a machine that is quiet for minutes only.
 Candidates take turns within each round; tables show medians with minimum and maximum. A call is two directions of 50
 packets per second, 172 octets. The relay has one core and the load the other: run nothing else beside it.
 """
@@ -18,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from relays import GENERATOR, RELAYS, ROOT, build_generator
+from called_relays import CALLED
+from relays import GENERATOR, RELAYS, ROOT, Relay, build_generator
 from report import Samples, Table, heading, spread
 
 RELAY_CORE, LOAD_CORE = 1, 0
@@ -38,7 +45,11 @@ class Plan:
 
 FULL = Plan(warmup=4, seconds=4, search_steps=4)
 QUICK = Plan(warmup=4, seconds=3, search_steps=0)
-SEARCHED = ("ours", "ours, transcoding", "rtpengine", "bare epoll")
+SEARCHED = ("ours", "ours, transcoding", "ours, SRTP one side", "rtpengine", "bare epoll")
+FLOODED = ("ours", "rtpengine", "bare epoll")
+FLOOD_RATE, FLOOD_CALLS = 50_000, 100
+"""Packets per second to one side of one call, and the other calls, which are measured."""
+CALLS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,8 @@ class Step:
     milliseconds at a low load means."""
     kept_up: bool
     """The generator sent what it should have; otherwise the step says nothing about the relay."""
+    core: float = 0.0
+    """How much of its core the relay used, 0..1."""
 
     @property
     def passed(self) -> bool:
@@ -69,35 +82,45 @@ class Most:
     calls: int
 
 
-def measure(name: str, calls: int, plan: Plan) -> Step:
-    """Runs a relay with this many calls."""
-    law = "PCMA" if name == "ours, transcoding" else "PCMU"
-    settings = [str(plan.warmup), str(plan.seconds), law]
+def measure_relay(name: str, calls: int, plan: Plan) -> Step:
+    """Runs a relay of `RELAYS` with this many calls."""
+    return measure(RELAYS[name], calls, plan, "PCMA" if name.endswith(", transcoding") else "PCMU")
+
+
+def measure(relay: Relay, calls: int, plan: Plan, law: str = "PCMU", flood: Sequence[str] = ()) -> Step:
+    """Runs a relay with this many calls, the callee's in this law.
+
+    With `flood`, of whom and how many packets per second, it has one more, which gets those and is not counted.
+    """
+    settings = [str(plan.warmup), str(plan.seconds), law, *flood]
     command = ["taskset", "-c", str(LOAD_CORE), str(GENERATOR), "load", *settings]
+    opened = calls + 1 if flood else calls
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
         assert generator.stdin is not None
         assert generator.stdout is not None
         sources = generator.stdout.readline().split()
         # The generator gives stream n its socket n modulo the number of sockets; a call is two streams.
-        peers = [(sources[2 * n % len(sources)], sources[(2 * n + 1) % len(sources)]) for n in range(calls)]
-        with RELAYS[name](RELAY_CORE, peers) as running:
+        peers = [(sources[2 * n % len(sources)], sources[(2 * n + 1) % len(sources)]) for n in range(opened)]
+        with relay(RELAY_CORE, peers) as running:
             sides = "".join(f"{a} {b}\n" for a, b in running.sides)
-            generator.stdin.write(f"{running.pid}\n{sides}\n")
+            generator.stdin.write(f"{' '.join(map(str, running.pids))}\n{sides}\n")
             generator.stdin.flush()
             figures = json.loads(generator.stdout.readline())
+    owed = int(flood[1]) * plan.seconds if flood else 0
     return Step(
         loss=max(0.0, 1 - figures["received"] / max(1, figures["sent"])),
         p50_us=figures["p50_us"],
         p99_us=figures["p99_us"],
         cpu_us=figures["cpu_ns"] / 1000 / max(1, figures["received"]),
         waited=figures["wait_ns"] / figures["elapsed_ns"],
-        kept_up=figures["sent"] > 0.98 * 100 * calls * plan.seconds,
+        kept_up=figures["sent"] > 0.98 * 100 * calls * plan.seconds and figures["flooded"] >= 0.98 * owed,
+        core=figures["cpu_ns"] / figures["elapsed_ns"],
     )
 
 
 def passes(name: str, calls: int, plan: Plan) -> bool:
     """A failed step is repeated once: a neighbour's burst is not the relay's limit, and passing is as lucky."""
-    return measure(name, calls, plan).passed or measure(name, calls, plan).passed
+    return measure_relay(name, calls, plan).passed or measure_relay(name, calls, plan).passed
 
 
 def most_calls(name: str, plan: Plan) -> int:
@@ -138,8 +161,7 @@ def cpu_table(samples: Samples[Step]) -> Table:
                 ),
                 spread([step.p50_us for step in steps], "{:.0f}"),
                 spread([step.p99_us for step in steps], "{:.0f}"),
-                spread([step.waited * 100 for step in steps], "{:.1f}") + " %",
-                f"{max(step.loss for step in steps):.3%}{'' if all(step.kept_up for step in steps) else ' (*)'}",
+                *waited_and_lost(steps),
             ]
         )
     columns = [
@@ -166,6 +188,49 @@ def maximum_table(most: Samples[Most], half: Samples[Step]) -> Table:
     return Table(["relay", "calls", "p99 µs at half of them", "waited for its core then"], rows)
 
 
+def flood_table(samples: Samples[Step]) -> Table:
+    """What the other calls of a relay feel of a flood."""
+    rows = [
+        [
+            name,
+            spread([step.p50_us for step in steps], "{:.0f}"),
+            spread([step.p99_us for step in steps], "{:.0f}"),
+            spread([step.core * 100 for step in steps], "{:.0f}") + " %",
+            *waited_and_lost(steps),
+        ]
+        for name in samples.names()
+        if (steps := samples[name])
+    ]
+    return Table(["relay, flooded by", "p50 µs", "p99 µs", "core used", "waited for its core", "loss"], rows)
+
+
+def calls_table(samples: Samples[Step]) -> Table:
+    """What a call with audio costs, and what ours does of it."""
+    rows = [
+        [
+            name,
+            spread([step.core * 100 / CALLS for step in steps], "{:.4f}") + " %",
+            spread(ratios(samples["ours"], steps), "{:.2f}") if "ours" in samples else "",
+            spread([step.p50_us for step in steps], "{:.0f}"),
+            spread([step.p99_us for step in steps], "{:.0f}"),
+            *waited_and_lost(steps),
+        ]
+        for name in samples.names()
+        if (steps := samples[name])
+    ]
+    columns = ["server", "of a core per call", "ours is of it", "p50 µs", "p99 µs"]
+    return Table([*columns, "waited for its core", "loss"], rows)
+
+
+def waited_and_lost(steps: Sequence[Step]) -> list[str]:
+    """The last two cells of most tables."""
+    behind = "" if all(step.kept_up for step in steps) else " (*)"
+    return [
+        spread([step.waited * 100 for step in steps], "{:.1f}") + " %",
+        f"{max(step.loss for step in steps):.3%}{behind}",
+    ]
+
+
 class Run:
     """The sections of one run, with what earlier ones left in the samples' file."""
 
@@ -174,18 +239,30 @@ class Run:
         self.loads = {calls: Samples(Step, f"{calls} calls", file) for calls in (200, 1_000)}
         self.most = Samples(Most, "maximum", file)
         self.half = Samples(Step, "half", file)
+        self.flood = Samples(Step, "flood", file)
+        self.calls = Samples(Step, "calls", file)
 
-    def measure(self, section: str, names: Sequence[str]) -> None:
-        """One round of a section."""
-        if section == "cpu":
-            for calls, samples in self.loads.items():
-                for name in names:
-                    samples.add(name, measure(name, calls, self._plan))
-            return
-        for name in names:
-            most = most_calls(name, self._plan)
-            self.most.add(name, Most(most))
-            self.half.add(name, measure(name, most // 2, self._plan))
+    def measure(self, section: str, wanted: Sequence[str]) -> None:
+        """One round of a section, of the relays that are wanted."""
+        match section:
+            case "cpu":
+                for calls, samples in self.loads.items():
+                    for name in wanted:
+                        samples.add(name, measure_relay(name, calls, self._plan))
+            case "maximum":
+                for name in filter(wanted.__contains__, SEARCHED):
+                    most = most_calls(name, self._plan)
+                    self.most.add(name, Most(most))
+                    self.half.add(name, measure_relay(name, most // 2, self._plan))
+            case "flood":
+                for name in filter(wanted.__contains__, FLOODED):
+                    for who in ("nobody", "peer", "stranger"):
+                        flood = [who, str(FLOOD_RATE)] if who != "nobody" else []
+                        step = measure(RELAYS[name], FLOOD_CALLS, self._plan, flood=flood)
+                        self.flood.add(f"{name}, {who}", step)
+            case "calls":
+                for name, server in CALLED.items():
+                    self.calls.add(name, measure(server, CALLS, self._plan))
 
     def report(self) -> str:
         """All tables there are samples for."""
@@ -199,20 +276,28 @@ class Run:
         if self.most:
             bounds = "loss < 0.1 % and p99 added latency < 20 ms"
             parts.append(f"### Most calls on one core ({bounds})\n\n{maximum_table(self.most, self.half)}")
+        if self.flood:
+            title = f"{FLOOD_CALLS} calls while one more gets {FLOOD_RATE:,} packets per second"
+            parts.append(f"### {title}\n\n{flood_table(self.flood)}")
+        if self.calls:
+            parts.append(f"### {CALLS} calls through a SIP server\n\n{calls_table(self.calls)}")
         return "\n".join(parts)
+
+
+SECTIONS = ("cpu", "maximum", "flood", "calls")
 
 
 def main() -> None:
     """Builds the generator, measures, and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round of cpu, no report written")
-    parser.add_argument("--sections", nargs="+", choices=["cpu", "maximum"], default=["cpu", "maximum"])
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only",
         nargs="*",
         choices=list(RELAYS),
-        help="the relays to compare: `cpu` with ours and rtpengine, plain and at the same work, `maximum` with none",
+        help="the relays to compare, `calls` aside: `cpu` with ours and rtpengine, plain and at the same work",
     )
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
@@ -225,7 +310,7 @@ def main() -> None:
     run = Run(QUICK if options.quick else FULL, options.samples)
     for _ in range(1 if options.quick else options.rounds):
         for section in ["cpu"] if options.quick else options.sections:
-            run.measure(section, names if section == "cpu" else [name for name in SEARCHED if name in only])
+            run.measure(section, names if section == "cpu" else only)
     text = run.report()
     sys.stdout.write(text)
     if not options.quick:

@@ -1,6 +1,6 @@
 """The relays that `relay.py` compares: ours, Debian's rtpengine in userspace, and the barest epoll loop.
 
-Each is a process pinned to one core, given the addresses of both peers of every call, telling where it takes them.
+Each is pinned to one core, is given the addresses of both peers of every call, and tells where it takes them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from media.rtpengine.bencode import Writable, encode  # noqa: E402
+
 SUITES = ("AES_CM_128_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80")
 """Of the first side and of the second, where they are SRTP."""
 LOAD_KEY = b"\x42" * 30
 """What `relay_load` sends under."""
 
-ROOT = Path(__file__).resolve().parent.parent
 GENERATOR = ROOT / "target/release/examples/relay_load"
 
 Pair = tuple[str, str]
@@ -35,7 +38,7 @@ Pair = tuple[str, str]
 class Running:
     """A relay at work."""
 
-    pid: int
+    pids: list[int]
     sides: list[Pair]
     """Where it takes the packets of each call's peers."""
 
@@ -62,7 +65,7 @@ def speaking_lines(command: list[str], core: int, peers: list[Pair]) -> Iterator
         process.stdin.write("".join(f"{a} {b}\n" for a, b in peers) + "\n")
         process.stdin.flush()
         lines = [process.stdout.readline().split() for _ in peers]
-        yield Running(process.pid, [(a, b) for a, b in lines])
+        yield Running([process.pid], [(a, b) for a, b in lines])
     finally:
         process.kill()
         process.communicate()
@@ -94,14 +97,21 @@ def bare(core: int, peers: list[Pair]) -> Iterator[Running]:
         yield running
 
 
-def rtpengine(*, srtp_sides: int = 0) -> Relay:
-    """Debian's rtpengine-daemon with SRTP on no side, on the second, or on both."""
-    return partial(_rtpengine, srtp_sides)
+def rtpengine(*, srtp_sides: int = 0, transcode: bool = False) -> Relay:
+    """Debian's rtpengine-daemon with SRTP on no side, on the second, or on both; PCMU to PCMA with `transcode`."""
+    return partial(_rtpengine, srtp_sides, transcode)
 
 
 @contextmanager
-def _rtpengine(srtp_sides: int, core: int, peers: list[Pair]) -> Iterator[Running]:
-    """Without its kernel module, one media thread, over the ng protocol."""
+def _rtpengine(srtp_sides: int, transcode: bool, core: int, peers: list[Pair]) -> Iterator[Running]:
+    with rtpengine_daemon(core) as (pid, control):
+        calls = [control.open_call(number, *pair, srtp_sides, transcode) for number, pair in enumerate(peers)]
+        yield Running([pid], calls)
+
+
+@contextmanager
+def rtpengine_daemon(core: int) -> Iterator[tuple[int, NgControl]]:
+    """Debian's rtpengine in userspace, one media thread: its process id and what controls it."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
@@ -116,10 +126,7 @@ def _rtpengine(srtp_sides: int, core: int, peers: list[Pair]) -> Iterator[Runnin
         try:
             control = NgControl(port)
             control.wait_ready()
-            yield Running(
-                process.pid,
-                [control.open_call(number, *pair, srtp_sides) for number, pair in enumerate(peers)],
-            )
+            yield process.pid, control
         finally:
             process.kill()
             process.wait()
@@ -129,6 +136,7 @@ class NgControl:
     """As much of rtpengine's ng protocol (a cookie and a bencoded dictionary) as setting up a call takes."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(1)
         self._socket.connect(("127.0.0.1", port))
@@ -145,26 +153,29 @@ class NgControl:
                 return
         raise RuntimeError("rtpengine does not answer")
 
-    def open_call(self, number: int, caller: str, callee: str, srtp_sides: int) -> Pair:
+    def open_call(self, number: int, caller: str, callee: str, srtp_sides: int, transcode: bool) -> Pair:
         """Offer and answer of one call; where rtpengine takes the caller's and the callee's packets."""
-        names = {"call-id": f"call-{number}", "from-tag": "caller", "ICE": "remove", "DTLS": "off"}
+        names: dict[str, Writable] = {"call-id": f"call-{number}", "from-tag": "caller"}
+        names |= {"ICE": "remove", "DTLS": "off"}
         profile = "RTP/SAVP" if srtp_sides else "RTP/AVP"
         ours = _crypto(1, SUITES[0]) if srtp_sides == 2 else ""
         offer = {"command": "offer", "sdp": _sdp(caller, ours), "transport-protocol": profile, **names}
+        if transcode:
+            offer["codec"] = {"mask": ["PCMU"], "transcode": ["PCMA"]}
         offered = self._ask(offer)
         # Not the caller's own suite, which would be passed through, but one that rtpengine made a key for.
         tag, key = _crypto_of(offered, SUITES[1]) if srtp_sides else (0, "")
         theirs = _crypto(tag, SUITES[1]) if srtp_sides else ""
-        answered = self._ask({"command": "answer", "sdp": _sdp(callee, theirs), "to-tag": "callee", **names})
+        answer = _sdp(callee, theirs, "PCMA" if transcode else "PCMU")
+        answered = self._ask({"command": "answer", "sdp": answer, "to-tag": "callee", **names})
         key_of_caller = _crypto_of(answered, SUITES[0])[1] if ours else ""
         # The offer it passes on names the callee's side, the answer the caller's.
         return _address(answered) + key_of_caller, _address(offered) + key
 
-    def _ask(self, command: dict[str, str]) -> str:
+    def _ask(self, command: dict[str, Writable]) -> str:
         self._cookie += 1
-        entries = "".join(f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(command.items()))
         for _ in range(3):
-            self._socket.send(f"{self._cookie} d{entries}e".encode())
+            self._socket.send(b"%d %b" % (self._cookie, encode(command)))
             try:
                 reply = self._socket.recv(65_536).decode()
             except TimeoutError:
@@ -174,11 +185,12 @@ class NgControl:
         raise TimeoutError("no answer from rtpengine")
 
 
-def _sdp(address: str, crypto: str) -> str:
+def _sdp(address: str, crypto: str, law: str = "PCMU") -> str:
+    kind = {"PCMU": 0, "PCMA": 8}[law]
     host, port = address.split(":")
     return (
         f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/{'SAVP' if crypto else 'AVP'} 0\r\na=rtpmap:0 PCMU/8000\r\n{crypto}"
+        f"m=audio {port} RTP/{'SAVP' if crypto else 'AVP'} {kind}\r\na=rtpmap:{kind} {law}/8000\r\n{crypto}"
     )
 
 
@@ -209,11 +221,13 @@ def _free_port() -> int:
 RELAYS: dict[str, Relay] = {
     "ours": native(),
     "ours, gather 0": native("--no-gather"),
+    "ours, 2 workers": native("--workers", "2"),
     "ours, transcoding": native("--transcode"),
     "ours, recording": recording,
     "ours, SRTP one side": native("--srtp"),
     "ours, SRTP both sides": native("--srtp", "--srtp"),
     "rtpengine": rtpengine(),
+    "rtpengine, transcoding": rtpengine(transcode=True),
     "rtpengine, SRTP one side": rtpengine(srtp_sides=1),
     "rtpengine, SRTP both sides": rtpengine(srtp_sides=2),
     "bare epoll": bare,

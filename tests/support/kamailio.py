@@ -76,7 +76,12 @@ class Kamailio(ChildProcess):
 
     def cpu_seconds(self) -> float:
         """CPU time of its processes."""
-        return sum(map(cpu_seconds, [self.pid, *self._children()]))
+        return sum(map(cpu_seconds, self.pids))
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes."""
+        return [self.pid, *self._children()]
 
     def _children(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")

@@ -1,9 +1,10 @@
 //! Load for RTP relays, and the barest relay to compare with. Driven by `benchmarks/relay.py`.
 //!
-//! `relay_load load WARMUP SECONDS PCMU|PCMA` plays both peers of many calls, the second with the given law: prints the
-//! addresses of its sockets, reads the relay's process id, then one line `ADDRESS[=KEY] ADDRESS[=KEY]` per call (where
+//! `relay_load load WARMUP SECONDS PCMU|PCMA [peer|stranger RATE]` plays both peers of many calls, the second with the
+//! given law: prints the addresses of its sockets, reads the process ids of the relay, then one line `ADDRESS[=KEY] ADDRESS[=KEY]` per call (where
 //! the relay takes each side, and the key it sends under in hexadecimal where that side is SRTP) until an empty line, sends 50 packets per second and side, evenly spread, and prints one line of
-//! figures with the relay's CPU time.
+//! figures with the relay's CPU time. With RATE the first call is not measured: after the warm-up its first side gets so
+//! many packets per second more, from where its peer sends or from a stranger.
 //! `relay_load bare` reads one line `ADDRESS ADDRESS` per call (the peers), prints the relay's addresses, relays.
 //! Both are one thread; pin them with taskset.
 
@@ -35,9 +36,15 @@ const MAGIC: u32 = 0x10ad_10ad;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["load", warmup, seconds, law] => load(number(warmup)?, number(seconds)?, law == "PCMA"),
+        ["load", warmup, seconds, law] => load(number(warmup)?, number(seconds)?, law == "PCMA", None),
+        ["load", warmup, seconds, law, from @ ("peer" | "stranger"), rate] => {
+            let flood = Flood { rate: number(rate)?, strange: from == "stranger", sent: 0 };
+            load(number(warmup)?, number(seconds)?, law == "PCMA", Some(flood))
+        }
         ["bare"] => bare(),
-        _ => Err(Error::other("usage: relay_load load WARMUP SECONDS PCMU|PCMA | relay_load bare")),
+        _ => Err(Error::other(
+            "usage: relay_load load WARMUP SECONDS PCMU|PCMA [peer|stranger RATE] | relay_load bare",
+        )),
     }
 }
 
@@ -97,8 +104,18 @@ struct Stream {
     socket: usize,
     sequence: u16,
     a_law: bool,
+    measured: bool,
     /// What we send under, where it is SRTP.
     cipher: Option<Cipher>,
+}
+
+/// Packets to one side of the relay, far more than a call has.
+struct Flood {
+    /// Per second.
+    rate: u64,
+    /// From a socket that is the peer of nobody.
+    strange: bool,
+    sent: u64,
 }
 
 /// Counts of the measured window.
@@ -127,16 +144,17 @@ impl Figures {
     }
 }
 
-fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
+fn load(warmup: u64, seconds: u64, second_a_law: bool, flood: Option<Flood>) -> Result<()> {
     let sockets: Vec<_> = (0..SOCKETS).map(|_| open(4_194_304)).collect::<Result<_>>()?;
+    let (stranger, _) = open(65_536)?;
     for (_, address) in &sockets {
         print!("{address} ");
     }
     println!();
     stdout().flush()?;
-    let mut pid = String::new();
-    stdin().read_line(&mut pid)?;
-    let pid = number(pid.trim())?;
+    let mut line = String::new();
+    stdin().read_line(&mut line)?;
+    let pids: Vec<u64> = line.split_whitespace().map(number).collect::<Result<_>>()?;
     let mut streams: Vec<Stream> = Vec::new();
     let mut heard = HashMap::new();
     for pair in read_pairs()? {
@@ -147,16 +165,17 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
                 heard.insert(side.address, cipher(suite, key)?);
             }
             // Streams keep their place: relays are told which of our sockets is the peer of which side.
-            streams.push(Stream { to, socket, sequence: 0, a_law, cipher: ours });
+            let measured = flood.is_none() || streams.len() > 1;
+            streams.push(Stream { to, socket, sequence: 0, a_law, measured, cipher: ours });
         }
     }
     let (started, figures) = (Instant::now(), Figures::new());
-    let mut generator = Generator { sockets, streams, heard, started, figures };
+    let mut generator = Generator { sockets, stranger, streams, heard, started, figures, flood: None };
     generator.play(Duration::from_secs(warmup));
-    generator.figures = Figures::new();
-    let (cpu, begun) = (cpu_time(pid)?, Instant::now());
+    (generator.figures, generator.flood) = (Figures::new(), flood);
+    let (cpu, begun) = (cpu_time(&pids)?, Instant::now());
     generator.play(Duration::from_secs(seconds));
-    let (after, elapsed) = (cpu_time(pid)?, begun.elapsed());
+    let (after, elapsed) = (cpu_time(&pids)?, begun.elapsed());
     // What is still inside the relay belongs to the window that sent it.
     let grace = Instant::now();
     while grace.elapsed() < Duration::from_millis(300) {
@@ -165,7 +184,7 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
     let figures = &generator.figures;
     println!(
         "{{\"sent\": {}, \"received\": {}, \"p50_us\": {}, \"p99_us\": {}, \"max_us\": {}, \"cpu_ns\": {}, \
-         \"wait_ns\": {}, \"elapsed_ns\": {}}}",
+         \"wait_ns\": {}, \"elapsed_ns\": {}, \"flooded\": {}}}",
         figures.sent,
         figures.received,
         figures.percentile(0.5),
@@ -173,18 +192,21 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool) -> Result<()> {
         figures.percentile(1.0),
         after.0 - cpu.0,
         after.1 - cpu.1,
-        elapsed.as_nanos()
+        elapsed.as_nanos(),
+        generator.flood.as_ref().map_or(0, |flood| flood.sent)
     );
     Ok(())
 }
 
 struct Generator {
     sockets: Vec<(OwnedFd, SocketAddr)>,
+    stranger: OwnedFd,
     streams: Vec<Stream>,
     /// What the relay sends under, by where it sends from.
     heard: HashMap<SocketAddr, Cipher>,
     started: Instant,
     figures: Figures,
+    flood: Option<Flood>,
 }
 
 impl Generator {
@@ -202,7 +224,28 @@ impl Generator {
                 due += step;
                 burst += 1;
             }
+            self.flood(now);
             self.receive();
+        }
+    }
+
+    /// What the flood owes by now, in nanoseconds since it began, a few at a time.
+    fn flood(&mut self, now: u64) {
+        let (Some(flood), Some(victim)) = (&mut self.flood, self.streams.first_mut()) else {
+            return;
+        };
+        let from = if flood.strange { &self.stranger } else { &self.sockets[victim.socket].0 };
+        let owed = (flood.rate * (now / 1000) / 1_000_000).saturating_sub(flood.sent).min(32);
+        for _ in 0..owed {
+            let mut packet = [0xd5_u8; PACKET];
+            packet[..2].copy_from_slice(&[0x80, 0]);
+            packet[2..4].copy_from_slice(&victim.sequence.to_be_bytes());
+            packet[4..8].copy_from_slice(&(u32::from(victim.sequence) * 160).to_be_bytes());
+            packet[8..12].copy_from_slice(&1_u32.to_be_bytes());
+            victim.sequence = victim.sequence.wrapping_add(1);
+            // As with any packet: what does not fit is lost.
+            let _ = sendto(from, &packet, SendFlags::empty(), &victim.to);
+            flood.sent += 1;
         }
     }
 
@@ -214,7 +257,7 @@ impl Generator {
         packet[2..4].copy_from_slice(&stream.sequence.to_be_bytes());
         packet[4..8].copy_from_slice(&(u32::from(stream.sequence) * 160).to_be_bytes());
         packet[8..12].copy_from_slice(&(index as u32 + 1).to_be_bytes());
-        write_number(&mut packet[12..20], MAGIC, stream.a_law);
+        write_number(&mut packet[12..20], if stream.measured { MAGIC } else { 0 }, stream.a_law);
         write_number(&mut packet[20..28], stamp, stream.a_law);
         let length = match &stream.cipher {
             None => Some(PACKET),
@@ -226,7 +269,8 @@ impl Generator {
         // Far from the wrap in any run, so that the timestamp above stays 160 per packet.
         stream.sequence = stream.sequence.wrapping_add(1);
         let packet = &packet[..length.unwrap_or(0)];
-        if sendto(&self.sockets[stream.socket].0, packet, SendFlags::empty(), &stream.to).is_ok() {
+        let sent = sendto(&self.sockets[stream.socket].0, packet, SendFlags::empty(), &stream.to).is_ok();
+        if sent && stream.measured {
             self.figures.sent += 1;
         }
     }
@@ -287,10 +331,11 @@ fn read_number(octets: &[u8], a_law: bool) -> u32 {
     })
 }
 
-/// Nanoseconds that all threads of a process ran and waited for a core: exact, where tick counters are not.
-fn cpu_time(pid: u64) -> Result<(u64, u64)> {
+/// Nanoseconds that all threads of some processes ran and waited for a core: exact, where tick counters are not.
+fn cpu_time(pids: &[u64]) -> Result<(u64, u64)> {
     let (mut ran, mut waited) = (0, 0);
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+    let tasks = pids.iter().map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")));
+    for task in tasks.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
         let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
         let mut fields = text.split(' ').map(number);
         ran += fields.next().transpose()?.unwrap_or(0);
