@@ -33,10 +33,11 @@ def _open_sockets_and_loops() -> set[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests with real processes in one worker of `pytest -n`, one after the other: they wait more than they
-    work, and two at a time would take ports from each other. The other worker does the rest meanwhile."""
+    work, and two at a time would take ports from each other. The other worker does the rest meanwhile, file by file:
+    what a file prepares once, a wheel for one, must not be built by both at a time."""
     for item in items:
-        if _INTEROP in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("real_processes"))
+        group = "real_processes" if _INTEROP in item.path.parents else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)
