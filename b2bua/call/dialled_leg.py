@@ -15,7 +15,6 @@ from b2bua.feed import LegAnswered, LegFacts, LegRinging
 from b2bua.headers import HOPS, P_EARLY_MEDIA, Header, mutes_early_media
 from b2bua.identity import Caller, asserted_identity, outgoing_from, outgoing_to
 from sip_stack import events as sip
-from sip_stack.auth import Credentials
 from sip_stack.errors import RemoteError
 from sip_stack.message import Request, Response, format_host_port
 from sip_stack.message.session_id import SessionId
@@ -60,7 +59,8 @@ class DialledLeg(Leg):
         """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers."""
         stack = call.services.stack
         flow = stack.flow_to(target)
-        far_end = FarEnd(place.trunk or "", media_protection(place.encryption), _credentials(place))
+        credentials = None if place.auth is None else place.auth.credentials
+        far_end = FarEnd(place.trunk or "", media_protection(place.encryption), credentials)
         super().__init__(call, role, media, describe(call, media, flow, far_end.protection, place), far_end)
         services = call.services
         configuration = call.configuration
@@ -237,10 +237,3 @@ class DialledLeg(Leg):
         self.note_end(self.role if outcome.sip_status else "network", outcome)
         self.tell(events.Failed(self, outcome))
         self.over = True
-
-
-def _credentials(place: Dialled) -> Credentials | None:
-    auth = place.auth
-    if auth is None:
-        return None
-    return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)

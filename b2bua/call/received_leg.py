@@ -11,7 +11,6 @@ from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.headers import P_EARLY_MEDIA
 from b2bua.identity import Caller
 from sip_stack import events as sip
-from sip_stack.auth import Credentials
 from sip_stack.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -194,7 +193,4 @@ def caller_of_trunk(call: Call) -> FarEnd:
     name, configuration = call.record.trunk, call.configuration
     trunk = configuration.trunks.get(name)
     auth = trunk.outbound.auth if trunk is not None and trunk.outbound is not None else None
-    credentials = (
-        None if auth is None else Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
-    )
-    return FarEnd(name, configuration.srtp_for(name), credentials)
+    return FarEnd(name, configuration.srtp_for(name), None if auth is None else auth.credentials)

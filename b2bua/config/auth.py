@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
 
 from b2bua.config.section import Section, matching
+from sip_stack.auth import Credentials
 
 Word = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,256}", "up to 256 characters on one line")]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
@@ -38,3 +39,8 @@ class Auth(Login):
 
     realm: Word | None = None
     """When set, challenges of other realms are not answered."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """The same in the stack's words."""
+        return Credentials(self.username, self.password.get_secret_value(), self.realm)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from b2bua.telemetry.json_text import json_text
 from sip_stack.dialog.snapshot import DialogSnapshot
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
     from b2bua.call.record import JsonObject
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LegEntry(NamedTuple):
@@ -44,7 +43,7 @@ class JournalEntry(NamedTuple):
 
     def as_text(self) -> str:
         """As it is kept."""
-        return _encode(self)
+        return json_text(self)
 
     @classmethod
     def read(cls, text: str) -> JournalEntry:

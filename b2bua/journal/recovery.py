@@ -17,7 +17,6 @@ from b2bua.inquiry import Inquiry
 from b2bua.journal.closing import closed
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import get_logger
-from sip_stack.auth import Credentials
 from sip_stack.errors import SipError
 from sip_stack.transport import DEFAULT_TERMS, Target
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from b2bua.journal.entry import JournalEntry, LegEntry
     from b2bua.journal.journal import Journal
     from b2bua.record_writer import RecordWriter
+    from sip_stack.auth import Credentials
 
 PATIENCE = 5.0
 """Seconds that a far end has to answer the BYE."""
@@ -155,6 +155,4 @@ class Recovery:
         auth = place.auth if place is not None else None
         if auth is None and trunk is not None and trunk.outbound is not None:
             auth = trunk.outbound.auth
-        if auth is None:
-            return None
-        return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
+        return None if auth is None else auth.credentials

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sip_stack.auth import Credentials
 from sip_stack.message import NO_PARAMS, SipUri, escape_user
 
 if TYPE_CHECKING:
     from b2bua.config import Configuration, Trunk
     from b2bua.config.trunk import Outbound
+    from sip_stack.auth import Credentials
     from sip_stack.transport import TlsTerms
 
 
@@ -52,9 +52,7 @@ def plans_of(configuration: Configuration, secret: bytes) -> Iterator[Plan]:
                 address_of_record=_address_of_record(outbound, user),
                 proxies=() if outbound.outbound_proxy is None else (outbound.outbound_proxy,),
                 contact_user=_contact_user(trunk, outbound, secret),
-                credentials=Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
-                if auth is not None
-                else None,
+                credentials=None if auth is None else auth.credentials,
                 terms=outbound.tls.terms if outbound.tls is not None else None,
                 expires=outbound.registration.expires,
                 patience=configuration.timers.connect_timeout,
