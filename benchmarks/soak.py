@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from relay import say  # noqa: E402
+from report import say  # noqa: E402
 
 from tests.support.soak import Round, Soak  # noqa: E402
 
