@@ -65,6 +65,11 @@ class Control(Protocol):
         """How the store does."""
         ...
 
+    @property
+    def rtpengine(self) -> JsonObject | None:
+        """How many daemons there are, and how many of them are up; None without any."""
+        ...
+
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """All metrics in the format that an Accept header asks for, and the media type of it."""
         ...

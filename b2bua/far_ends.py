@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from b2bua.call.clock import CallClock
 from b2bua.encryption import needs_tls
 from b2bua.reachability import State
+from media.rtpengine import RtpengineEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,14 @@ def of_destination(destination: Destination, services: Services) -> str | None:
     """Whether it can be reached, as far as pings say: `up` when one of its URIs is; None when none is pinged."""
     tls = needs_tls(destination.encryption)
     return _best(services.reachability.state(uri, tls=tls) for uri in destination.route)
+
+
+def rtpengine(services: Services) -> JsonObject | None:
+    """How many rtpengine daemons there are, and how many of them are up; None where this process carries the audio."""
+    if not isinstance(services.engine, RtpengineEngine):
+        return None
+    nodes = services.engine.nodes
+    return {"nodes": len(nodes), "up": sum(node.is_up for node in nodes)}
 
 
 def _trunk(trunk: Trunk, services: Services) -> JsonObject:

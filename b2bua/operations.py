@@ -117,6 +117,11 @@ class Operations:
         """How the store does."""
         return self._store.status
 
+    @property
+    def rtpengine(self) -> JsonObject | None:
+        """How many daemons there are, and how many of them are up; None without any."""
+        return far_ends.rtpengine(self.registry.services)
+
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """All metrics, and the media type that they are in."""
         return await self.exposition.text(accept)

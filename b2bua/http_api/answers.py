@@ -75,11 +75,20 @@ class StoreStatus(Answer):
     """Times that it did not do what it was asked."""
 
 
+class RtpengineStatus(Answer):
+    """How many rtpengine daemons there are; calls are refused while none of them is up."""
+
+    nodes: int = Field(examples=[2])
+    up: int = Field(examples=[2])
+
+
 class Ready(Answer):
     """New calls are taken."""
 
     status: str = Field(examples=["ok"])
     store: StoreStatus
+    rtpengine: RtpengineStatus | None
+    """null where this process carries the audio."""
 
 
 class Outcome(Answer):

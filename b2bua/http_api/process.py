@@ -33,11 +33,11 @@ def process_routes(control: Control) -> APIRouter:
     async def is_ready() -> Response:
         """Whether new calls are taken; not while draining. Needs no key.
 
-        A store that is unavailable is shown and changes nothing: calls do without it.
+        A store or an rtpengine daemon that is down is shown and changes nothing: all nodes share them.
         """
         if control.draining:
             return error_answer(503, "draining", "running calls are finished, new ones are refused")
-        return Json({"status": "ok", "store": asdict(control.store)})
+        return Json({"status": "ok", "store": asdict(control.store), "rtpengine": control.rtpengine})
 
     @routes.get("/metrics", tags=["process"], response_class=Response, responses=_of_metrics())
     async def metrics(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """The second media engine: `media.engine` over one or several rtpengine daemons, spoken to by their ng protocol."""
 
 from media.rtpengine.engine import RtpengineEngine
+from media.rtpengine.node import Node
 from media.rtpengine.settings import NgAddress, RtpengineSettings
 
-__all__ = ["NgAddress", "RtpengineEngine", "RtpengineSettings"]
+__all__ = ["NgAddress", "Node", "RtpengineEngine", "RtpengineSettings"]

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from media.rtpengine.bencode import BencodeError, Incomplete, Value, Writable, decode, decode_at, encode
+from media.rtpengine.counters import NgCounters
 from media.rtpengine.settings import NgAddress
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class NobodyThere(NgError):
 class _Pending:
     data: bytes
     on_reply: OnReply
+    since: float
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
     def stop(self) -> None:
@@ -55,10 +57,16 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
     """Opened by `open`, and of no more use once it is closed or lost. Callbacks run on the event loop, and never from
     inside `request`."""
 
-    def __init__(self, on_notice: Callable[[Reply], None], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_notice: Callable[[Reply], None],
+        on_lost: Callable[[], None],
+        counters: NgCounters | None = None,
+    ) -> None:
         """`on_notice` hears what the daemon says unasked, `on_lost` that nobody is there any more."""
         self._on_notice = on_notice
         self._on_lost = on_lost
+        self._counters = counters or NgCounters()
         self._transport: Any = None
         self._stream = self._refused = False
         self._received = b""
@@ -68,11 +76,15 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
 
     @classmethod
     async def open(
-        cls, where: NgAddress, on_notice: Callable[[Reply], None], on_lost: Callable[[], None]
+        cls,
+        where: NgAddress,
+        on_notice: Callable[[Reply], None],
+        on_lost: Callable[[], None],
+        counters: NgCounters | None = None,
     ) -> NgConnection:
         """A connection to the daemon. Raises `NgError`; over UDP only when there is no way to it at all."""
         loop = asyncio.get_running_loop()
-        made = cls(on_notice, on_lost)
+        made = cls(on_notice, on_lost, counters)
         made._stream = where.transport == "tcp"
         try:
             async with asyncio.timeout(DEADLINE):
@@ -105,7 +117,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
             return
         data = cookie + b" " + encode({**arguments, "command": command})
         self._refused = False
-        pending = self._pending[cookie] = _Pending(data, on_reply)
+        pending = self._pending[cookie] = _Pending(data, on_reply, loop.time())
         pending.timers.append(loop.call_later(DEADLINE, self._fail, cookie))
         if not self._stream:
             after = 0.0
@@ -154,7 +166,19 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         pending = self._pending.pop(cookie, None)
         if pending is not None:
             pending.stop()
+            self._count(reply, pending.since)
             pending.on_reply(reply)
+
+    def _count(self, reply: Reply | None, since: float) -> None:
+        counters = self._counters
+        if reply is None:
+            counters.unanswered += 1
+            return
+        counters.seconds += asyncio.get_running_loop().time() - since
+        if refusal(reply) is None:
+            counters.answered += 1
+        else:
+            counters.refused += 1
 
     def _take(self, cookie: bytes, message: Value) -> None:
         if not isinstance(message, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakSet, WeakValueDictionary
 
@@ -37,6 +38,11 @@ class RtpengineEngine:
         self._legs: WeakValueDictionary[str, RtpengineLeg] = WeakValueDictionary()
         self._ringbacks: dict[Ringback, RtpenginePrompt] = {}
         self._running = False
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The daemons, for whoever shows how they do."""
+        return self._nodes
 
     @property
     def capacity(self) -> int:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from media.engine import Codec
 from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import NgConnection, NgError, NobodyThere, OnReply, Reply, refusal
+from media.rtpengine.counters import NgCounters
 from media.rtpengine.description import (
     DISCARD,
     EVENT_TYPE,
@@ -110,6 +111,7 @@ class Node:
         """It answers: new legs may be opened on it."""
         self.in_use = 0
         """Legs that were taken and are not given back."""
+        self.counters = NgCounters()
 
     @property
     def spare_legs(self) -> int:
@@ -206,6 +208,7 @@ class Node:
             too_long = now() - self._answered > self._settings.lost_after
             if self.is_up and (too_long or isinstance(error, NobodyThere)):
                 self.is_up = False
+                self.counters.lost += 1
                 self._lose("does not answer")
             return
         self._answered = now()
@@ -220,7 +223,9 @@ class Node:
         connection, so that as long as that lasts a ping will do."""
         connection = self._connection
         if connection is None or not connection.is_open:
-            connection = self._connection = await NgConnection.open(self.where, self._on_notice, self.doubt)
+            connection = self._connection = await NgConnection.open(
+                self.where, self._on_notice, self.doubt, self.counters
+            )
             self._fresh = True
         if connection.is_stream and not self._fresh:
             await connection.ask("ping")
@@ -229,6 +234,8 @@ class Node:
         started = asyncio.get_running_loop().time() - uptime
         before, self._started = self._started, started
         if before is not None and started - before > CLOCKS_DIFFER:
+            # What was down has been counted.
+            self.counters.lost += self.is_up
             self._lose("was restarted")
 
     def _lose(self, why: str) -> None:

@@ -76,6 +76,11 @@ def talking(stage: Stage) -> Iterator[RtpCaller]:
         wait_until(lambda: not stage.api.live_calls(), 5.0, "the call is over")
 
 
+def health(api: Api, node: str) -> tuple[float | None, float | None]:
+    """Whether a daemon is up, and how often it was lost."""
+    return api.metric("rtpengine_up", node=node), api.metric("rtpengine_lost_total", node=node)
+
+
 def until_heard(audio: ToneStream, frequency: float, packets: int = 20) -> None:
     """Until so many more packets of a tone were heard."""
     before = len(audio.heard)
@@ -124,10 +129,15 @@ def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stag
         caller.talk(stage.b2bua.address, SUPPORT)
         until_heard(audio, ASSISTANT)
         killed = stage.carrier_of(caller)
+        node = str(killed.tcp)
+        assert stage.api.metric("rtpengine_legs", node=node, state="in_use") == 2
         killed.send_signal(SIGKILL)
         wait_until(lambda: bool(caller.requests("BYE")), 10.0, "the caller is let go")
     record = stage.b2bua.records(before + 1)[-1]
     assert (record["outcome"]["name"], record["outcome"]["code"]) == ("media_engine_lost", 11070)
+    assert health(stage.api, node) == (0, 1)
+    assert stage.api.ask("GET", "/readyz")["rtpengine"] == {"nodes": 2, "up": 1}
+    assert stage.api.metric("rtpengine_legs", node=node, state="spare") == 0
     for _ in range(2):
         with talking(stage) as caller:
             assert stage.carrier_of(caller) is not killed
@@ -141,3 +151,6 @@ def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stag
             return len(carriers) == 2
 
         wait_until(both, 15.0, "calls on both")
+        assert health(stage.api, node) == (1, 1)
+    assert (stage.api.metric("rtpengine_requests_total", node=node, result="answered") or 0) > 0
+    assert (stage.api.metric("rtpengine_reply_seconds_total", node=node) or 0) > 0

@@ -39,6 +39,7 @@ class ControlDouble:
         self.resolutions: dict[str, JsonObject] = {}
         self.annotations: dict[str, list[JsonObject]] = {}
         self.store = StoreStatus("sqlite", available=True, waiting=0, written=3, lost=0, failures=0)
+        self.rtpengine: JsonObject | None = {"nodes": 2, "up": 1}
         self.asked_page: tuple[Place | None, int] | None = None
         self.asked_limit = 0
         self.defect: Exception | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx2
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.b2bua_process import B2bua, Settings
 from tests.support.ports import LOOPBACK
@@ -30,6 +31,15 @@ class Api:
         answer = httpx2.request(method, self._base + path, headers=self._headers, json=body, timeout=10)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else {}
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """The value of a series of `GET /metrics`; None when there is none."""
+        answer = httpx2.get(f"{self._base}/metrics", headers=self._headers, timeout=10)
+        for family in text_string_to_metric_families(answer.text):
+            for sample in family.samples:
+                if sample.name == f"b2bua_{name}" and sample.labels == labels:
+                    return float(sample.value)
+        return None
 
     def live_calls(self) -> list[dict]:
         """The calls that are answered and not over."""

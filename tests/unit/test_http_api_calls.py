@@ -107,7 +107,7 @@ def test_a_bad_configuration_is_reported_with_every_problem(api: ApiClient) -> N
 def test_health_needs_no_key_and_readiness_ends_with_the_drain(api: ApiClient) -> None:
     assert api.request("GET", "/healthz", key=None).json() == {"status": "ok"}
     ready = api.request("GET", "/readyz", key=None).json()
-    assert (ready["status"], ready["store"]["available"]) == ("ok", True)
+    assert (ready["status"], ready["store"]["available"], ready["rtpengine"]["up"]) == ("ok", True, 1)
 
     api.control.draining = True
 

@@ -108,9 +108,12 @@ def test_a_daemon_without_ports_is_asked_again() -> None:
         async with looked_at(daemon) as (made, lost):
             assert made.is_up
             assert made.take() is None
+            assert made.counters.refused >= SPARE_LEGS
             daemon.has_ports = True
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
             assert not lost
+            assert made.counters.answered > SPARE_LEGS, "the legs, and what it was asked before"
+            assert 0 < made.counters.seconds < 60
 
     asyncio.run(run())
 
@@ -126,7 +129,7 @@ def test_a_restart_shows_in_the_time_that_a_daemon_has_been_up() -> None:
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
             assert before is not None
             assert made.is_up
-            assert len(lost) == 1
+            assert len(lost) == made.counters.lost == 1
 
     asyncio.run(run())
 
@@ -139,9 +142,10 @@ def test_a_daemon_that_is_silent_for_too_long_is_lost_until_it_answers() -> None
             await becomes_true(lambda: bool(lost))
             assert not made.is_up
             assert made.take() is None
+            assert made.counters.unanswered > 0
             daemon.is_silent = False
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
-            assert len(lost) == 1
+            assert len(lost) == made.counters.lost == 1
 
     asyncio.run(run())
 
