@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from b2bua.pass_list import DEFAULT_LIST, PassList
 from b2bua.user_to_user import UserToUser
-from sip_stack.message import Headers, Request, Response, is_token
+from sip_stack.message import Headers, Message, Request, Response, is_token
 
 Header = tuple[str, str]
 Template = str | UserToUser
@@ -167,15 +167,15 @@ def mutes_early_media(response: Response) -> bool:
     return said is not None and said.partition(",")[0].strip().lower() in ("inactive", "recvonly")
 
 
-def pass_through(request: Request, passes: PassList = DEFAULT_LIST) -> list[Header]:
-    """What of the caller's INVITE may go on: what is on the pass list, less the reserved names.
+def pass_through(message: Message, passes: PassList = DEFAULT_LIST) -> list[Header]:
+    """What of a message may go on: what is on its sender's pass list, less the reserved names.
 
     In the order received, names as written. Headers beyond the limits, or not fit to be sent on, stay behind.
     """
     room = _Room()
     return [
         (name, value)
-        for name, value in request.headers.items()
+        for name, value in message.headers.items()
         # The cheap look first: an INVITE has twenty headers of other kinds for each of these.
         if (name[:2].lower() in passes.heads or len(name) == 1)
         and passes.admits(name)

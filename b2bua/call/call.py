@@ -211,9 +211,7 @@ class Call:
                 raise CallOver(cause.local("media_engine_lost"))
             case HangUp(source):
                 raise CallOver(cause.local("normal_hangup", source=source))
-            case Cancelled(leg) if leg is self.caller:
-                raise CallOver(cause.local("cancel", source="caller"), leg)
-            case Ended(leg, outcome) if leg is self.caller:
+            case Cancelled(leg, outcome) | Ended(leg, outcome) if leg is self.caller:
                 raise CallOver(outcome, leg)
             case AudioLost(leg) if self.answered and leg in (self.caller, self.peer):
                 raise CallOver(cause.local("media_timeout", source=leg.role))

@@ -187,6 +187,10 @@ class Outcome:
     """Its reason phrase."""
     detail: str = ""
     """For people: what exactly failed, or the far end's Warning and Reason headers."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the BYE that ended it: those that may go on as far as its sender is concerned."""
+    reasons: tuple[tuple[str, int], ...] = ()
+    """The causes that a far end gave as it left, by protocol; they take the place of ours."""
 
     @property
     def event(self) -> str:
@@ -234,12 +238,19 @@ class Outcome:
 
         Never a four-digit cause: Q.850 ends at 127 and many stacks drop what they cannot read.
         """
-        headers = []
-        if self.cause.q850 is not None:
-            headers.append(("Reason", f'Q.850;cause={self.cause.q850};text="{self.name}"'))
+        if self.event == "lost_race":
+            # In these words: phones that read them count no missed call.
+            return [("Reason", 'SIP;cause=200;text="Call completed elsewhere"')]
+        causes = dict(self.reasons)
+        if not causes and self.cause.q850 is not None:
+            causes["Q.850"] = self.cause.q850
         if self.sip_status is not None:
-            headers.append(("Reason", f"SIP;cause={self.sip_status}"))
-        return headers
+            causes["SIP"] = self.sip_status
+        return [("Reason", self._reason(protocol, number)) for protocol, number in sorted(causes.items())]
+
+    def _reason(self, protocol: str, number: int) -> str:
+        text = f';text="{self.name}"' if protocol == "Q.850" else ""
+        return f"{protocol};cause={number}{text}"
 
 
 def local(event: str, *, source: str | None = None, detail: str = "") -> Outcome:

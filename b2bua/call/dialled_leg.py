@@ -10,6 +10,7 @@ from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import FarEnd, Leg, describe, leg_record
 from b2bua.call.redirects import contacts_of
 from b2bua.config import Destination
+from b2bua.crossing import headers_from
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
 from b2bua.headers import HOPS, P_EARLY_MEDIA, Header, mutes_early_media
@@ -137,9 +138,9 @@ class DialledLeg(Leg):
         self.over = True
         self.note_end(outcome.source if self._answered else "b2bua", outcome)
         if self._answered:
-            self._session.bye(self.now(), headers=[*headers, *outcome.reason_headers()])
+            self._session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
         else:
-            self._session.cancel(self.now())
+            self._session.cancel(self.now(), headers=outcome.reason_headers())
         self.flush()
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
@@ -158,9 +159,10 @@ class DialledLeg(Leg):
             case sip.Failed(_, reason, detail):
                 self._fail(cause.local(self._failure(reason), detail=detail or reason))
 
-    def _hear_uuid(self, response: Response) -> None:
+    def _hear_headers(self, response: Response) -> None:
         """Who answers is known: they and the caller, while that one talks to nobody else, hear of each other."""
         call = self.call
+        self.said = headers_from(response, self.passes)
         self.learn_uuid(response)
         self.present(call.uuid if call.caller is None else call.caller.uuid)
         if call.caller is not None and call.peer is None:
@@ -169,7 +171,7 @@ class DialledLeg(Leg):
     def _progress(self, response: Response) -> None:
         status = response.status
         if status > 100:
-            self._hear_uuid(response)
+            self._hear_headers(response)
         usable = self._take_answer(response) is None and self.description.parameters is not None
         self.mutes_early_media = mutes_early_media(response)
         early_media = usable and not self.mutes_early_media
@@ -190,7 +192,7 @@ class DialledLeg(Leg):
         self._answered = True
         self.record.answered = now
         self.record.remote_tag = self._session.remote_tag or ""
-        self._hear_uuid(response)
+        self._hear_headers(response)
         self.keys_by_info.learn_methods(response)
         outcome = self._take_answer(response)
         if outcome is None:

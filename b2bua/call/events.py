@@ -61,6 +61,8 @@ class Failed(LegEvent):
 class Cancelled(LegEvent):
     """The caller left before it was answered."""
 
+    outcome: Outcome
+
 
 @dataclass(frozen=True, slots=True)
 class Ended(LegEvent):

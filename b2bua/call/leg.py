@@ -7,7 +7,7 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
@@ -18,13 +18,14 @@ from b2bua.call.keys_by_info import KeysByInfo
 from b2bua.call.record import JsonObject, LegRecord
 from b2bua.call.reoffers import Reoffers
 from b2bua.config import Destination
+from b2bua.crossing import headers_for, headers_from, reasons_of
 from b2bua.feed import LegEnded, LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
 from media.engine import G711
 from media.quality import estimate
 from sip_stack import events as sip
 from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
-from sip_stack.message import format_host_port
+from sip_stack.message import Request, format_host_port
 from sip_stack.message.session_id import NIL, SessionId, new_uuid
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
     from b2bua.encryption import MediaProtection
     from b2bua.headers import Header
     from b2bua.identity import Caller
+    from b2bua.pass_list import PassList
     from media.engine import MediaLeg, StreamParameters
     from sip_stack.auth import Credentials
     from sip_stack.dialog.session import Session
-    from sip_stack.message import Message, Request, Response
+    from sip_stack.message import Message, Response
     from sip_stack.transaction import ServerTransaction
     from sip_stack.transport import Flow
 
@@ -63,7 +65,7 @@ class Leg:
         "__weakref__", "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_refers_open", "_waits_for_keys",
         "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
         "keys_in_audio", "media", "notifys_open", "over", "place", "record", "refers", "reoffers", "role",
-        "timers", "uuid",
+        "said", "timers", "uuid",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +98,8 @@ class Leg:
         self.timers: Timers = call.configuration.timers
         self.identity: Caller
         """As whom others come to know the far end."""
+        self.said: tuple[Header, ...] = ()
+        """Of its far end's last response: the headers that may go on, as far as it is concerned."""
         self.uuid = ""
         """Of its far end in Session-ID (RFC 7989), its own or one that we gave it; empty where there are none."""
         self.home: Call | None = None
@@ -115,6 +119,17 @@ class Leg:
     def session(self) -> Session:
         """The SIP side."""
         raise NotImplementedError
+
+    @property
+    def passes(self) -> PassList:
+        """What may go from its far end to the other side, and from there to it."""
+        if self.place is not None:
+            return self.place.passes
+        return self.call.configuration.passes_of(self.far_end.trunk)
+
+    def parting(self, outcome: cause.Outcome) -> list[Header]:
+        """What our BYE says: what of the BYE that ended it all may go on here, and why."""
+        return [*headers_for(outcome.headers, self.passes), *outcome.reason_headers()]
 
     def learn_uuid(self, message: Message) -> None:
         """Note the UUID that the far end has, by one of its messages; one that says none gets one, once."""
@@ -151,11 +166,11 @@ class Leg:
         """True when the caller's `*` ends the talk with this far end."""
         return isinstance(self.place, Destination) and self.place.hangup_on_star
 
-    def ring(self) -> None:
-        """Tell a caller who was not answered yet that somebody is being alerted."""
+    def ring(self, said: Iterable[Header] = ()) -> None:
+        """Tell a caller who was not answered yet that somebody is being alerted, and what that one `said`."""
 
-    def early_media(self) -> None:
-        """Let a caller who was not answered yet hear what there is."""
+    def early_media(self, said: Iterable[Header] = ()) -> None:
+        """Let a caller who was not answered yet hear what there is; `said` as in `ring`."""
 
     @property
     def hears_early_media(self) -> bool:
@@ -354,8 +369,8 @@ class Leg:
                 self.tell(events.NotifyAnswered(self))
             case sip.Ended(_, "local", message):
                 self.call.inbox.put(events.ByeAnswered(self, getattr(message, "status", None)))
-            case sip.Ended(_, by, _):
-                self._ended(by)
+            case sip.Ended(_, by, message):
+                self._ended(by, message)
             case _:
                 self.deliver_first(event)
 
@@ -387,9 +402,13 @@ class Leg:
         self.session.owner = self.home = None
         del self.reoffers, self.keys_by_info
 
-    def _ended(self, by: sip.EndedBy) -> None:
+    def _ended(self, by: sip.EndedBy, message: Message | None) -> None:
         event = _ENDED_BY.get(by, "normal_hangup")
         outcome = cause.local(event, source="b2bua" if by == "expired" else self.role)
+        if isinstance(message, Request):
+            outcome = replace(
+                outcome, headers=headers_from(message, self.passes), reasons=reasons_of(message)
+            )
         self.note_end(outcome.source, outcome)
         if self.over:
             # We had hung up, and our BYE was still waiting for its turn.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
 from b2bua.call.leg import FarEnd, Leg, describe, leg_record
+from b2bua.crossing import headers_for, reasons_of
 from b2bua.headers import P_EARLY_MEDIA
 from b2bua.identity import Caller
 from sip_stack import events as sip
@@ -82,7 +84,7 @@ class ReceivedLeg(Leg):
         """True from our 183 on."""
         return self._early_media
 
-    def ring(self) -> None:
+    def ring(self, said: Iterable[Header] = ()) -> None:
         """180 to the caller, once, and not over early media they hear already."""
         if self._alerted or self._answered or self.over:
             return
@@ -91,10 +93,10 @@ class ReceivedLeg(Leg):
         if not self._offers and self._session.sends_reliably(description=False):
             # RFC 3262 section 5: the first reliable response to an INVITE without an offer holds it.
             body = self._offer_early()
-        self._session.progress(self.now(), 180, body=body)
+        self._session.progress(self.now(), 180, body=body, headers=headers_for(said, self.passes))
         self.flush()
 
-    def early_media(self) -> None:
+    def early_media(self, said: Iterable[Header] = ()) -> None:
         """183 with our description to the caller, once: from now on they hear the far end.
 
         A caller without an offer gets ours in a 183 that is acknowledged, and answers it in the PRACK; who cannot do
@@ -104,7 +106,7 @@ class ReceivedLeg(Leg):
             return
         reliable = self._session.sends_reliably(description=True)
         if not self._offers and not reliable:
-            self.ring()
+            self.ring(said)
             return
         self._alerted = self._early_media = True
         if not self._offers:
@@ -115,7 +117,9 @@ class ReceivedLeg(Leg):
         else:
             body = self.description.preview_answer()
             self.agree()
-        headers = [(P_EARLY_MEDIA, "sendrecv")] if self.identity.knows_early_media else []
+        headers = headers_for(said, self.passes)
+        if self.identity.knows_early_media:
+            headers.append((P_EARLY_MEDIA, "sendrecv"))
         self._session.progress(self.now(), 183, body=body, headers=headers)
         self.flush()
 
@@ -127,8 +131,8 @@ class ReceivedLeg(Leg):
         self._said_early = self._our_offer.body
         return self._said_early
 
-    def answer(self) -> None:
-        """200 to the caller with our description."""
+    def answer(self, said: Iterable[Header] = ()) -> None:
+        """200 to the caller with our description; `said` are headers of who has answered."""
         if self.over:
             return
         self._answered = True
@@ -143,7 +147,7 @@ class ReceivedLeg(Leg):
         else:
             self._our_offer = self.description.make_offer()
             body = self._our_offer.body
-        self._session.answer(self.now(), body=body)
+        self._session.answer(self.now(), body=body, headers=headers_for(said, self.passes))
         self.flush()
         self.reoffers.tell()
 
@@ -172,7 +176,7 @@ class ReceivedLeg(Leg):
         self.over = True
         self.note_end("b2bua" if outcome.source == self.role else outcome.source, outcome)
         if self._answered:
-            self._session.bye(self.now(), headers=[*headers, *outcome.reason_headers()])
+            self._session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
         else:
             status = outcome.caller_status or 500
             self._session.reject(self.now(), status, headers=outcome.reason_headers())
@@ -182,9 +186,10 @@ class ReceivedLeg(Leg):
         match event:
             case sip.ProvisionalAcknowledged(_, request):
                 self.acknowledged(request)
-            case sip.Cancelled():
+            case sip.Cancelled(_, request):
                 self.record.end(self.role, self.now())
-                self.tell(events.Cancelled(self))
+                outcome = replace(cause.local("cancel", source="caller"), reasons=reasons_of(request))
+                self.tell(events.Cancelled(self, outcome))
                 self.over = True
 
 

@@ -40,7 +40,7 @@ async def of_caller(call: Call, caller: ReceivedLeg, route: Route) -> cause.Outc
     if not match(caller, peer):
         # They were told one codec by a preview, and the answer has another.
         raise CallOver(cause.local("media_not_acceptable", source=peer.role))
-    caller.answer()
+    caller.answer(peer.said)
     call.note_answered(peer)
     begin_if_asked(call, route.record)
     return await _talk(call, route)
@@ -189,11 +189,11 @@ def _alert(call: Call, caller: Leg, leg: DialledLeg, progress: Progress) -> None
     if progress.early_media:
         call.media.bridge(caller.media, leg.media)
         caller.share(leg)
-        caller.early_media()
+        caller.early_media(leg.said)
     else:
         if leg.mutes_early_media and caller.hears_early_media:
             call.media.hear(caller.media, call.ringback())
-        caller.ring()
+        caller.ring(leg.said)
 
 
 def _hold_back(call: Call, caller: Leg) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -191,6 +192,18 @@ class TestReasonHeaders:
             ("Reason", 'Q.850;cause=102;text="sip_auth_timeout"')
         ]
 
+    def test_what_a_far_end_said_takes_the_place_of_ours(self) -> None:
+        told = replace(local("normal_hangup"), reasons=(("Q.850", 31), ("SIP", 200)))
+        assert told.reason_headers() == [
+            ("Reason", 'Q.850;cause=31;text="normal_hangup"'),
+            ("Reason", "SIP;cause=200"),
+        ]
+
+    def test_who_lost_a_race_is_told_that_another_answered(self) -> None:
+        assert local("lost_race").reason_headers() == [
+            ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
+        ]
+
     def test_nothing_to_say(self) -> None:
         assert local("cancel").reason_headers() == []
 
@@ -199,7 +212,9 @@ class TestReasonHeaders:
         headers = Outcome(CAUSES[event], "agent", 699, 'a "quoted"\r\nphrase').reason_headers()
 
         for _, value in headers:
-            protocol, cause = re.fullmatch(r'(Q\.850|SIP);cause=(\d+)(?:;text="[a-z_-]+")?', value).groups()  # type: ignore[union-attr]
+            protocol, cause = re.fullmatch(
+                r'(Q\.850|SIP);cause=(\d+)(?:;text="[A-Za-z_ -]+")?', value
+            ).groups()  # type: ignore[union-attr]
             assert 1 <= int(cause) <= (127 if protocol == "Q.850" else 699)
 
 
