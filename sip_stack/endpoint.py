@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable
 from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
 from sip_stack.dialog import ClientSession, OutOfDialogRequest, Session
-from sip_stack.dialog.core import HeaderLines, body_headers, contact, via
+from sip_stack.dialog.core import HeaderLines, body_headers, contact, session_key, via
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
+from sip_stack.dialog.restored import RestoredSession, SessionSnapshot
+from sip_stack.dialog.snapshot import DialogSnapshot
 from sip_stack.dialog.uac import build_invite
 from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
@@ -28,6 +30,7 @@ from sip_stack.reception import Reception
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction
 from sip_stack.transport import Flow, FlowFor, Loss, Tap, Transmit
+from sip_stack.waiting_room import WaitingRoom
 
 DEFAULT_SETTINGS = EndpointSettings()
 
@@ -263,6 +266,47 @@ class Endpoint:
         pending = OutOfDialogRequest(core, bye, flow, credentials, owner)
         pending.send(now, branch)
         return pending
+
+    def restore(
+        self,
+        now: float,
+        *,
+        flow: Flow,
+        dialog: DialogSnapshot,
+        session: SessionSnapshot,
+        credentials: Credentials | None = None,
+        owner: object | None = None,
+        extensions: Extensions = NO_EXTENSIONS,
+    ) -> Session:
+        """Go on with an answered session that an earlier process of ours left behind; `flow` leads to its far end.
+
+        A refresh that may be due goes out at once. Raises `RemoteError` for a dialog that nobody can read, and
+        `LocalError` when it is there already or a limit is reached."""
+        self._check_limits()
+        core = self._core
+        if session_key(dialog.call_id, NameAddr.parse(dialog.local).tag or "") in core.sessions:
+            raise LocalError("the session is there already")
+        restored = RestoredSession(
+            core,
+            dialog,
+            session,
+            flow=flow,
+            credentials=credentials,
+            owner=owner,
+            extensions=extensions,
+        )
+        core.gate.expect(flow.remote[0])
+        restored.resume(session.refreshing, now)
+        return restored
+
+    def await_sessions(self) -> None:
+        """Let requests for dialogs that are not known wait: they may be restored in a moment. Until `sessions_restored`
+        is said."""
+        self._reception.waiting_room = WaitingRoom()
+
+    def sessions_restored(self, now: float) -> None:
+        """Whatever can be restored is: what waited for it is dealt with, and nothing waits any more."""
+        self._reception.open_waiting_room(now)
 
     def keep_alive(self, flow: Flow) -> bool:
         """Send what keeps a NAT's binding or a connection alive (RFC 5626 section 4.4.1); False, and nothing is sent,

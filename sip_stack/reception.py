@@ -31,6 +31,7 @@ from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ClientTransaction, ServerTransaction
 from sip_stack.transaction.key import server_key
 from sip_stack.transport import Flow, FlowFor, Tap, Target, Transmit
+from sip_stack.waiting_room import WaitingRoom
 
 IN_DIALOG_HEADROOM = 1.25
 """How much of `max_transactions` the requests of calls we have may fill: a full table must still let them end."""
@@ -39,7 +40,7 @@ IN_DIALOG_HEADROOM = 1.25
 class Reception:
     """The receiving half of an endpoint; owns the `Core` that its sessions share."""
 
-    __slots__ = ("core", "draining", "settings", "tap")
+    __slots__ = ("core", "draining", "settings", "tap", "waiting_room")
 
     def __init__(
         self,
@@ -52,6 +53,8 @@ class Reception:
         self.settings = settings
         self.draining = False
         self.tap: Tap | None = None
+        self.waiting_room: WaitingRoom | None = None
+        """Where requests wait for sessions that are being restored; None: nobody waits."""
         self.core = Core(
             token=token, settings=settings, flow_for=flow_for, upcalls=self, is_connected=is_connected
         )
@@ -147,6 +150,9 @@ class Reception:
         if transaction is not None:
             transactions.repeat_request(transaction, now)
             return
+        if self.waiting_room is not None and self._is_early(request):
+            self.waiting_room.keep(request, flow)
+            return
         verdict = self._judge(request, flow, now)
         if verdict is SILENCE:
             core.counters.unheard += 1
@@ -167,6 +173,19 @@ class Reception:
             self._receive_in_dialog(request, key, flow, now)
         else:
             self._receive_out_of_dialog(request, key, flow, now)
+
+    def _is_early(self, request: Request) -> bool:
+        """True for a request of a dialog that we do not know."""
+        try:
+            return request.to.tag is not None and not self._belongs(request)
+        except RemoteError:
+            return False
+
+    def open_waiting_room(self, now: float) -> None:
+        """Receive again what has waited, and let nothing wait any more."""
+        room, self.waiting_room = self.waiting_room, None
+        for request, flow in [] if room is None else room.leave():
+            self._receive_request(request, flow, now)
 
     def _judge(self, request: Request, flow: Flow, now: float) -> Verdict:
         """What the gate says to a request that begins something new; what belongs to a session is welcome."""

@@ -5,11 +5,11 @@ RFC 4028 sections 7 to 10. When something is due is decided in `session_timer.py
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sip_stack.dialog.core import HeaderLines
 from sip_stack.dialog.requests import DialogRequest
-from sip_stack.dialog.session_timer import SessionTimer
+from sip_stack.dialog.session_timer import SessionTimer, TimerSnapshot
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import RemoteError
 from sip_stack.events import RefreshDue
@@ -24,6 +24,14 @@ NOT_REFRESHED = ("Reason", 'Q.850;cause=102;text="Session not refreshed"')
 """In the BYE of a session that expired: 102 is "recovery on timer expiry" (RFC 3326)."""
 
 
+class RefreshingSnapshot(NamedTuple):
+    """What a later process needs to know to keep a session alive."""
+
+    timer: TimerSnapshot
+    by_update: bool
+    """The far end takes UPDATE."""
+
+
 class Refreshing:
     """A session that keeps itself alive; it has one unless its session timers are disabled."""
 
@@ -36,6 +44,16 @@ class Refreshing:
         self._update: DialogRequest | None = None
         """Ours without a body, while it is under way."""
         self.timer = SessionTimer(self, session.core.timers, terms)
+
+    def snapshot(self) -> RefreshingSnapshot | None:
+        """What was agreed on; None while nothing is in force."""
+        timer = self.timer.snapshot()
+        return None if timer is None else RefreshingSnapshot(timer, self._by_update)
+
+    def resume(self, snapshot: RefreshingSnapshot, now: float) -> None:
+        """Go on with what an earlier process has agreed on."""
+        self._by_update = snapshot.by_update
+        self.timer.resume(snapshot.timer, now)
 
     def end(self) -> None:
         """The session is over. This and the timer name each other: untied, both and the session are freed at once."""

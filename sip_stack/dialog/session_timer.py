@@ -130,6 +130,17 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
+class TimerSnapshot(NamedTuple):
+    """What a later process needs to know of a timer."""
+
+    ours: bool
+    """We refresh."""
+    interval: int
+    """Seconds."""
+    min_se: int
+    """Seconds."""
+
+
 class Refresher(Protocol):
     """Who does what a timer asks for."""
 
@@ -172,6 +183,23 @@ class SessionTimer:
     def asks(self) -> bool:
         """True while the far end has to answer a refresh of ours."""
         return self.state is ASKING
+
+    # From one process to the next
+
+    def snapshot(self) -> TimerSnapshot | None:
+        """What was agreed on; None while nothing is in force."""
+        if self.state in (OFF, OVER):
+            return None
+        return TimerSnapshot(self.state is not THEIRS, self._interval, self._min_se)
+
+    def resume(self, snapshot: TimerSnapshot, now: float) -> None:
+        """Go on with what was agreed on. Nobody knows when the last refresh was: ours is sent at once, theirs gets a
+        whole interval."""
+        self._interval, self._min_se = snapshot.interval, snapshot.min_se
+        self._feed(Input.AGREED_OURS if snapshot.ours else Input.AGREED_THEIRS, now)
+        if snapshot.ours:
+            self._refresh_at = now
+            self._wait(now)
 
     # What we say
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sip_stack.auth import AuthRejected, Credentials, DigestClient
-from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, via
+from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, is_secure, via
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.early import EarlyDialog, EarlyDialogs, continue_dialog
 from sip_stack.dialog.glare import short_delay
@@ -33,7 +33,15 @@ MAX_FORKS = 8
 class ClientSession(Session):
     """A call we make. After `cancel` exactly one event follows: `Ended(by="local")`."""
 
-    __slots__ = ("_attempts", "_cancel_headers", "_early", "_hung_up", "_proceeding", "_transaction")
+    __slots__ = (
+        "_attempts",
+        "_cancel_headers",
+        "_early",
+        "_hung_up",
+        "_proceeding",
+        "_transaction",
+        "invite",
+    )
 
     def __init__(
         self,
@@ -49,13 +57,16 @@ class ClientSession(Session):
     ) -> None:
         super().__init__(
             core,
-            invite=invite,
+            call_id=invite.call_id,
+            secure=is_secure(invite),
             flow=flow,
             local_tag=local_tag,
             contact_user=contact_user,
             credentials=credentials,
             owner=owner,
         )
+        self.invite = invite
+        """As last sent."""
         self.register()
         self.use(extensions)
         self._early = EarlyDialogs()

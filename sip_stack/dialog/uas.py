@@ -5,7 +5,7 @@ RFC 3261 sections 9.2, 13.3 and 15.1.2, RFC 3262 section 3. What follows the ans
 
 from __future__ import annotations
 
-from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines
+from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines, is_secure
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.provisional import Provisional, ReliableProvisionals
@@ -32,7 +32,7 @@ KEEP_ALIVE = "1xx again"
 class ServerSession(Session):
     """A call we receive. It ends with `Cancelled` or `Ended`, or silently with our own `reject`."""
 
-    __slots__ = ("_agreed", "_held_answer", "_last_progress", "_provisionals", "_transaction")
+    __slots__ = ("_agreed", "_held_answer", "_last_progress", "_provisionals", "_transaction", "invite")
 
     def __init__(self, core: Core, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         """Raises RemoteError when the INVITE cannot make a dialog."""
@@ -40,13 +40,15 @@ class ServerSession(Session):
         dialog = Dialog.from_request(request, local_tag)
         super().__init__(
             core,
-            invite=request,
+            call_id=request.call_id,
+            secure=is_secure(request),
             flow=flow,
             local_tag=local_tag,
             contact_user="",
             credentials=None,
             owner=None,
         )
+        self.invite = request
         self.register()
         self.remote_tag = dialog.remote_tag
         self.dialog = dialog

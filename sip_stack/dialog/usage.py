@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sip_stack.auth import Credentials, DigestClient
-from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, is_secure, via
+from sip_stack.dialog.core import Core, HeaderLines, authorization_of, contact, via
 from sip_stack.dialog.dialog import TARGET_REFRESH, Dialog
 from sip_stack.errors import LocalError
 from sip_stack.extensions import NO_EXTENSIONS
@@ -53,11 +53,11 @@ class InviteUsage:
         "digest",
         "extensions",
         "flow",
-        "invite",
         "local_tag",
         "owner",
         "refreshing",
         "remote_tag",
+        "secure",
         "session_id",
         "source",
         "state",
@@ -67,7 +67,8 @@ class InviteUsage:
         self,
         core: Core,
         *,
-        invite: Request,
+        call_id: str,
+        secure: bool,
         flow: Flow,
         local_tag: str,
         contact_user: str,
@@ -79,9 +80,9 @@ class InviteUsage:
         """Free for the user."""
         self.credentials = credentials
         """What answers challenges to our requests in this session; may be set at any time before one."""
-        self.invite = invite
-        """The INVITE: as received, or as last sent."""
-        self.call_id = invite.call_id
+        self.call_id = call_id
+        self.secure = secure
+        """The dialog keeps to SIPS URIs."""
         self.local_tag = local_tag
         self.remote_tag: str | None = None
         self.session_id = ""
@@ -114,7 +115,7 @@ class InviteUsage:
     @property
     def contact(self) -> str:
         """Our Contact in this dialog."""
-        return contact(self.flow, self.contact_user, secure=is_secure(self.invite))
+        return contact(self.flow, self.contact_user, secure=self.secure)
 
     def choose_flow(self) -> None:
         """Find the flow for the dialog's next hop; the flow the session was set up on is the fallback."""

@@ -106,10 +106,12 @@ class Wire:
 class Peer:
     """One sans-IO endpoint on the fake network, with all the events it ever had."""
 
-    def __init__(self, network: FakeNetwork, host: str, settings: EndpointSettings) -> None:
+    def __init__(
+        self, network: FakeNetwork, host: str, settings: EndpointSettings, first_token: int = 1
+    ) -> None:
         self.network = network
         self.address: Address = (host, 5060)
-        names = itertools.count(1)
+        names = itertools.count(first_token)
         self.endpoint = Endpoint(
             token=lambda: f"{host.replace('.', '')}x{next(names):04d}",
             settings=settings,
@@ -187,6 +189,13 @@ class FakeNetwork:
         """A new endpoint at `host`, port 5060."""
         peer = Peer(self, host, settings or EndpointSettings())
         self._peers[peer.address] = peer
+        return peer
+
+    def successor(self, killed: Peer) -> Peer:
+        """Another process in the place of one that was killed without a word."""
+        peer = self._peers[killed.address] = Peer(
+            self, killed.address[0], killed.endpoint.settings, first_token=5_000
+        )
         return peer
 
     def send(self, source: Address, destination: Address, data: bytes) -> None:

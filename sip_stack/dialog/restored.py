@@ -1,0 +1,93 @@
+"""A session that an earlier process of ours left behind, and that goes on here.
+
+Its dialog is confirmed; what the other process was in the middle of is over: requests of ours without a response, 2xx
+without an ACK. RFC 3261 section 12.2.2 lets CSeq rise by more than one, so that ours are higher than any it sent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sip_stack.auth import Credentials
+from sip_stack.dialog.core import Core
+from sip_stack.dialog.refreshing import Refreshing, RefreshingSnapshot
+from sip_stack.dialog.session import Session
+from sip_stack.dialog.snapshot import DialogSnapshot
+from sip_stack.dialog.uac import ClientSession
+from sip_stack.dialog.usage import SessionState
+from sip_stack.extensions import Extensions
+from sip_stack.message import NameAddr
+from sip_stack.transport import Flow
+
+
+class SessionSnapshot(NamedTuple):
+    """What of a confirmed session its dialog does not tell."""
+
+    remote_cseq: int | None
+    """The highest that the far end has sent."""
+    we_called: bool
+    """The Call-ID is ours: we wait longer after a glare."""
+    secure: bool
+    """The dialog keeps to SIPS URIs."""
+    contact_user: str
+    """The user part of our Contact."""
+    refreshing: RefreshingSnapshot | None
+    """Its session timer; None while none runs."""
+
+    @classmethod
+    def of(cls, session: Session) -> SessionSnapshot:
+        """The session as it is now."""
+        return cls(
+            None if session.dialog is None else session.dialog.remote_cseq,
+            session.we_called if isinstance(session, RestoredSession) else isinstance(session, ClientSession),
+            session.secure,
+            session.contact_user,
+            None if session.refreshing is None else session.refreshing.snapshot(),
+        )
+
+
+class RestoredSession(Session):
+    """Both sides of it: who called whom matters for a glare alone."""
+
+    __slots__ = ("we_called",)
+
+    def __init__(
+        self,
+        core: Core,
+        dialog: DialogSnapshot,
+        usage: SessionSnapshot,
+        *,
+        flow: Flow,
+        credentials: Credentials | None,
+        owner: object | None,
+        extensions: Extensions,
+    ) -> None:
+        """Raises `RemoteError` for a dialog that nobody can read."""
+        restored = dialog.restored()
+        restored.remote_cseq = usage.remote_cseq
+        super().__init__(
+            core,
+            call_id=restored.call_id,
+            secure=usage.secure,
+            flow=flow,
+            local_tag=NameAddr.parse(dialog.local).tag or "",
+            contact_user=usage.contact_user,
+            credentials=credentials,
+            owner=owner,
+        )
+        self.we_called = usage.we_called
+        self.dialog = restored
+        self.remote_tag = restored.remote_tag
+        self.state = SessionState.CONFIRMED
+        self.use(extensions)
+        self.register()
+
+    def resume(self, refreshing: RefreshingSnapshot | None, now: float) -> None:
+        """Keep it alive as was agreed, whatever is configured by now."""
+        if refreshing is not None:
+            self.refreshing = self.refreshing or Refreshing(self, self.extensions.timer)
+            self.refreshing.resume(refreshing, now)
+
+    def glare_delay(self) -> float:
+        """The owner of the Call-ID waits longer (section 14.1)."""
+        return 2.1 + 0.01 * self.draw(191) if self.we_called else super().glare_delay()
