@@ -1,7 +1,7 @@
 """What the endpoint tells its user, in order. Past facts, never requests for permission.
 
-Every event but the out-of-dialog ones carries `.session`; `session.owner` is the user's to set. Each session
-ends with exactly one terminal event: `Cancelled`, `Rejected`, `Failed` or `Ended`. The one exception is a
+Every event but the out-of-dialog ones and `InviteRefused` carries `.session`; `session.owner` is the user's to set.
+Each session ends with exactly one terminal event: `Cancelled`, `Rejected`, `Failed` or `Ended`. The one exception is a
 `ServerSession` that its user rejects: the user knows, so nothing is said.
 """
 
@@ -186,6 +186,20 @@ class OutOfDialogCompleted:
     reason: FailureReason | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class InviteRefused:
+    """An INVITE that would have begun a call was refused without asking: malformed, or not to be served by anybody.
+
+    Not those that the gate refused or that met a limit. What it says may be unreadable, its From too.
+    """
+
+    request: Request
+    source: str
+    """The IP address that it came from."""
+    status: int
+    reason: str
+
+
 SessionEvent = (
     InviteReceived
     | Cancelled
@@ -205,5 +219,5 @@ SessionEvent = (
 )
 """Events of one session."""
 
-Event = SessionEvent | OutOfDialogReceived | OutOfDialogCompleted
+Event = SessionEvent | OutOfDialogReceived | OutOfDialogCompleted | InviteRefused
 """All that `Endpoint.events()` returns."""

@@ -14,7 +14,7 @@ from sip_stack.dialog.dialog import TARGET_REFRESH
 from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.uac import release_fork
 from sip_stack.errors import RemoteError, TransportError
-from sip_stack.events import OutOfDialogReceived
+from sip_stack.events import InviteRefused, OutOfDialogReceived
 from sip_stack.gate import SILENCE, Verdict
 from sip_stack.locating import DEFAULT_PORTS
 from sip_stack.message import (
@@ -24,6 +24,7 @@ from sip_stack.message import (
     check_request,
     check_response,
     parse_message,
+    reason_phrase,
     response_to,
 )
 from sip_stack.refusals import Refusal, refusal
@@ -164,6 +165,7 @@ class Reception:
                 check_request(request)
         except RemoteError as error:
             verdict = Refusal(error.status_hint, error.reason, error.headers)
+            self._tell_refused(request, flow, verdict)
         if verdict is not None:
             self._refuse(request, key, flow, now, verdict)
             return
@@ -260,7 +262,9 @@ class Reception:
     def _receive_out_of_dialog(self, request: Request, key: str, flow: Flow, now: float) -> None:
         core = self.core
         refused = self._refusal(request, in_dialog=False)
-        if refused is None and core.transactions.merged(request):
+        if refused is not None:
+            self._tell_refused(request, flow, refused)
+        elif core.transactions.merged(request):
             refused = Refusal(482, "Request Merged")
         if refused is None and self.draining and request.method != "INVITE":
             # Pings take us out of service by it. Calls are refused by whoever writes down that they were.
@@ -289,6 +293,7 @@ class Reception:
             session = ServerSession(self.core, transaction, request, flow)
         except RemoteError as error:
             self.core.counters.refused += 1
+            self._tell_refused(request, flow, Refusal(error.status_hint, error.reason))
             self.core.respond(now, transaction, error.status_hint, error.reason, to_tag=self.core.token())
             return
         session.start(now)
@@ -305,6 +310,18 @@ class Reception:
         name = request.via.host.strip("[]") if flow.transport == "tls" else ""
         fallback = Target(flow.transport, flow.remote[0], port, name) if flow.reliable else None
         return self.core.transactions.accept(request, key, self._response_flow(request, flow), fallback)
+
+    def _tell_refused(self, request: Request, flow: Flow, refused: Refusal) -> None:
+        """Tell the user of a call that will never be."""
+        if request.method != "INVITE":
+            return
+        try:
+            begins = request.to.tag is None
+        except RemoteError:
+            begins = True
+        if begins:
+            reason = refused.reason or reason_phrase(refused.status)
+            self.core.events.append(InviteRefused(request, flow.remote[0], refused.status, reason))
 
     def _refuse(self, request: Request, key: str, flow: Flow, now: float, refused: Refusal) -> None:
         """Answer by ourselves; without a transaction when that is asked for, or when there are too many already."""

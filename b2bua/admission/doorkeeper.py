@@ -137,6 +137,11 @@ class Doorkeeper:
 
     # What those who admit calls say
 
+    def trunk_at(self, source: str, now: float) -> Trunk | None:
+        """The trunk that `source` is known as: by its address, or since it logged in; None for a stranger."""
+        login = self._login(source, now)
+        return self._configuration.trunk_for(source) or self._configuration.trunks.get(login or "")
+
     def start_call(self, trunk: Trunk, now: float) -> bool:
         """Count a call that a trunk starts; False when it is over its calls per second."""
         bucket = self._bucket(trunk.name, now)

@@ -136,6 +136,10 @@ _ROWS = (
     Cause("draining", "new call while draining", "draining", 11103, _FAILED, 503, 41, "b2bua"),
     Cause("shutdown", "call outlived the drain", "shutdown", 11104, _FAILED, 503, 41, "b2bua"),
     Cause("bad_request", "INVITE nobody can read", "bad_request", 11105, _FAILED, 400, 127, "caller"),
+    Cause("bad_extension", "INVITE that requires what we do not do, or not on its trunk",
+          "bad_extension", 11106, _FAILED, 420, 127, "caller"),
+    Cause("extension_required", "INVITE without what its trunk is `required` to have",
+          "extension_required", 11107, _FAILED, 421, 127, "caller"),
 )
 # fmt: on
 
@@ -172,6 +176,15 @@ RESPONSES: dict[int, str] = {
 CLASSES: dict[int, str] = {3: "routing_error", 4: "routing_error", 5: "carrier_error", 6: "declined"}
 """Row of a final response not in `RESPONSES`, by the first digit. A 6xx says that nobody anywhere takes the
 call, so an unknown one is a rejection (RFC 3261 section 21.6), never a reason to try elsewhere."""
+
+
+REFUSALS: dict[int, str] = {
+    415: "media_not_acceptable",
+    420: "bad_extension",
+    421: "extension_required",
+    483: "loop_detected",
+}
+"""Rows of INVITEs that are refused before there is a call, by our status; all others cannot be read or understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +275,11 @@ def local(event: str, *, source: str | None = None, detail: str = "") -> Outcome
     if cause is None:
         raise LocalError(f"no cause is called {event!r}")
     return Outcome(cause, source or cause.source, detail=detail)
+
+
+def from_refusal(status: int, reason: str) -> Outcome:
+    """The outcome of a caller's INVITE that we refuse with `status`, because of what it says or does not say."""
+    return local(REFUSALS.get(status, "bad_request"), source="caller", detail=reason)
 
 
 def from_response(

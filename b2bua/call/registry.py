@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, story
 from b2bua.call.audio_protection import unusable
 from b2bua.call.call import Call
-from b2bua.call.clock import CallClock
 from b2bua.call.codecs import of_call
 from b2bua.call.events import CallEvent, ShutDown
 from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
 from b2bua.call.leg import Leg, deliver_to_leg
 from b2bua.call.limits import Limits
+from b2bua.call.new_record import record_of_invite
 from b2bua.call.placing import errand_of, placed_call
 from b2bua.call.received_leg import ReceivedLeg, caller_of_trunk
 from b2bua.call.record import CallRecord
@@ -31,9 +31,7 @@ from b2bua.trunks import Trunks
 from media.engine import PortsExhausted
 from sip_stack.dialog.replaces import Replaces
 from sip_stack.errors import RemoteError
-from sip_stack.events import Event, InviteReceived, OutOfDialogCompleted
-from sip_stack.message import SipUri
-from sip_stack.message.session_id import NIL, SessionId, new_uuid
+from sip_stack.events import Event, InviteReceived, InviteRefused, OutOfDialogCompleted
 from sip_stack.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -108,6 +106,8 @@ class CallRegistry:
         """Take one event of the SIP stack: a new call, or something a leg has to hear."""
         if isinstance(event, InviteReceived):
             self._admit(event)
+        elif isinstance(event, InviteRefused):
+            self._note_unserved(event)
         elif isinstance(event, OutOfDialogCompleted):
             if isinstance(event.request.owner, Inquiry):
                 event.request.owner.completed(event.response)
@@ -154,14 +154,17 @@ class CallRegistry:
         if isinstance(trunk, Refusal):
             session.reject(self.services.now(), trunk.status, headers=trunk.headers)
             return
+        unfit: Refused | None = None
         try:
             session.use(self.configuration.extensions_for(trunk.name))
         except RemoteError as error:
-            # As with a challenge there is no call yet: who is told what is missing tries again.
-            session.reject(self.services.now(), error.status_hint, reason=error.reason, headers=error.headers)
-            self._log.info("extension_refused", trunk=trunk.name, source=source, status=error.status_hint)
-            return
-        record = self._record(trunk, session, request)
+            if error.status_hint == 422:
+                # As with a challenge there is no call yet: who is told what is too short tries again.
+                session.reject(self.services.now(), 422, reason=error.reason, headers=error.headers)
+                self._log.info("interval_refused", trunk=trunk.name, source=source, status=422)
+                return
+            unfit = Refused(cause.from_refusal(error.status_hint, error.reason), tuple(error.headers))
+        record = record_of_invite(self.services, trunk.name, request)
         log = self._log.bind(call_id=record.call_id)
         log.info(
             "received",
@@ -172,6 +175,8 @@ class CallRegistry:
             session_id=record.session_id,
         )
         try:
+            if unfit is not None:
+                raise unfit
             if hops_of(request) >= MAX_HOPS:
                 raise Refused(cause.local("loop_detected", source="b2bua"))
             route = self._route(trunk, record.called)
@@ -246,30 +251,6 @@ class CallRegistry:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _record(self, trunk: Trunk, session: ServerSession, request: Request) -> CallRecord:
-        now = self.services.now()
-        uri = request.request_uri
-        called = self.services.bindings.called(request)
-        if called is None:
-            called = uri.username if isinstance(uri, SipUri) else str(uri)
-        token = self.services.stack.token
-        return CallRecord(
-            call_id=token(),
-            session_id=self._session_id(request),
-            node=self.services.node,
-            trunk=trunk.name,
-            caller=request.from_.uri,
-            called=called,
-            started=now,
-            clock=CallClock(now),
-        )
-
-    def _session_id(self, request: Request) -> str:
-        """The caller's UUID (RFC 7989), or one that we give them."""
-        said = SessionId.parse(request.headers.get("Session-ID"))
-        own = None if said is None or said.local == NIL else said.local
-        return own or new_uuid(self.services.stack.token)
-
     def _route(self, trunk: Trunk, called: str) -> Route:
         self._check_room(trunk)
         route = self.configuration.route_for(trunk.name, called)
@@ -300,8 +281,8 @@ class CallRegistry:
             raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
         except RemoteError as error:
             call.media.close()
-            malformed = cause.local("bad_request", source="caller", detail=error.reason)
-            outcome = malformed if error.status_hint == 400 else unusable(error, "caller")
+            malformed = error.status_hint == 400
+            outcome = cause.from_refusal(400, error.reason) if malformed else unusable(error, "caller")
             raise Refused(outcome, error.headers) from None
         call.add_leg(caller)
         call.caller = caller
@@ -309,15 +290,34 @@ class CallRegistry:
         return call
 
     def _refuse(self, record: CallRecord, session: ServerSession, refused: Refused) -> None:
-        outcome = refused.outcome
-        now = self.services.now()
+        outcome, status = refused.outcome, refused.outcome.caller_status or 500
         if self.services.trace is not None:
             self.services.trace.claim(session.call_id, record.call_id, "caller")
-        session.reject(
-            now, outcome.caller_status or 500, headers=(*refused.headers, *outcome.reason_headers())
+        session.reject(self.services.now(), status, headers=(*refused.headers, *outcome.reason_headers()))
+        self._close_refused(record, outcome, status)
+
+    def _note_unserved(self, event: InviteRefused) -> None:
+        """An INVITE of a trunk that the stack has refused is a call that failed. Not so those of strangers, who may
+        send as many as they like."""
+        now = self.services.now()
+        trunk = self.trunks.doorkeeper.trunk_at(event.source, now)
+        if trunk is None or not self.trunks.doorkeeper.start_call(trunk, now):
+            return
+        record = record_of_invite(self.services, trunk.name, event.request)
+        outcome = cause.from_refusal(event.status, event.reason)
+        self._close_refused(record, outcome, event.status, why=event.reason)
+
+    def _close_refused(self, record: CallRecord, outcome: cause.Outcome, status: int, **more: str) -> None:
+        record.outcome, record.ended = outcome, self.services.now()
+        self._log.info(
+            "refused",
+            call_id=record.call_id,
+            trunk=record.trunk,
+            cause=outcome.name,
+            code=outcome.code,
+            status=status,
+            **more,
         )
-        record.outcome, record.ended = outcome, now
-        self._log.info("refused", call_id=record.call_id, cause=outcome.name, code=outcome.code)
         self.services.counters.ended(record)
         self.services.records.write(record)
 

@@ -103,7 +103,7 @@ REASON_OF_OUTCOME = {
     ),
     "media_timeout": "conference_service_unavailable",
     **dict.fromkeys(("cancel", "normal_hangup", "scheduled_hangup"), "cancelled"),
-    **dict.fromkeys(("internal_error", "bad_request"), "exception"),
+    **dict.fromkeys(("internal_error", "bad_request", "bad_extension", "extension_required"), "exception"),
 }
 """By the name of a handoff's outcome."""
 

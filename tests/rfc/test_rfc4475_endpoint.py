@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sip_stack.events import InviteReceived
 from sip_stack.message import Response
 from tests.support.sip_text import Alone
 
@@ -86,12 +87,13 @@ def test_torture_message(name: str) -> None:
     assert [message.status for message in sent if isinstance(message, Response)] == (
         [] if ANSWERS[name] is SILENCE else [ANSWERS[name]]
     )
-    assert alone.names() == (["InviteReceived"] if ANSWERS[name] == CALL else [])
+    assert alone.names() in ([["InviteReceived"]] if ANSWERS[name] == CALL else [[], ["InviteRefused"]])
 
     alone.receive(data)
     assert alone.names().count("InviteReceived") <= 1, "a repetition is no second call"
     for event in alone.events:
-        event.session.reject(alone.now, 480)  # type: ignore[union-attr]
+        if isinstance(event, InviteReceived):
+            event.session.reject(alone.now, 480)
     alone.wait(100)
     assert alone.endpoint.transaction_count == 0
 

@@ -25,6 +25,8 @@ class RawPhone:
         self.contact = f"sip:raw@{host}:5060"
         self.headers: list[str] = []
         """More lines for its requests."""
+        self.replaced: set[str] = set()
+        """Names of usual lines that are left out, being among `headers`."""
         self._server = (server, 5060)
         self._user = user
         self._call_id = f"raw-{number}"
@@ -156,7 +158,10 @@ class RawPhone:
             *([f"Content-Type: {content_type}"] if body else []),
             f"Content-Length: {len(body)}",
         ]
-        self._send("\r\n".join([*lines, "", ""]).encode() + body)
+        usual = [
+            line for line in lines if line in self.headers or line.partition(":")[0] not in self.replaced
+        ]
+        self._send("\r\n".join([*usual, "", ""]).encode() + body)
 
     def _send(self, data: bytes) -> None:
         flow = Flow("udp", (self.host, 5060), self._server, (self.host, 5060))

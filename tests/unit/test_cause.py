@@ -94,6 +94,8 @@ EVENTS = [
     ("draining", "draining", 11103, "failed", 503, 41, "b2bua"),
     ("shutdown", "shutdown", 11104, "failed", 503, 41, "b2bua"),
     ("bad_request", "bad_request", 11105, "failed", 400, 127, "caller"),
+    ("bad_extension", "bad_extension", 11106, "failed", 420, 127, "caller"),
+    ("extension_required", "extension_required", 11107, "failed", 421, 127, "caller"),
 ]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip_stack.errors import LocalError
-from sip_stack.events import InviteReceived, OutOfDialogReceived
+from sip_stack.events import InviteReceived, InviteRefused, OutOfDialogReceived
 from sip_stack.gate import SILENCE, OpenGate, Verdict
 from sip_stack.message import NameAddr, Request, Response
 from sip_stack.settings import EndpointSettings
@@ -185,7 +185,32 @@ def test_our_tag_with_another_from_tag_is_not_our_dialog() -> None:
 def test_malformed_requests_that_can_be_answered(data: bytes, status: int) -> None:
     alone = Alone()
     assert only(alone.receive(data)).status == status
-    assert alone.events == []
+    assert "InviteReceived" not in alone.names()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (sip_request("INVITE", headers=["Max-Forwards: many"]), (400, "Malformed Max-Forwards")),
+        (sip_request("INVITE", headers=["Require: foo"]), (420, "Bad Extension")),
+        (
+            sip_request("INVITE").replace(b"To: <sip:us", b"To: <sip:us>>"),
+            (400, "Unexpected text before parameters"),
+        ),
+        (sip_request("INVITE", contact=None), (400, "Missing Contact")),
+        (sip_request("INVITE", headers=["Require: foo"], to_tag="gone"), None),
+        (sip_request("OPTIONS", headers=["Require: foo"]), None),
+    ],
+)
+def test_a_call_that_is_refused_without_asking_is_told_once(
+    data: bytes, told: tuple[int, str] | None
+) -> None:
+    alone = Alone()
+    alone.receive(data)
+    alone.receive(data)
+    refused = [(event.status, event.reason) for event in alone.events if isinstance(event, InviteRefused)]
+    assert refused == ([] if told is None else [told])
+    assert len(alone.events) == len(refused)
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_a_request_without_an_end_is_refused_for_that(us: OverTcp) -> None:
     (refusal,) = us.drain()
     assert isinstance(refusal, Response)
     assert (refusal.status, refusal.reason) == (400, "Missing Content-Length")
-    assert us.events == []
+    assert us.names() == ["InviteRefused"]
     counters = us.endpoint.counters
     assert (counters.parse_errors, counters.refused) == (1, 1)
 
