@@ -13,6 +13,7 @@ from b2bua.registration.upkeep import Upkeep
 if TYPE_CHECKING:
     from b2bua.call.services import Services
     from b2bua.config import Configuration
+    from sip_stack.transport import Flow
 
 FAREWELL = 2.0
 """Seconds that taking back a registration may take, once it is configured no more."""
@@ -26,6 +27,7 @@ class Registrant:
         self._secret = secrets.token_bytes(32)
         self._running: dict[Plan, tuple[Upkeep, asyncio.Task[None]]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        services.stack.on_lost = self._lost
 
     def follow(self, configuration: Configuration) -> None:
         """Begin with what is new in a configuration, take back what is not in it, leave the rest alone."""
@@ -44,6 +46,10 @@ class Registrant:
                 upkeep = Upkeep(self._services, plan)
                 task = asyncio.create_task(upkeep.run(), name=f"register {plan.trunk}")
                 self._running[plan] = upkeep, task
+
+    def _lost(self, flow: Flow) -> None:
+        for upkeep, _ in self._running.values():
+            upkeep.lost(flow)
 
     async def close(self, patience: float) -> None:
         """Take all back; gives up after `patience` seconds."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ class Upkeep:
         """What we ask for; more than is configured once a registrar has said that it must be."""
         self._flow: Flow | None = None
         """How the registrar that has us was reached."""
+        self._gone = asyncio.Event()
+        """Set when the connection is over through which the registrar would call us."""
         self._seen: str | None = None
         """Our Contact as the far end sees it, behind a NAT."""
         self._complaint = ""
@@ -66,6 +69,11 @@ class Upkeep:
                 self._log.exception("registering_failed")
                 response = None
             await self._rest(self._note(response))
+
+    def lost(self, flow: Flow) -> None:
+        """A connection is over: if it is ours, we register anew."""
+        if flow is self._flow and flow.reliable:
+            self._gone.set()
 
     def forget(self) -> None:
         """Calls are not taken for the trunk's any more."""
@@ -124,6 +132,7 @@ class Upkeep:
             if not 200 <= response.status < 300:
                 return response
             self._flow, self.binding.contact = flow, used
+            self._gone.clear()
             seen = reply.seen_contact(response, own, flow)
             if seen == used:
                 return response
@@ -206,7 +215,9 @@ class Upkeep:
             if flow is None or self.binding.state is not State.REGISTERED or not self._needs_keeping(flow):
                 await asyncio.sleep(left)
                 return
-            await asyncio.sleep(min(left, KEEP_ALIVE))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, KEEP_ALIVE)):
+                    await self._gone.wait()
             if not stack.endpoint.keep_alive(flow):
                 self._log.info("registration_connection_lost")
                 await asyncio.sleep(random.uniform(0.0, pauses.RECONNECT_PAUSE))

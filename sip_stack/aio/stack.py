@@ -85,6 +85,8 @@ class SipStack:
         )
         self.on_event: Callable[[Event], None] = _ignore
         """Called for each event, in order. It may give commands; they are flushed when it returns."""
+        self.on_lost: Callable[[Flow], None] = lambda flow: None
+        """Told of each connection that is over, and of each message that could not be sent."""
         self.internal_errors = 0
         """Exceptions that reached the datagram edge: each is a defect of ours."""
         self._connections = Connections(connection_limits or ConnectionLimits())
@@ -222,6 +224,7 @@ class SipStack:
     def lost(self, flow: Flow, detail: str, reason: LossReason = "transport") -> None:
         """A queued message could not be sent, or a connection is over."""
         self.endpoint.lost(flow, self.now(), detail, reason)
+        self.on_lost(flow)
         self.schedule_flush()
 
     def hears(self, source: str) -> bool:

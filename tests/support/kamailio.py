@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.certificates import Pair
 from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
 from tests.support.processes import ChildProcess, PeerError, cpu_seconds, wait_until
 
@@ -32,20 +33,27 @@ class Kamailio(ChildProcess):
         agent: str = "",
         template: str | Path = "sbc.cfg",
         password: str = "",
+        nat: bool = False,
+        tls: Pair | None = None,
         cpus: Sequence[int] | None = None,
     ) -> None:
         """Start it at `port`. `b2bua` and `agent` are the SIP URIs that the calls of an SBC go to; with `registrar.cfg`
-        everybody registers with `password`. TCP is what the template says."""
+        everybody registers with `password`. TCP is what the template says; with `tls` it is TLS. `nat`: who
+        registers is called where it was seen."""
         self.port = port
         text = (TEMPLATES / template).read_text()
         tcp = "listen=tcp" in text
         values = {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent, "PASSWORD": password}
+        if tls is not None:
+            values |= {"CERTIFICATE": tls.certificate, "KEY": tls.key}
+        defined = [name for name, given in (("WITH_NAT", nat), ("WITH_TLS", tls is not None)) if given]
         for key, value in values.items():
             text = text.replace(f"@{key}@", value)
         configuration = folder / "kamailio.cfg"
         configuration.write_text(text)
         # In the foreground, its log on stderr, its files where the test's are, little memory.
         options = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", folder, "-w", folder]
+        options += [option for name in defined for option in ("-A", name)]
         super().__init__("kamailio", ["kamailio", *options], folder, cpus=cpus)
 
         def listening() -> bool:
