@@ -142,10 +142,15 @@ class Application:
         self._services = build_services(
             lambda: self.configuration, self._operations if kept else self._records, self._journal
         )
-        self._recovery = Recovery(
-            self._services, self._journal, history, self._records, lambda: self.configuration
-        )
         self.registry = self._operations.registry = CallRegistry(self._services, configuration)
+        self._recovery = Recovery(
+            self._services,
+            self._journal,
+            history,
+            self._records,
+            lambda: self.configuration,
+            self.registry.go_on,
+        )
         if kept:
             self.registry.on_handoff = self._operations.remember
             self._services.feed.listen(self._operations, [HandoffChanged])
@@ -213,6 +218,8 @@ class Application:
             await self._services.engine.start()
             self._load_prompts(self.configuration)
             self._services.stack.tls = contexts_of(self.configuration)
+            if self._store.has_backend:
+                self._services.stack.endpoint.await_sessions()
             bound = await self._services.stack.start(listens(self.configuration))
             api = await self._start_api()
         except StartError:

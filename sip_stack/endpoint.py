@@ -277,7 +277,7 @@ class Endpoint:
         credentials: Credentials | None = None,
         owner: object | None = None,
         extensions: Extensions = NO_EXTENSIONS,
-    ) -> Session:
+    ) -> RestoredSession:
         """Go on with an answered session that an earlier process of ours left behind; `flow` leads to its far end.
 
         A refresh that may be due goes out at once. Raises `RemoteError` for a dialog that nobody can read, and

@@ -7,7 +7,7 @@ as a story in `story.py` and in `b2bua.handoff`. That the caller may leave at an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, recording
@@ -42,7 +42,7 @@ from sip_stack.message.session_id import new_uuid
 
 if TYPE_CHECKING:
     from b2bua.call.leg import Leg
-    from b2bua.call.record import CallRecord
+    from b2bua.call.record import CallRecord, LegRecord
     from b2bua.call.services import Services
     from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
@@ -124,6 +124,8 @@ class Call:
         self.on_handoff: Callable[[Handoff], None] = lambda handoff: None
         """Told of every handoff that begins."""
         self.legs: list[Leg] = []
+        self._leg_records: list[LegRecord] = []
+        """Of each of them, as it stands in the record of this call."""
         self.bridge: Bridge | None = None
         self.recording: recording.Running | None = None
         self.on_alone: Callable[[], None] | None = None
@@ -146,17 +148,23 @@ class Call:
 
     def add_leg(self, leg: Leg) -> None:
         """Keep a leg: its events are heard, its end is this call's business, its record is written."""
-        self.legs.append(leg)
         self.record.legs.append(leg.record)
+        self.take_leg(leg)
+
+    def take_leg(self, leg: Leg) -> None:
+        """Keep a leg that stands in the record already."""
+        self.legs.append(leg)
+        self._leg_records.append(leg.record)
         if self.services.trace is not None:
             self.services.trace.claim(leg.record.sip_call_id, self.id, leg.record.role)
 
     async def live(self, story: Coroutine[None, None, cause.Outcome]) -> None:
         """Live through a story to its end, however it ends."""
         record = self.record
-        self.services.feed.publish(
-            CallStarted(self.id, record.clock, record.started, record.trunk, record.caller, record.called)
-        )
+        if not self.answered:  # Else it has begun in another process.
+            self.services.feed.publish(
+                CallStarted(self.id, record.clock, record.started, record.trunk, record.caller, record.called)
+            )
         try:
             outcome = await story
         except CallOver as over:
@@ -316,8 +324,12 @@ class Call:
 
     def note_statistics(self) -> None:
         """Write down how the audio of each leg is by now."""
-        for leg, record in zip(self.legs, self.record.legs, strict=True):
+        for leg, record in self.recorded_legs():
             record.media = leg.statistics()
+
+    def recorded_legs(self) -> Iterator[tuple[Leg, LegRecord]]:
+        """Each leg it has had in this process, and what its record says of it."""
+        return zip(self.legs, self._leg_records, strict=True)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -364,5 +376,6 @@ class Call:
         for leg in self.own_legs():
             leg.let_go()
         self.legs.clear()
+        self._leg_records.clear()
         self.caller = self.peer = self.last_peer = self.replacement = None
         self.bridge = self.on_alone = None

@@ -10,6 +10,7 @@ It does not decide when something ended (timers and legs do) and does not judge 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -280,6 +281,20 @@ def local(event: str, *, source: str | None = None, detail: str = "") -> Outcome
 def from_refusal(status: int, reason: str) -> Outcome:
     """The outcome of a caller's INVITE that we refuse with `status`, because of what it says or does not say."""
     return local(REFUSALS.get(status, "bad_request"), source="caller", detail=reason)
+
+
+def of_record(said: Mapping[str, object]) -> Outcome | None:
+    """What `as_record` has written; None for nothing, and for what no row says any more."""
+    row = next((row for row in _ROWS if row.code == said.get("code") and row.name == said.get("name")), None)
+    if row is None:
+        return None
+    status, reason = said.get("sip_status"), said.get("sip_reason")
+    return Outcome(
+        row,
+        str(said.get("source")),
+        status if isinstance(status, int) else None,
+        None if reason is None else str(reason),
+    )
 
 
 def from_response(

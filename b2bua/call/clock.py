@@ -27,6 +27,11 @@ class CallClock:
         """Loop time (seconds) as seconds since 1970."""
         return moment + self._offset
 
+    def moment(self, stamp: str) -> float:
+        """Loop time (seconds) of a stamp that a clock has written, an earlier process's too; it is negative then."""
+        # In the middle of its millisecond, so that the same stamp comes of it.
+        return datetime.fromisoformat(stamp).timestamp() + 0.0005 - self._offset
+
     def stamp(self, moment: float | None) -> str | None:
         """Loop time (seconds) as `2026-01-01T00:00:00.000Z`; None stays None."""
         if moment is None:

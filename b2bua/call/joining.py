@@ -156,6 +156,6 @@ async def _away(call: Call, leg: Leg, host: Call) -> cause.Outcome:
 
 def _close_record(call: Call, leg: Leg) -> None:
     """The leg of the record of before ends with its time in this call."""
-    for known, record in zip(call.legs, call.record.legs, strict=True):
+    for known, record in call.recorded_legs():
         if known is leg:
             record.end(record.role if leg.record.ended_by == leg.role else "b2bua", call.services.now())

@@ -234,6 +234,8 @@ class Leg:
             self.media.set_remote(parameters)
             self.record.has_srtp = parameters.keys is not None
             self.wait_for_keys(self._waits_for_keys)
+        if self.record.answered is not None:
+            self.call.note_up()
         if self.description.wish != self._wish:
             self._wish = self.description.wish
             self._watch()

@@ -243,6 +243,14 @@ class CallRegistry:
         self._start(call, story.of_placed(call, destination, errand_of(order, call), record=order.record))
         return call
 
+    def go_on(self, call: Call) -> None:
+        """Take a call over that an earlier process began."""
+        call.on_refer, call.on_handoff = receive_refer, self.on_handoff
+        for handoff in call.handoffs:
+            self.on_handoff(handoff)
+        record = call.record
+        self._start(call, story.of_restored(call, call.configuration.route_for(record.trunk, record.called)))
+
     def _start(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:
         self._limits.enter(call.record.trunk)
         self.calls[call.id] = call

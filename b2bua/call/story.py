@@ -70,10 +70,20 @@ async def of_placed(
     return cause.local("normal_hangup", source="b2bua")
 
 
-async def _talk(call: Call, route: Route | None) -> cause.Outcome:
-    """From the answer to the hang-up, handoffs in between. Another caller may have come into the place of the first."""
+async def of_restored(call: Call, route: Route | None) -> cause.Outcome:
+    """A call that was answered in an earlier process: from where it was, for what is left of its time."""
     peer = call.peer
-    deadline = _time_limit(call)
+    assert peer is not None, "they talk"
+    assert peer.record.answered is not None, "they talk"
+    return await _talk(call, route, peer.record.answered + peer.timers.time_limit)
+
+
+async def _talk(call: Call, route: Route | None, deadline: float | None = None) -> cause.Outcome:
+    """From the answer to the hang-up, handoffs in between. Another caller may have come into the place of the first.
+    `deadline`: of the time with whom they talk to first, where that did not begin now."""
+    peer = call.peer
+    if deadline is None:
+        deadline = _time_limit(call)
     while True:
         caller = call.caller
         if call.replacement is not None:

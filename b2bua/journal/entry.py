@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from b2bua.journal.going_on import CallState
 from b2bua.telemetry.json_text import json_text
 from sip_stack.dialog.snapshot import DialogSnapshot
 
@@ -40,16 +42,23 @@ class JournalEntry(NamedTuple):
     record: JsonObject
     """The record as it is so far, with its handoffs as the API shows them."""
     legs: tuple[LegEntry, ...]
+    state: CallState | None = None
+    """What it takes to go on with it; None when it can only be ended."""
 
     def as_text(self) -> str:
         """As it is kept."""
-        return json_text(self)
+        ending = (self.call_id, self.run, self.record, self.legs)
+        return json_text(ending if self.state is None else (*ending, self.state.plain()))
 
     @classmethod
     def read(cls, text: str) -> JournalEntry:
-        """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours."""
-        call_id, run, record, legs = json.loads(text)
-        return cls(call_id, run, cast("JsonObject", dict(record)), tuple(map(_read_leg, legs)))
+        """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours. A state that cannot be read is as
+        good as none."""
+        call_id, run, record, legs, *written = json.loads(text)
+        state: CallState | None = None
+        with suppress(ValueError):
+            state = CallState.read(written[0]) if written else None
+        return cls(call_id, run, cast("JsonObject", dict(record)), tuple(map(_read_leg, legs)), state)
 
 
 def entry_of(call: Call, run: str) -> JournalEntry:
@@ -57,7 +66,8 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     record = call.record.as_json()
     node = call.record.node
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
-    return JournalEntry(call.id, run, record, tuple(filter(None, map(_entry_of, call.own_legs()))))
+    legs = tuple(filter(None, map(_entry_of, call.own_legs())))
+    return JournalEntry(call.id, run, record, legs, CallState.of(call))
 
 
 def _entry_of(leg: Leg) -> LegEntry | None:

@@ -55,6 +55,10 @@ class Journal:
             self._written.remove(call_id)
             self._store.put(Removal(Kind.JOURNAL, call_id, self._node))
 
+    def take_over(self, entry: JournalEntry) -> None:
+        """A call of an earlier process goes on here: its entry is ours now, and goes with it."""
+        self._written.add(entry.call_id)
+
     def strike(self, entry: JournalEntry) -> None:
         """What an earlier process left behind is dealt with."""
         self._store.put(Removal(Kind.JOURNAL, entry.call_id, self._node))

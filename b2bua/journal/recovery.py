@@ -1,6 +1,7 @@
-"""What a process does about the calls that the one before it left behind: BYE toward every side, and a record.
+"""What a process does about the calls that the one before it left behind: those whose audio goes on go on, toward every
+side of the others it sends BYE, and records them.
 
-The audio of such a call stopped with the process that relayed it, so there is nothing to go on with: both sides hear
+The audio of the others stopped with the process that relayed it, so there is nothing to go on with: both sides hear
 soon that it is over, and do not wait for their own timers.
 """
 
@@ -8,31 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.inquiry import Inquiry
 from b2bua.journal.closing import closed
+from b2bua.journal.reaching import Reaching
+from b2bua.journal.takeover import Takeover
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import get_logger
 from sip_stack.errors import SipError
-from sip_stack.transport import DEFAULT_TERMS, Target
 
 if TYPE_CHECKING:
+    from b2bua.call.call import Call
     from b2bua.call.services import Services
     from b2bua.config import Configuration
     from b2bua.history import History
     from b2bua.journal.entry import JournalEntry, LegEntry
     from b2bua.journal.journal import Journal
     from b2bua.record_writer import RecordWriter
-    from sip_stack.auth import Credentials
 
 PATIENCE = 5.0
 """Seconds that a far end has to answer the BYE."""
 AT_ONCE = 50
-"""Calls that are ended at the same time."""
+"""Calls that are dealt with at the same time."""
+LATEST = 10.0
+"""Seconds after the start from which on nothing waits for calls that may be restored. Far ends repeat a BYE for 32
+seconds over UDP, and what waits should be answered before."""
 RETRY = 2.0
 """Seconds between two questions to a store that does not answer."""
 TRIES = 300
@@ -49,17 +53,22 @@ class Recovery:
         history: History,
         records: RecordWriter,
         configuration: Callable[[], Configuration],
+        go_on: Callable[[Call], None],
     ) -> None:
+        """`go_on` gets the calls that were taken over."""
         self._services = services
         self._journal = journal
         self._history = history
         self._records = records
-        self._configuration = configuration
+        self._reaching = Reaching(services, configuration)
+        self._takeover = Takeover(services, journal, self._reaching, go_on)
         self._log = get_logger()
         self._task: asyncio.Task[None] | None = None
+        self._latest: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin; the stack must be able to send."""
+        """Begin; the stack must be able to send. What arrives for calls that may be restored waits until they are."""
+        self._latest = asyncio.get_running_loop().call_later(LATEST, self._let_in)
         self._task = asyncio.create_task(self._recover(), name="recovery")
 
     async def close(self) -> None:
@@ -74,15 +83,45 @@ class Recovery:
             left_behind = await self._read()
             if left_behind:
                 self._log.warning("calls_left_behind", calls=len(left_behind))
-            free = asyncio.Semaphore(AT_ONCE)
-            async with asyncio.TaskGroup() as group:
-                for entry in left_behind:
-                    await free.acquire()
-                    ending = group.create_task(self._end(entry), name=f"recovery of {entry.call_id}")
-                    ending.add_done_callback(lambda _: free.release())
+            lost: list[JournalEntry] = []
+
+            async def take_over(entry: JournalEntry) -> None:
+                try:
+                    taken = await self._takeover.take(entry)
+                except Exception:
+                    # A defect costs this call, which is ended like one whose audio is gone.
+                    self._log.exception("takeover_failed", call_id=entry.call_id)
+                    taken = False
+                if not taken:
+                    lost.append(entry)
+
+            await self._for_each(left_behind, take_over)
+            self._let_in()
+            await self._for_each(lost, self._end)
         except Exception:
             # A defect here must not take the new calls with it.
             self._log.exception("recovery_failed")
+        finally:
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """Nothing waits any more for a call that may be restored."""
+        if self._latest is not None:
+            self._latest.cancel()
+            self._latest = None
+        stack = self._services.stack
+        stack.endpoint.sessions_restored(self._services.now())
+        stack.flush()
+
+    async def _for_each(
+        self, entries: list[JournalEntry], do: Callable[[JournalEntry], Coroutine[None, None, None]]
+    ) -> None:
+        free = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for entry in entries:
+                await free.acquire()
+                doing = group.create_task(do(entry), name=f"recovery of {entry.call_id}")
+                doing.add_done_callback(lambda _: free.release())
 
     async def _read(self) -> list[JournalEntry]:
         for _ in range(TRIES):
@@ -96,7 +135,7 @@ class Recovery:
     async def _end(self, entry: JournalEntry) -> None:
         """End one call toward every side, record it, and strike it out: in this order, so that it is never lost."""
         outcome = cause.local("process_lost")
-        answers = await asyncio.gather(*(self._farewell(leg, outcome) for leg in entry.legs))
+        answers = await asyncio.gather(*(self._farewell(entry, leg, outcome) for leg in entry.legs))
         call = closed(entry, outcome, time.time())
         self._records.write(call)
         self._services.counters.count(str(entry.record["trunk"]), outcome)
@@ -113,18 +152,18 @@ class Recovery:
             ],
         )
 
-    async def _farewell(self, leg: LegEntry, outcome: cause.Outcome) -> int | None:
+    async def _farewell(self, entry: JournalEntry, leg: LegEntry, outcome: cause.Outcome) -> int | None:
         """Send BYE to one far end; the status it answers with, None for none."""
-        stack, inquiry = self._services.stack, Inquiry()
+        stack, inquiry, place = self._services.stack, Inquiry(), self._reaching.place(entry, leg)
         try:
             dialog = leg.dialog.restored()
-            target = await self._target(leg, dialog.next_hop)
+            target = await self._reaching.target(leg, dialog.next_hop, place)
             stack.endpoint.farewell(
                 self._services.now(),
                 flow=stack.flow_to(target),
                 dialog=dialog,
                 headers=outcome.reason_headers(),
-                credentials=self._credentials(leg),
+                credentials=self._reaching.credentials(leg, place),
                 owner=inquiry,
             )
             stack.flush()
@@ -135,24 +174,3 @@ class Recovery:
                 "farewell_failed", leg=leg.role, sip_call_id=leg.dialog.call_id, error=str(error)
             )
         return None
-
-    async def _target(self, leg: LegEntry, next_hop: str) -> Target:
-        """Where its BYE goes: over UDP to where its packets came from, past any NAT; a connection that is gone is made
-        anew to where the dialog leads."""
-        if leg.transport == "udp":
-            return Target("udp", leg.host, leg.port)
-        place = self._configuration().destinations.get(leg.place)
-        terms = DEFAULT_TERMS if place is None or place.tls is None else place.tls.terms
-        over_tls = leg.transport == "tls"
-        target = (await self._services.resolver.resolve(next_hop, tls=over_tls, timeout=PATIENCE))[0]
-        return replace(target, name=leg.tls_name or target.name, terms=terms)
-
-    def _credentials(self, leg: LegEntry) -> Credentials | None:
-        """What answers a challenge: the destination's, else its trunk's."""
-        configuration = self._configuration()
-        place = configuration.destinations.get(leg.place)
-        trunk = configuration.trunks.get(leg.trunk)
-        auth = place.auth if place is not None else None
-        if auth is None and trunk is not None and trunk.outbound is not None:
-            auth = trunk.outbound.auth
-        return None if auth is None else auth.credentials

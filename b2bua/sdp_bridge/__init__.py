@@ -1,5 +1,6 @@
 """Between session descriptions and the media engine: the only place that knows both."""
 
+from b2bua.sdp_bridge.agreed import Agreed
 from b2bua.sdp_bridge.leg_description import LegDescription
 from b2bua.sdp_bridge.media_security import MediaTerms, SrtpRequired
 from b2bua.sdp_bridge.offers import Change, LocalOffer, Reoffer
@@ -7,6 +8,7 @@ from b2bua.sdp_bridge.wish import Wish
 from sip_stack.sdp import Glare, StaleOffer
 
 __all__ = [
+    "Agreed",
     "Change",
     "Glare",
     "LegDescription",

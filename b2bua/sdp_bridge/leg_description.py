@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from b2bua.sdp_bridge.agreed import Agreed
 from b2bua.sdp_bridge.audio_stream import (
     AudioStream,
     OurSections,
@@ -170,6 +171,37 @@ class LegDescription:
         """True when the peer does not know what `permit` said, and an offer may be made to tell it."""
         settled = self._stream is not None and self._negotiation.state is State.STABLE
         return settled and not self._is_off() and self._intent not in (self._told, self._refused)
+
+    # From one process to the next
+
+    def agreed(self) -> Agreed | None:
+        """What is in force, for a later process; None before there is anything, and where it is encrypted."""
+        if self._ours is None or self._stream is None or self.parameters is None or self._key is not None:
+            return None
+        return Agreed.of(
+            self._ours,
+            self._stream,
+            self.parameters,
+            self.body,
+            self._local.version,
+            (self._intent, self._told, self._wish, self._refused),
+            comfort_noise=self.comfort_noise,
+        )
+
+    def resume(self, agreed: Agreed) -> None:
+        """Go on with what an earlier process has agreed on. Raises `LocalError` unless that was said of this leg's
+        address, and `RemoteError` when it cannot be read."""
+        if self._stream is not None:
+            raise LocalError("the leg has agreed on something already")
+        said, local, body = agreed.said, self._local, agreed.body.encode("latin-1")
+        host = said.connection and said.connection.address
+        if host != local.host or said.media[agreed.slot].port not in (0, local.port):
+            raise LocalError("the leg is not at the address that its far end was told")
+        local.resume(said, body, agreed.version)
+        self._ours, self._stream = agreed.ours, agreed.stream
+        self.parameters, self.body = agreed.parameters, body
+        self._intent, self._told, self._wish = agreed.intent, agreed.told, agreed.wish
+        self._refused, self.comfort_noise = agreed.refused, agreed.comfort_noise
 
     # Offers of ours
 

@@ -89,14 +89,15 @@ class RtpengineLeg:
         *,
         left_behind: bool = False,
     ) -> None:
-        """`left_behind`: what the daemon was told of it is not known."""
+        """`left_behind`: what the daemon was told of it is not known, but that its audio goes on: it is told nothing
+        before all that is wanted is known, or it would be silent in between."""
         self.call = call
         self.node = node
         self.id = spare.id
         self._role = role
         self._latching = latching
         self._outside = spare.outside
-        self.inside: Address | None = None
+        self.inside = spare.inside
         """Where our other legs find it; None until the daemon has said so."""
         self.parameters: StreamParameters | None = None
         self.source: RtpengineLeg | Played | None = None
@@ -107,6 +108,8 @@ class RtpengineLeg:
         """Runs while it waits for somebody to be heard."""
         self.is_open = True
         self._busy = False
+        self._is_hushed = left_behind
+        """It waits until all legs are known, too."""
         self._told: Told | None = None
         # Of what is not known the worst is assumed: that it plays, and lets nothing in.
         self._playing = Played(silence(), True) if left_behind else None
@@ -160,6 +163,9 @@ class RtpengineLeg:
         if before is None or before.remote != parameters.remote:
             self.watch.arm()
         self.watch.follow(parameters)
+        if self._is_hushed:
+            # The other legs are told what they are to do in the same turn.
+            asyncio.get_running_loop().call_soon(self._speak_up)
         self.call.stir()
 
     def set_media_timeout(self, seconds: float | None) -> None:
@@ -187,12 +193,16 @@ class RtpengineLeg:
 
     def stir(self) -> None:
         """Something may have changed: sends the next command, if there is one."""
-        if self._busy or not self.is_open or self.parameters is None:
+        if self._busy or not self.is_open or self.parameters is None or self._is_hushed:
             return
         command = self._next(self._wanted(self.parameters), self.parameters)
         if command is not None:
             self._busy = True
             self.node.request(*command)
+
+    def _speak_up(self) -> None:
+        self._is_hushed = False
+        self.call.stir()
 
     def tell(self, event: MediaEvent) -> None:
         """Tells the call's owner, while the leg is open."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from media.engine import Codec
+from media.engine import Address, Codec
 from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import NgConnection, NgError, NobodyThere, OnReply, Reply, refusal
 from media.rtpengine.counters import NgCounters
@@ -75,6 +75,8 @@ class Spare:
     outside: Opened
     since: float
     """Loop time."""
+    inside: Address | None = None
+    """Where other legs reach it; None until it is answered."""
 
     @property
     def keys(self) -> Mapping[CryptoSuite, LocalKey]:
@@ -154,14 +156,16 @@ class Node:
         connection = self._connection
         if connection is None:
             raise NgError("does not answer")
-        side = read_side(await connection.ask("query", {"call-id": identity}), OUTSIDE)
+        known = await connection.ask("query", {"call-id": identity})
+        side, inside = read_side(known, OUTSIDE), read_side(known, INSIDE)
         if side.protocol == SECURE:
             # Only an offer tells the keys.
             opened = read_reply(await connection.ask("offer", self._offer_to_nobody(identity)))
         else:
             opened = Opened((host, side.port))
         self.in_use += 1
-        return Spare(identity, opened, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        return Spare(identity, opened, now, (host, inside.port) if inside.port else None)
 
     def give_back(self, identity: str) -> None:
         """A leg that was taken is of no more use. Its ports rest for a while, in which nothing comes out of it: late

@@ -136,9 +136,10 @@ class SipStack:
             self._loop = asyncio.get_running_loop()
         return self._loop.time()
 
-    def flow_to(self, target: Target) -> Flow:
-        """The flow to a resolved target. Raises TransportError when no listener of ours reaches it."""
-        return self._flow_for(target)
+    def flow_to(self, target: Target, like: Flow | None = None) -> Flow:
+        """The flow to a resolved target, from the socket of `like` where that reaches it. Raises TransportError when no
+        listener of ours does."""
+        return self._flow_for(target, like)
 
     def forget_flows(self) -> None:
         """Ask anew which address is advertised, for each flow from now on: the configuration has changed."""

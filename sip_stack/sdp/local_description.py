@@ -25,6 +25,18 @@ class LocalDescription:
         self._media: tuple[Media, ...] = ()
         self._body = b""
 
+    def resume(self, said: Session, body: bytes, version: int) -> None:
+        """Go on where another process left off: `said` is the description in force, `body` its octets, `version` that
+        of the last one, which may have been refused."""
+        self._session_id, self._version = said.origin.session_id, version
+        if said.origin.version == str(version):
+            self._media, self._body = said.media, body
+
+    @property
+    def version(self) -> int:
+        """Of what was said last; 0 before anything was."""
+        return self._version
+
     def say(self, media: tuple[Media, ...]) -> bytes:
         """The description with these media sections: the octets said last when they are the same."""
         if media != self._media or not self._body:

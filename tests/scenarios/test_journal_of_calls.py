@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from b2bua.call import cause
-from b2bua.journal import Journal
 from b2bua.journal.closing import closed
 from b2bua.journal.entry import JournalEntry
 from b2bua.store import Kind, Removal
 from sip_stack.dialog.snapshot import UNSEEN_REQUESTS
 from tests.support.b2bua_world import DESK, World, play, refuse
 from tests.support.handoff_cast import ASSISTANT, MAIN, SBC, talking
-from tests.support.kept_history import Keeping, as_object, as_objects
-
-
-class Watched:
-    """A journal behind the calls of a world."""
-
-    def __init__(self, world: World) -> None:
-        self.keeping = Keeping(world)
-        self.journal = self.another()
-        registry = world.registry
-        registry.services = replace(registry.services, journal=self.journal)
-
-    def another(self) -> Journal:
-        """That of another process of the same node."""
-        journal = Journal(self.keeping.store)
-        journal.open("node-1", "udp:192.0.2.1:5060")
-        return journal
-
-    async def entries(self) -> list[JournalEntry]:
-        """What the next process would find now."""
-        await asyncio.sleep(0.1)
-        return await self.another().left_behind()
-
-    async def close(self) -> None:
-        """Let the store write what waits."""
-        self.journal.close()
-        await self.keeping.store.close(1.0)
+from tests.support.kept_history import as_object, as_objects
+from tests.support.next_process import Watched
 
 
 def test_the_entry_of_a_call_follows_who_is_there_and_goes_with_it(tmp_path: Path) -> None:

@@ -180,6 +180,10 @@ class Phone:
                 continue
         return found[count - 1]
 
+    def events_of(self, kind: type[E]) -> list[E]:
+        """The events of that kind so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
     def names(self) -> list[str]:
         """The kinds of events so far."""
         return [type(event).__name__ for event in self.events]

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class ToneStream:
         """When the first of them went out."""
         self.late = 0.0
         """Seconds that the latest of them came after its time: how much this process was held up."""
-        self._frames = _frames(frequency)
+        self._frames = frames_of(frequency)
         self._once: deque[bytes] = deque()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((LOOPBACK, 0))
@@ -123,10 +123,34 @@ class ToneStream:
         self._socket.sendto(packet.encode(), target)
 
 
-class RtpCaller(ScriptedCaller):
+class Audio(Protocol):
+    """The audio of one phone."""
+
+    @property
+    def port(self) -> int:
+        """Where it wants RTP."""
+        ...
+
+    def start(self, target: Address, after: float = 0.0) -> None:
+        """Talk to `target`, beginning in so many seconds."""
+        ...
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        ...
+
+    def forget(self) -> None:
+        """Say nothing, and have heard nothing."""
+        ...
+
+
+A = TypeVar("A", bound=Audio)
+
+
+class RtpCaller(ScriptedCaller, Generic[A]):
     """A caller that talks as soon as it is answered."""
 
-    def __init__(self, audio: ToneStream) -> None:
+    def __init__(self, audio: A) -> None:
         super().__init__()
         self.audio = audio
 
@@ -141,10 +165,10 @@ class RtpCaller(ScriptedCaller):
         self.audio.start(answer.media_address())
 
 
-class RtpCallee(UdpPeer):
+class RtpCallee(UdpPeer, Generic[A]):
     """A callee that rings at once, and answers when the test says so (at once, with `answers`)."""
 
-    def __init__(self, audio: ToneStream, *, answers: bool = False) -> None:
+    def __init__(self, audio: A, *, answers: bool = False) -> None:
         super().__init__()
         self.audio = audio
         self._answers = answers
@@ -204,7 +228,7 @@ class RtpCallee(UdpPeer):
         self.audio.start(invite.media_address(), speaks_after)
 
 
-def _frames(frequency: float) -> list[bytes]:
+def frames_of(frequency: float) -> list[bytes]:
     """A second of the tone in packets; whole numbers of hertz repeat without a click."""
     data = mu_law(tone(frequency, 1.0))
     return [data[start : start + FRAME] for start in range(0, len(data), FRAME)]

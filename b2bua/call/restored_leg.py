@@ -1,0 +1,76 @@
+"""A leg that an earlier process of ours has set up: it is answered, and goes on from what that one wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from b2bua.call import cause
+from b2bua.call.leg import FarEnd, Leg
+from b2bua.config import Destination
+from sip_stack import events as sip
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+    from b2bua.call.record import LegRecord
+    from b2bua.config import Dialled
+    from b2bua.feed import LegFacts
+    from b2bua.headers import Header
+    from b2bua.identity import Caller
+    from b2bua.sdp_bridge import LegDescription
+    from media.engine import MediaLeg
+    from sip_stack.dialog.restored import RestoredSession
+
+
+class RestoredLeg(Leg):
+    """Either side of a call; whose its INVITE was matters for the record alone."""
+
+    __slots__ = ("_session",)
+
+    def __init__(
+        self,
+        call: Call,
+        record: LegRecord,
+        media: MediaLeg,
+        description: LegDescription,
+        far_end: FarEnd,
+        place: Dialled | None,
+        *,
+        identity: Caller,
+        facts: LegFacts | None,
+        session: RestoredSession,
+    ) -> None:
+        super().__init__(call, record.role, media, description, far_end)
+        self.record = record
+        self.identity = identity
+        self.facts = facts
+        self.uuid = record.session_id
+        self.place = place
+        if place is not None:
+            self.timers = call.configuration.timers_for(place)
+        self._wish = description.wish
+        self._session = session
+        session.owner = self
+        if isinstance(place, Destination):
+            call.services.outgoing.enter(place.name)
+
+    @property
+    def session(self) -> RestoredSession:
+        return self._session
+
+    def note_end(self, by: str, outcome: cause.Outcome) -> None:
+        if self.record.ended is None and isinstance(self.place, Destination):
+            self.call.services.outgoing.leave(self.place.name)
+        super().note_end(by, outcome)
+
+    def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
+        if self.over:
+            return
+        self.over = True
+        ours = outcome.source == self.role and not self._session.we_called
+        self.note_end("b2bua" if ours else outcome.source, outcome)
+        self._session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
+        self.flush()
+
+    def deliver_first(self, event: sip.SessionEvent) -> None:
+        """Its session has begun long ago."""

@@ -1,0 +1,198 @@
+"""`kill -9` under calls whose audio is at rtpengine (issue 7.5.4): it never stops, and the next process goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from media.rtpengine.connection import NgConnection
+from tests.support.b2bua_process import B2bua
+from tests.support.choir import Choir, Voice
+from tests.support.handoff_stage import Api, stage_settings
+from tests.support.peer_sip import SipText
+from tests.support.processes import wait_until
+from tests.support.rtp_phone import RtpCallee, RtpCaller
+from tests.support.rtpengine import RtpengineDaemon
+from tests.support.udp_peer import UdpPeer
+
+CALLS = 50
+DAEMONS = 4
+"""Each has ports for a quarter of them."""
+SPARE = 6
+CALLERS = [300.0 + 20 * number for number in range(10)]
+CALLEES = [900.0 + 20 * number for number in range(10)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two who talk."""
+
+    caller: RtpCaller[Voice]
+    callee: RtpCallee[Voice]
+
+
+class Stage:
+    """Daemons, pairs, and what the B2BUA is started with."""
+
+    def __init__(self, folder: Path, daemons: list[RtpengineDaemon], pairs: list[Pair]) -> None:
+        self.folder, self.daemons, self.pairs = folder, daemons, pairs
+        nodes = [str(daemon.tcp) for daemon in daemons]
+        self.settings = {
+            **stage_settings("sip:nobody@127.0.0.1"),
+            "media": {"engine": "rtpengine", "rtpengine": {"nodes": nodes, "spare_legs": SPARE}},
+            "routes": [
+                {"trunk": "sbc", "to": f"callee-{number}", "destination": f"callee-{number}"}
+                for number in range(len(pairs))
+            ],
+        }
+        self.destinations = {
+            f"callee-{number}": {"route": f"sip:callee@{pair.callee.address}"}
+            for number, pair in enumerate(pairs)
+        }
+
+    def b2bua(self, *listen: str) -> B2bua:
+        """A process; with `listen` in the place of another one."""
+        options = {"listen": listen} if listen else {}
+        return B2bua(self.folder, self.destinations, main=self.settings, **options)  # type: ignore[arg-type]
+
+    def all_talk(self, b2bua: B2bua) -> None:
+        """Set all calls up."""
+        for number, pair in enumerate(self.pairs):
+            pair.caller.talk(b2bua.address, f"callee-{number}")
+        wait_until(lambda: len(Api(b2bua).live_calls()) == len(self.pairs), 10.0, "all talk")
+
+    def until_written(self) -> None:
+        """Until all calls stand in the journal."""
+        wait_until(lambda: len(journal(self.folder)) == len(self.pairs), 10.0, "all are written down")
+
+    def held(self) -> int:
+        """Calls that the daemons hold: one for each leg, and those opened ahead."""
+        return sum(asyncio.run(calls_of(daemon)) for daemon in self.daemons)
+
+
+async def calls_of(daemon: RtpengineDaemon) -> int:
+    """How many a daemon holds."""
+    connection = await NgConnection.open(daemon.tcp, lambda notice: None, lambda: None)
+    try:
+        calls = (await connection.ask("list", {"limit": 1000}))["calls"]
+        assert isinstance(calls, list)
+        return len(calls)
+    finally:
+        connection.close()
+
+
+def journal(folder: Path) -> list[str]:
+    """What stands in the journal."""
+    with closing(sqlite3.connect(folder / "state" / "b2bua.db", timeout=10)) as database:
+        return [body for (body,) in database.execute("SELECT body FROM document WHERE kind = 'journal'")]
+
+
+@contextmanager
+def staged(folder: Path, calls: int, daemons: int) -> Iterator[Stage]:
+    """Daemons, and so many pairs who do not talk yet."""
+    choir = Choir()
+    with ExitStack() as stack:
+        running = [stack.enter_context(RtpengineDaemon(folder, f"rtpengine-{n}")) for n in range(daemons)]
+        for daemon in running:
+            asyncio.run(daemon.answers())
+        pairs = [
+            Pair(
+                stack.enter_context(RtpCaller(choir.voice(CALLERS[number % 10]))),
+                stack.enter_context(RtpCallee(choir.voice(CALLEES[number % 10]), answers=True)),
+            )
+            for number in range(calls)
+        ]
+        stack.enter_context(choir)
+        yield Stage(folder, running, pairs)
+
+
+def until_heard(voices: list[Voice], packets: int) -> None:
+    """Until each of them has heard so many more packets."""
+    before = [len(voice.heard) for voice in voices]
+    wait_until(
+        lambda: all(len(voice.heard) >= n + packets for voice, n in zip(voices, before, strict=True)),
+        15.0,
+        lambda: f"{packets} more: {[len(v.heard) - n for v, n in zip(voices, before, strict=True)]}",
+    )
+
+
+def check_uninterrupted(listener: Voice, speaker: Voice, since: float, until: float) -> None:
+    """Every packet that the speaker has said was heard between two moments, one after the other, octet for octet."""
+    heard = [each for each in listener.heard if since <= each.at <= until]
+    assert len(heard) > 0.9 * 50 * (until - since), f"{len(heard)} packets in {until - since:.1f} s"
+    assert all(after.sequence == (before.sequence + 1) & 0xFFFF for before, after in pairwise(heard)), (
+        "a packet is missing, or another stream began"
+    )
+    assert len({each.data[8:12] for each in heard}) == 1, "one stream"
+    frames = speaker.frames
+    assert all(each.payload in frames for each in heard), "the tone of whom they talk to"
+
+
+def byes_answered(peer: UdpPeer) -> list[SipText]:
+    """The 200s to the BYEs of a far end."""
+    return [
+        each.message
+        for each in list(peer.received)
+        if each.message.status == 200 and each.message.method == "BYE"
+    ]
+
+
+def test_fifty_calls_go_on_and_can_be_hung_up_from_both_sides(tmp_path: Path) -> None:
+    with staged(tmp_path, CALLS, DAEMONS) as stage:
+        voices = [each.audio for pair in stage.pairs for each in (pair.caller, pair.callee)]
+        with stage.b2bua() as first:
+            stage.all_talk(first)
+            stage.until_written()
+            until_heard(voices, 25)
+            begun = {call["call_id"]: call for call in Api(first).live_calls()}
+            since = time.monotonic()
+            until_heard(voices, 25)
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+            assert first.records() == []
+        until_heard(voices, 25)
+        with stage.b2bua(*first.listening) as second:
+            api = Api(second)
+            wait_until(lambda: len(api.live_calls()) == CALLS, 10.0, "all are taken over")
+            until_heard(voices, 50)
+            until = time.monotonic()
+            for pair in stage.pairs:
+                assert pair.caller.requests("BYE") == pair.callee.requests("BYE") == []
+                check_uninterrupted(pair.caller.audio, pair.callee.audio, since, until)
+                check_uninterrupted(pair.callee.audio, pair.caller.audio, since, until)
+
+            for number, pair in enumerate(stage.pairs):
+                (pair.caller if number % 2 else pair.callee).hang_up()
+            for number, pair in enumerate(stage.pairs):
+                leaves, stays = (pair.caller, pair.callee) if number % 2 else (pair.callee, pair.caller)
+                bye = stays.wait_for_request("BYE", 10.0)
+                assert "cause=16" in bye.header("Reason")
+                wait_until(
+                    lambda leaves=leaves: len(byes_answered(leaves)) == 1, 10.0, "their BYE is answered"
+                )
+                assert leaves.requests("BYE") == []
+
+            records = second.records(CALLS)
+            assert len(records) == CALLS
+            assert {record["call_id"] for record in records} == set(begun)
+            for record in records:
+                assert record["outcome"]["name"] == "normal_hangup", record["outcome"]
+                for key in ("started", "answered", "caller", "called"):
+                    assert record[key] == begun[record["call_id"]][key]
+            assert (
+                sorted(record["outcome"]["source"] for record in records) == ["agent"] * 25 + ["caller"] * 25
+            )
+            wait_until(lambda: not journal(tmp_path), 10.0, "all are struck out")
+            second.check_end()
+        unused = DAEMONS * SPARE
+        wait_until(lambda: stage.held() <= unused, 10.0, lambda: f"{stage.held()} are held, {unused} unused")
+        lines = [json.loads(line) for line in second.errors.splitlines() if line.startswith("{")]
+        assert sum(line.get("event") == "taken_over" for line in lines) == CALLS

@@ -1,0 +1,116 @@
+"""The process that starts after the one of a world was killed: same address, same store, same media engine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from b2bua.call.counters import CallCounters
+from b2bua.call.outgoing import OutgoingCalls
+from b2bua.call.record import CallRecord
+from b2bua.call.registry import CallRegistry
+from b2bua.call.services import METHODS, SUPPORTED
+from b2bua.feed import Feed, HandoffChanged
+from b2bua.history import History
+from b2bua.journal import Journal, Recovery
+from b2bua.journal.entry import JournalEntry
+from b2bua.trace import TraceRing
+from sip_stack.aio.network import Listen
+from sip_stack.aio.stack import SipStack
+from sip_stack.settings import EndpointSettings
+from tests.support.b2bua_world import B2BUA, World
+from tests.support.kept_history import Keeping
+
+
+class _Lines:
+    """The record file, for calls that another process began."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def write(self, line: CallRecord) -> None:
+        self._world.records.append(line)
+
+
+class Watched:
+    """A journal behind the calls of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.keeping = Keeping(world)
+        self.journal = self.another()
+        self.recovery: Recovery | None = None
+        self._generation = 0
+        registry = world.registry
+        registry.services = replace(registry.services, journal=self.journal)
+
+    def another(self) -> Journal:
+        """That of another process of the same node."""
+        journal = Journal(self.keeping.store)
+        journal.open("node-1", f"udp:{B2BUA}:5060")
+        return journal
+
+    async def entries(self) -> list[JournalEntry]:
+        """What the next process would find now."""
+        await asyncio.sleep(0.1)
+        return await self.another().left_behind()
+
+    async def kill(self) -> None:
+        """End the process without a word, once the journal is written."""
+        await asyncio.sleep(0.1)
+        self.journal.close()
+        calls = [task for task in asyncio.all_tasks() if task.get_name().startswith("call ")]
+        for task in calls:
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await self.world.stack.close()
+
+    async def restart(self) -> None:
+        """Start another one in its place; it has looked at what was left behind when this returns."""
+        world, self._generation = self.world, self._generation + 1
+        settings = EndpointSettings(allow=METHODS, supported=SUPPORTED)
+        token = world.tokens(f"{B2BUA} {self._generation}")
+        world.stack = SipStack(settings, network=world.network.at(B2BUA), token=token)
+        world.trace = world.stack.tap = TraceRing(4_000_000)
+        self.journal = self.another()
+        services = replace(
+            world.registry.services,
+            stack=world.stack,
+            trace=world.trace,
+            journal=self.journal,
+            feed=Feed(),
+            counters=CallCounters(),
+            outgoing=OutgoingCalls(),
+        )
+        registry = world.registry = CallRegistry(services, world.configuration)
+        operations = self.keeping.operations
+        operations.registry = registry
+        registry.on_handoff = operations.remember
+        services.feed.listen(operations, [HandoffChanged])
+        history = History(self.keeping.store, "node-1", lambda: 3600.0)
+        self.recovery = Recovery(
+            services,
+            self.journal,
+            history,
+            _Lines(world),  # type: ignore[arg-type]
+            lambda: world.configuration,
+            registry.go_on,
+        )
+        world.stack.endpoint.await_sessions()
+        await world.stack.start([Listen("udp", B2BUA, 5060)])
+        world.stack.on_event = registry.deliver
+        world.stack.endpoint.gate = registry.trunks.doorkeeper
+        self.recovery.start()
+        await asyncio.sleep(1.0)
+
+    async def kill_and_restart(self) -> None:
+        """Both."""
+        await self.kill()
+        await self.restart()
+
+    async def close(self) -> None:
+        """Let the store write what waits."""
+        if self.recovery is not None:
+            await self.recovery.close()
+        self.journal.close()
+        await self.keeping.store.close(1.0)
