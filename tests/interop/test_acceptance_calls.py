@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.audio import Samples, dominant_frequency, share_of, sound, sounding, tone, write_wav
 from tests.support.b2bua_process import B2bua
+from tests.support.engines import Carrier, Limit
 from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.processes import wait_until
@@ -38,7 +39,7 @@ class Cast(NamedTuple):
 
 
 @pytest.fixture
-def cast(tmp_path: Path) -> Iterator[Callable[..., Cast]]:
+def cast(engine: Carrier, tmp_path: Path) -> Iterator[Callable[..., Cast]]:
     """Alice and the bot talk; the argument is what `desk`, the human's destination, says further."""
     write_wav(tmp_path / "whisper.wav", tone(WHISPER, WHISPERED))
     with ExitStack() as stack:
@@ -49,7 +50,9 @@ def cast(tmp_path: Path) -> Iterator[Callable[..., Cast]]:
                 for name, frequency in (("human", HUMAN), ("bot", ASSISTANT), ("alice", CALLER))
             }
             destinations = {"desk": {"route": phones["human"].uri, **desk}}
-            b2bua, api = stack.enter_context(staged(tmp_path, phones["bot"].uri, destinations))
+            b2bua, api = stack.enter_context(
+                staged(tmp_path, phones["bot"].uri, destinations, media=engine.media)
+            )
             cast = Cast(b2bua, api, phones["alice"], phones["bot"], phones["human"])
             cast.alice.tell("call", uri=b2bua.uri(SUPPORT))
             cast.bot.wait_for("incoming")
@@ -117,6 +120,7 @@ def test_the_whisper_is_heard_by_the_human_alone_and_the_key_gets_them_the_calle
         assert seconds_of(heard[phone], WHISPER) == 0, f"{phone.name} heard the whisper"
 
 
+@pytest.mark.parametrize("engine", ["native"], indirect=True)
 def test_a_voicemail_box_does_not_get_the_caller(cast: Callable[..., Cast]) -> None:
     stage = cast(accept_key="1", accept_timeout="1500ms")
     handoff = stage.api.hand_off(stage.api.the_call(), destination="desk")
@@ -132,7 +136,10 @@ def test_a_voicemail_box_does_not_get_the_caller(cast: Callable[..., Cast]) -> N
     assert stage.b2bua.record()["outcome"]["code"] == 4000
 
 
-def test_digits_reach_the_phone_as_telephone_events_before_the_caller_does(cast: Callable[..., Cast]) -> None:
+def test_digits_reach_the_phone_as_telephone_events_before_the_caller_does(
+    engine: Carrier, cast: Callable[..., Cast]
+) -> None:
+    engine.needs(Limit.EVENTS)
     stage = cast()
     handoff = stage.api.hand_off(stage.api.the_call(), destination="desk", post_dial_digits="12w#")
     answer(stage)

@@ -11,6 +11,7 @@ import pytest
 from tests.interop.test_handoff_calls import ASSISTANT, CALLER, HUMAN, TALK, Cast
 from tests.support.audio import Samples, share_of, sound, tone, write_wav
 from tests.support.digest_gate import DigestGate
+from tests.support.engines import Carrier, Limit
 from tests.support.handoff_stage import staged
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK
@@ -42,15 +43,22 @@ def never_hears(heard: Samples, frequency: float) -> bool:
     return max(share_by_second(heard, frequency)) < 0.2
 
 
-@pytest.mark.parametrize("decision", ["accept", "decline"])
-def test_briefed_introduced_and_then_accepted_or_declined(tmp_path: Path, decision: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "decision"),
+    [("native", "accept"), ("native", "decline"), ("rtpengine", "accept")],
+    indirect=["engine"],
+)
+def test_briefed_introduced_and_then_accepted_or_declined(
+    engine: Carrier, tmp_path: Path, decision: str
+) -> None:
+    """Where voices cannot be added up, the briefing goes on instead of an introduction."""
     write_wav(tmp_path / "hold.wav", tone(MUSIC, 2.0))
     with ExitStack() as stack:
         human = stack.enter_context(PjsuaPhone(tmp_path, "human", HUMAN))
         bot = stack.enter_context(PjsuaPhone(tmp_path, "bot", ASSISTANT))
         gate = stack.enter_context(DigestGate((LOOPBACK, human.settings.port), "acme", "unused"))
         desk = {"desk": {"route": human.uri, "hold_music": str(tmp_path / "hold.wav")}}
-        b2bua, api = stack.enter_context(staged(tmp_path, bot.uri, desk))
+        b2bua, api = stack.enter_context(staged(tmp_path, bot.uri, desk, media=engine.media))
         alice = stack.enter_context(PjsuaPhone(tmp_path, "alice", CALLER))
         cast = Cast(b2bua, api, alice, bot, human, gate)
         cast.connect()
@@ -72,9 +80,11 @@ def test_briefed_introduced_and_then_accepted_or_declined(tmp_path: Path, decisi
     assert final["state"] == {"accept": "connected", "decline": "failed"}[decision]
     assert record["handoffs"][0]["outcome"]["code"] == {"accept": 4000, "decline": 9110}[decision]
     assert hears_alone(heard[alice], MUSIC), "while the human was briefed"
-    assert hears_together(heard[alice], ASSISTANT, HUMAN)
-    assert hears_together(heard[bot], CALLER, HUMAN)
-    assert hears_together(heard[human], CALLER, ASSISTANT)
+    introduced = engine.can(Limit.MIX)
+    assert hears_together(heard[alice], ASSISTANT, HUMAN) is introduced
+    assert hears_together(heard[bot], CALLER, HUMAN) is introduced
+    assert hears_together(heard[human], CALLER, ASSISTANT) is introduced
+    assert ("consult_not_introduced" in b2bua.errors) is not introduced
     assert hears_alone(heard[bot], HUMAN), "the briefing"
     assert hears_alone(heard[human], ASSISTANT)
     assert hears_alone(heard[alice], HUMAN if decision == "accept" else ASSISTANT)

@@ -12,6 +12,7 @@ from sip_stack.aio.network import Listen
 from sip_stack.events import Acknowledged, Answered, Ended, InviteReceived
 from sip_stack.message import Message, SipUri
 from tests.support.b2bua_process import B2bua
+from tests.support.engines import Carrier, Limit
 from tests.support.rtp_peer import Packet
 from tests.support.tcp_stack import Party, party, run
 
@@ -93,7 +94,11 @@ async def call_through(
         ("::1", "127.0.0.1", "tcp", "udp"),
     ],
 )
-def test_a_call(tmp_path: Path, host: str, far_host: str, transport: str, far_transport: str) -> None:
+def test_a_call(
+    engine: Carrier, tmp_path: Path, host: str, far_host: str, transport: str, far_transport: str
+) -> None:
+    engine.needs(Limit.IPV6)
+
     async def main() -> None:
         listens = [Listen(transport, host, 0)], [Listen(far_transport, far_host, 0)]
         async with party(*listens[0]) as caller, party(*listens[1]) as agent:

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.b2bua_process import B2bua
+from tests.support.engines import Carrier
 from tests.support.pjsua2_pair import agree, connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.processes import wait_until
 
 
-def test_hold_and_resume_each_way(tmp_path: Path) -> None:
+def test_hold_and_resume_each_way(engine: Carrier, tmp_path: Path) -> None:
     with (
         PjsuaPhone(tmp_path, "bob", 620) as bob,
-        B2bua(tmp_path, {"bob": {"route": bob.uri}}) as b2bua,
+        B2bua(tmp_path, {"bob": {"route": bob.uri}}, media=engine.media) as b2bua,
         PjsuaPhone(tmp_path, "alice", 440) as alice,
     ):
         connect(alice, bob, b2bua.uri("bob"))
@@ -41,12 +42,14 @@ def test_hold_and_resume_each_way(tmp_path: Path) -> None:
     assert record["outcome"]["name"] == "normal_hangup"
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_storm_of_holds_from_both_sides(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("engine", "seed"), [("native", 0), ("native", 1), ("rtpengine", 2)], indirect=["engine"]
+)
+def test_a_storm_of_holds_from_both_sides(engine: Carrier, tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     with (
         PjsuaPhone(tmp_path, "bob", 620) as bob,
-        B2bua(tmp_path, {"bob": {"route": bob.uri}}) as b2bua,
+        B2bua(tmp_path, {"bob": {"route": bob.uri}}, media=engine.media) as b2bua,
         PjsuaPhone(tmp_path, "alice", 440) as alice,
     ):
         connect(alice, bob, b2bua.uri("bob"))

@@ -51,16 +51,19 @@ class B2bua(ChildProcess):
         `udp/rtp`; `timers` as in b2bua.yaml. `main` has sections of b2bua.yaml to be written in place of the usual.
         `drain`: seconds.
         """
-        first, last = free_port_range(media_ports)
         self.cdr = folder / "cdr.jsonl"
         self._secrets = [
             str(auth["password"])
             for one in destinations.values()
             if isinstance(auth := one.get("auth"), Mapping)
         ]
+        media = media or {}
+        if media.get("engine") != "rtpengine":  # whose daemons have addresses and ports of their own
+            first, last = free_port_range(media_ports)
+            media = {"address": LOOPBACK, "ports": f"{first}-{last}", **media}
         configuration = {
             "sip": {"listen": list(listen)},
-            "media": {"address": LOOPBACK, "ports": f"{first}-{last}", **(media or {})},
+            "media": media,
             "trunks": {"sbc": {"accept": {"addresses": [f"{LOOPBACK}/32", "::1/128"]}}},
             "routes": [{"trunk": "sbc", "to": name, "destination": name} for name in destinations],
             "destinations": "destinations.yaml",

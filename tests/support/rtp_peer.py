@@ -120,6 +120,14 @@ class RtpPeer:
         """A datagram that is here already. Raises `BlockingIOError` when there is none."""
         return self._socket.recv(2048)
 
+    def has_heard(self) -> bool:
+        """Whether something is here that was not taken yet."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return True
+
     async def hear_many(self, count: int) -> list[Packet]:
         """The next packets that arrive, in order of arrival."""
         return [await self.hear() for _ in range(count)]

@@ -8,6 +8,7 @@ import pytest
 
 from b2bua.config import ConfigurationError, capacity
 from tests.support.config_files import DESTINATIONS, MAIN, ConfigFiles
+from tests.support.engines import Limit
 
 NODES = "nodes: ['tcp:127.0.0.1:2223', 'udp:[::1]:2224'], dtmf_listen: '127.0.0.1:2225'"
 DAEMONS = f"media: {{engine: rtpengine, rtpengine: {{{NODES}}}}}\n"
@@ -53,8 +54,15 @@ def test_what_is_no_daemon_is_refused(tmp_path: Path, media: str, said: str) -> 
     assert said in problem
 
 
-@pytest.mark.parametrize("asked", ["detect_voicemail: beep", "wait_for_silence: 3s", "record: true"])
-def test_what_rtpengine_cannot_do_is_refused_at_load(tmp_path: Path, asked: str) -> None:
+@pytest.mark.parametrize(
+    ("limit", "asked"),
+    [
+        (Limit.TONES, "detect_voicemail: beep"),
+        (Limit.SILENCE, "wait_for_silence: 3s"),
+        (Limit.RECORD, "record: true"),
+    ],
+)
+def test_what_rtpengine_cannot_do_is_refused_at_load(tmp_path: Path, limit: Limit, asked: str) -> None:
     people = f"{DESTINATIONS}{DESK}  {asked}\n"
     (problem,) = problems(ConfigFiles(tmp_path, main=MAIN + DAEMONS, destinations=people))
     assert asked.split(":")[0] in problem

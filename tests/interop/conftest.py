@@ -1,0 +1,29 @@
+"""What carries the audio in these tests: `engine` plays a test on our engine and on a real rtpengine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.engines import ENGINES, NATIVE, Carrier, over_rtpengine
+from tests.support.rtpengine import RtpengineDaemon
+
+
+@pytest.fixture(scope="session")
+def rtpengine_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtpengineDaemon]:
+    """One for all tests that do not kill it."""
+    with RtpengineDaemon(tmp_path_factory.mktemp("rtpengine")) as daemon:
+        asyncio.run(daemon.answers())
+        yield daemon
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Carrier:
+    """Each engine in turn. A test that is not played on both, or by UDP as well (`rtpengine-udp`), says so with
+    `parametrize("engine", [...], indirect=True)`."""
+    if request.param == "native":
+        return NATIVE
+    _, _, transport = request.param.partition("-")
+    return over_rtpengine([request.getfixturevalue("rtpengine_daemon")], transport=transport or "tcp")

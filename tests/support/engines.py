@@ -1,0 +1,79 @@
+"""What carries the audio of a test, ours or an rtpengine: one story is told over both, but for what one cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pytest
+
+from media.engine import Engine
+from tests.support.b2bua_process import Settings
+from tests.support.native_calls import running
+from tests.support.ports import LOOPBACK
+from tests.support.rtpengine import RtpengineDaemon, engine_on
+
+ENGINES = ("native", "rtpengine")
+
+
+class Limit(StrEnum):
+    """What rtpengine cannot do, in the words of the table in docs/media.md: these rows and no others."""
+
+    ONE_STREAM = "one SSRC, sequence and clock per leg"
+    EXACT_PACKET = "the exact packet of a switch"
+    SEVERAL_LISTENERS = "be heard by several"
+    MIX = "add voices up"
+    SILENCE = "tell silence"
+    TONES = "listen to tones and voices"
+    OTHER_CODECS = "other codecs"
+    RECORD = "record"
+    EVENTS = "send digits as events"
+    RENUMBER_EVENTS = "give telephone-event another payload type"
+    LAST_PACKET = "count up to the last packet"
+    COUNT_LOSS = "count loss and jitter"
+    PROTECT_LATER = "turn a plain leg into an SRTP one"
+    COMFORT_NOISE = "comfort noise for one side alone"
+    IPV6 = "IPv6 to peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """An engine that a test is played on."""
+
+    name: str
+    media: Settings
+    """The section `media` of b2bua.yaml, for `B2bua`."""
+    running: Callable[[], AbstractAsyncContextManager[Engine]]
+    """The engine itself, in the process of the test."""
+    limits: frozenset[Limit] = frozenset()
+
+    def can(self, what: Limit) -> bool:
+        """Whether it does that."""
+        return what not in self.limits
+
+    def needs(self, *what: Limit) -> None:
+        """Skips the test where the engine cannot do that."""
+        missing = self.limits.intersection(what)
+        if missing:
+            pytest.skip(f"{self.name} cannot: {', '.join(sorted(missing))} (docs/media.md)")
+
+
+NATIVE = Carrier("native", {}, running)
+
+
+def over_rtpengine(daemons: Sequence[RtpengineDaemon], *, transport: str = "tcp") -> Carrier:
+    """By these daemons."""
+    told: dict[str, object] = {
+        "nodes": [str(getattr(daemon, transport)) for daemon in daemons],
+        "spare_legs": 6,
+    }
+    if transport == "udp":
+        told["dtmf_listen"] = f"{LOOPBACK}:{daemons[0].digits_port}"
+    return Carrier(
+        "rtpengine",
+        {"engine": "rtpengine", "rtpengine": told},
+        lambda: engine_on(*daemons, transport=transport),
+        frozenset(Limit),
+    )
