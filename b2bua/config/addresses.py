@@ -15,7 +15,7 @@ from b2bua.config.section import refusal, text_schema
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SIP_TRANSPORTS = ("udp", "tcp", "tls")
-NG_TRANSPORTS = ("tcp", "udp")
+NG_TRANSPORTS = ("tcp", "udp", "ws")
 LISTENER_PATTERN = r"^(udp|tcp|tls):(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$"
 DNS_PORT = 53
 _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
@@ -27,7 +27,7 @@ class Listener:
     """A socket that waits for peers."""
 
     transport: str
-    """"udp", "tcp" or "tls"; or "http" for the API. Of an rtpengine "tcp" or "udp"."""
+    """"udp", "tcp" or "tls"; or "http" for the API. Of an rtpengine "tcp", "udp" or "ws"."""
     host: str
     """An IP address without brackets."""
     port: int
@@ -106,9 +106,12 @@ def parse_listener(value: object) -> Listener:
 
 
 def parse_media_node(value: object) -> Listener:
-    """`tcp:127.0.0.1:2223` or `udp:127.0.0.1:2223`: where an rtpengine listens for the ng protocol."""
+    """`tcp:127.0.0.1:2223`, or `udp:` or `ws:`: where an rtpengine listens for the ng protocol."""
     transport, _, rest = _text(value).partition(":")
-    allowed = "tcp: (its listen-tcp-ng) or udp: (its listen-ng) and ADDRESS:PORT, such as tcp:127.0.0.1:2223"
+    allowed = (
+        "tcp: (its listen-tcp-ng), udp: (its listen-ng) or ws: (its listen-http) and ADDRESS:PORT, "
+        "such as tcp:127.0.0.1:2223"
+    )
     if transport not in NG_TRANSPORTS:
         raise refusal("not the address of an rtpengine", allowed=allowed)
     found = _listener(transport, rest, allowed, "address")

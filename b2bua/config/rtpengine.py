@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StrictInt
@@ -17,21 +18,24 @@ SPARE_LEGS = 32
 NOT_RECORDED = "the rtpengine engine does not record"
 
 
-def _distinct(nodes: tuple[Listener, ...]) -> tuple[Listener, ...]:
+def _usable(nodes: tuple[Listener, ...]) -> tuple[Listener, ...]:
     if len(set(nodes)) < len(nodes):
         raise refusal("an rtpengine named twice")
+    if any(node.transport == "ws" for node in nodes) and find_spec("wsproto") is None:
+        raise refusal("ws: needs the extra: pip install 'b2bua[rtpengine-ws]'", allowed="tcp: or udp:")
     return nodes
 
 
 class Rtpengine(Section):
     """Where the daemons are and how they are used. See docs/media.md."""
 
-    nodes: Annotated[tuple[MediaNode, ...], Field(min_length=1), AfterValidator(_distinct)]
-    """The daemons: `tcp:ADDRESS:PORT` of their `listen-tcp-ng`, or `udp:ADDRESS:PORT` of their `listen-ng`. Each new
-    call goes to the next one that answers. Over `udp:` prompts may be eight seconds long at most."""
+    nodes: Annotated[tuple[MediaNode, ...], Field(min_length=1), AfterValidator(_usable)]
+    """The daemons: `tcp:ADDRESS:PORT` of their `listen-tcp-ng`, `udp:` of their `listen-ng` or `ws:` of their
+    `listen-http`. Each new call goes to the next one that answers. Over `udp:` prompts may be eight seconds long at
+    most; `ws:` needs the extra `rtpengine-ws`."""
     dtmf_listen: ApiListener | None = None
-    """Where daemons reached over `udp:` send the keys that peers press: their `dtmf-log-dest`. Over `tcp:` keys come on
-    the connection (`dtmf-log-ng-tcp`)."""
+    """Where daemons reached over `udp:` or `ws:` send the keys that peers press: their `dtmf-log-dest`. Over `tcp:`
+    keys come on the connection (`dtmf-log-ng-tcp`)."""
     spare_legs: Annotated[StrictInt, Field(ge=2, le=1000)] = SPARE_LEGS
     """Legs opened ahead on each daemon: how many a burst of calls may take before the daemon has answered."""
 
@@ -59,10 +63,10 @@ def check_rtpengine(parts: Parts) -> None:
 
 def rtpengine_warnings(main: Judge, rtpengine: Rtpengine) -> Iterator[Problem]:
     """Keys that nobody would hear of, and settings of the native engine that have no effect."""
-    udp = [index for index, node in enumerate(rtpengine.nodes) if node.transport == "udp"]
-    if udp and rtpengine.dtmf_listen is None:
+    others = [index for index, node in enumerate(rtpengine.nodes) if node.transport != "tcp"]
+    if others and rtpengine.dtmf_listen is None:
         message = "keys that peers press are not heard: set dtmf_listen, and dtmf-log-dest of the rtpengine"
-        yield main.problem(("media", "rtpengine", "nodes", udp[0]), message)
+        yield main.problem(("media", "rtpengine", "nodes", others[0]), message)
     for key in ("address", "ports", "dscp"):
         if main.root.at(("media", key)) is not None:
             yield main.problem(("media", key), "has no effect: with the rtpengine engine its daemons decide")

@@ -1,4 +1,4 @@
-"""A connection to one daemon: requests with their replies, over UDP with retransmission or over TCP.
+"""A connection to one daemon: requests with their replies, over UDP with retransmission, over TCP or a WebSocket.
 
 The ng protocol: a cookie, a space, a bencoded dictionary; the reply carries the same cookie. rtpengine remembers the
 replies it gave for a while, so that a request that is sent again is not carried out again.
@@ -68,7 +68,8 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         self._on_lost = on_lost
         self._counters = counters or NgCounters()
         self._transport: Any = None
-        self._stream = self._refused = False
+        self._transport_name = ""
+        self._refused = False
         self._received = b""
         # Of no connection before: the daemon would answer with what it said then.
         self._cookies = (b"%b_%d" % (secrets.token_hex(6).encode(), number) for number in count())
@@ -85,13 +86,19 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         """A connection to the daemon. Raises `NgError`; over UDP only when there is no way to it at all."""
         loop = asyncio.get_running_loop()
         made = cls(on_notice, on_lost, counters)
-        made._stream = where.transport == "tcp"
+        made._transport_name = where.transport
+        address = (where.host, where.port)
         try:
             async with asyncio.timeout(DEADLINE):
-                if made._stream:
-                    await loop.create_connection(lambda: made, where.host, where.port)
+                if where.transport == "tcp":
+                    await loop.create_connection(lambda: made, *address)
+                elif where.transport == "ws":
+                    # What it is made of is an extra.
+                    from media.rtpengine.websocket import WebSocket
+
+                    await WebSocket.open(made, address)
                 else:
-                    await loop.create_datagram_endpoint(lambda: made, remote_addr=(where.host, where.port))
+                    await loop.create_datagram_endpoint(lambda: made, remote_addr=address)
         except ConnectionRefusedError:
             raise NobodyThere("nobody listens there") from None
         except OSError as error:
@@ -104,9 +111,9 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         return self._transport is not None
 
     @property
-    def is_stream(self) -> bool:
-        """True over TCP, where the end of the daemon is seen."""
-        return self._stream
+    def is_reliable(self) -> bool:
+        """True but over UDP: nothing is lost, and the end of the daemon is seen."""
+        return self._transport_name != "udp"
 
     def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
         """Sends a command. Its reply, or None, comes to `on_reply`."""
@@ -119,7 +126,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         self._refused = False
         pending = self._pending[cookie] = _Pending(data, on_reply, loop.time())
         pending.timers.append(loop.call_later(DEADLINE, self._fail, cookie))
-        if not self._stream:
+        if not self.is_reliable:
             after = 0.0
             for wait in RETRANSMISSIONS:
                 after += wait
@@ -154,7 +161,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
     def _send(self, data: bytes) -> None:
         if self._transport is None:
             return
-        if self._stream:
+        if self._transport_name == "tcp":
             self._transport.write(data)
         else:
             self._transport.sendto(data)
@@ -195,7 +202,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, address: object) -> None:
-        """Called by asyncio: one message."""
+        """Called by asyncio, or by the WebSocket: one message."""
         cookie, _, body = data.partition(b" ")
         try:
             self._take(cookie, decode(body))

@@ -80,7 +80,7 @@ class RtpengineEngine:
         if prompt.octets > LONGEST_DATAGRAM - _OTHER_FIELDS and any(
             node.where.transport == "udp" for node in self._nodes
         ):
-            raise MediaError(f"{path}: longer than 8 s, which rtpengine takes over tcp: only, not udp:")
+            raise MediaError(f"{path}: longer than 8 s, which does not fit into a datagram: not over udp:")
         return prompt
 
     def ringback(self, country: Ringback = Ringback.US) -> RtpenginePrompt:

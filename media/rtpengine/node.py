@@ -223,15 +223,15 @@ class Node:
         self._refill()
 
     async def _ask(self) -> None:
-        """Raises `NgError` when it does not answer. A restart shows in how long it has been up; over TCP it ends the
-        connection, so that as long as that lasts a ping will do."""
+        """Raises `NgError` when it does not answer. A restart shows in how long it has been up; but over UDP it ends
+        the connection, so that as long as that lasts a ping will do."""
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = self._connection = await NgConnection.open(
                 self.where, self._on_notice, self.doubt, self.counters
             )
             self._fresh = True
-        if connection.is_stream and not self._fresh:
+        if connection.is_reliable and not self._fresh:
             await connection.ask("ping")
             return
         uptime = _uptime(await connection.ask("statistics"))

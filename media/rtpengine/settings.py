@@ -9,10 +9,10 @@ from media.engine import Address
 
 @dataclass(frozen=True, slots=True)
 class NgAddress:
-    """Where a daemon listens for the ng protocol: its `listen-ng` (UDP) or `listen-tcp-ng` (TCP)."""
+    """Where a daemon listens for the ng protocol: its `listen-ng` (UDP), `listen-tcp-ng` (TCP) or `listen-http`."""
 
     transport: str
-    """"tcp" or "udp"."""
+    """"tcp", "udp" or "ws"."""
     host: str
     """An IP address without brackets."""
     port: int
@@ -29,7 +29,8 @@ class RtpengineSettings:
     nodes: tuple[NgAddress, ...]
     """New calls go to the next one that answers."""
     dtmf_listen: Address | None = None
-    """Where daemons reached by UDP send digits (their `dtmf-log-dest`); by TCP they come on the connection."""
+    """Where daemons that are not reached by TCP send digits (their `dtmf-log-dest`); by TCP they come on the
+    connection."""
     spare_legs: int = 32
     """Legs opened ahead on each daemon, as a leg's address must be known at once: what a burst of calls may take before
     the daemon has answered."""

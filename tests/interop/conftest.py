@@ -21,8 +21,8 @@ def rtpengine_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpen
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Carrier:
-    """Each engine in turn. A test that is not played on both, or by UDP as well (`rtpengine-udp`), says so with
-    `parametrize("engine", [...], indirect=True)`."""
+    """Each engine in turn. A test that is not played on both, or also by UDP and WebSocket (`rtpengine-udp`,
+    `rtpengine-ws`), says so with `parametrize("engine", [...], indirect=True)`."""
     if request.param == "native":
         return NATIVE
     _, _, transport = request.param.partition("-")

@@ -39,7 +39,7 @@ from tests.support.rtp_peer import RtpPeer
 from tests.support.srtp_peer import PROFILES, SrtpPeer, srtp_peers
 
 PCMU, PCMA = Codec.PCMU, Codec.PCMA
-WAYS = ("native", "rtpengine", "rtpengine-udp")
+WAYS = ("native", "rtpengine", "rtpengine-udp", "rtpengine-ws")
 """By whom, and in which ways it is told what to do."""
 
 

@@ -1,4 +1,4 @@
-"""Calls by two rtpengine daemons, one of which is killed. What callers hear is told in test_handoff_audio."""
+"""Calls by two rtpengine daemons over WebSockets, one of which is killed. What callers hear: test_handoff_audio."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             asyncio.run(daemon.answers())
         bot = stack.enter_context(RtpCallee(stack.enter_context(ToneStream(ASSISTANT)), answers=True))
         nobody = {"desk": {"route": f"sip:desk@{bot.address}"}}
-        media = over_rtpengine(daemons).media
+        media = over_rtpengine(daemons, transport="ws").media
         b2bua, api = stack.enter_context(staged(folder, f"sip:bot@{bot.address}", nobody, media=media))
         yield Stage(b2bua, api, daemons, bot)
 

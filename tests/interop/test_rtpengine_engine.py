@@ -11,7 +11,8 @@ import pytest
 
 from media.engine import Codec, EngineLost, MediaError, PortsExhausted
 from media.srtp import CryptoSuite
-from tests.support.listening import AGENT, ASSISTANT, heard_until, talking
+from tests.support.audio import tone, write_wav
+from tests.support.listening import AGENT, ASSISTANT, MUSIC, heard_until, talking
 from tests.support.native_calls import Bridged, becomes_true, peers
 from tests.support.rtpengine import RtpengineDaemon, engine_on
 from tests.support.srtp_peer import SrtpPeer, srtp_peers
@@ -57,7 +58,33 @@ def test_legs_outlive_the_process_that_opened_them(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tcp", "ws"])
+def test_a_prompt_that_no_datagram_holds_is_heard(
+    rtpengine_daemon: RtpengineDaemon, tmp_path: Path, transport: str
+) -> None:
+    async def run() -> None:
+        async with engine_on(rtpengine_daemon, transport=transport) as engine:
+            with peers(PCMU) as people:
+                call = Bridged(engine, people)
+                music = engine.load_prompt(write_wav(tmp_path / "music.wav", tone(MUSIC, 20.0)))
+                call.call.hear(call.legs[0], music)
+                await heard_until(people[0], MUSIC, more=20)
+
+    asyncio.run(run())
+
+
+def test_a_prompt_that_no_datagram_holds_is_refused_by_udp(
+    rtpengine_daemon: RtpengineDaemon, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        async with engine_on(rtpengine_daemon, transport="udp") as engine:
+            with pytest.raises(MediaError, match="longer than 8 s"):
+                engine.load_prompt(write_wav(tmp_path / "music.wav", tone(MUSIC, 20.0)))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp", "ws"])
 def test_a_killed_daemon_loses_its_calls_and_is_used_again_when_it_is_back(
     tmp_path: Path, transport: str
 ) -> None:

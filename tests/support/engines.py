@@ -69,7 +69,7 @@ def over_rtpengine(daemons: Sequence[RtpengineDaemon], *, transport: str = "tcp"
         "nodes": [str(getattr(daemon, transport)) for daemon in daemons],
         "spare_legs": 6,
     }
-    if transport == "udp":
+    if transport != "tcp":
         told["dtmf_listen"] = f"{LOOPBACK}:{daemons[0].digits_port}"
     return Carrier(
         "rtpengine",

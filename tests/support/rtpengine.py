@@ -1,4 +1,4 @@
-"""An rtpengine daemon of a test's own: userspace, on loopback, reachable by UDP and TCP."""
+"""An rtpengine daemon of a test's own: userspace, on loopback, reachable by UDP, TCP and WebSocket."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class RtpengineDaemon(ChildProcess):
     ) -> None:
         self.ng_port = free_port() if former is None else former.ng_port
         self.tcp_port = free_stream_port() if former is None else former.tcp_port
+        self.http_port = free_stream_port() if former is None else former.http_port
         self.digits_port = free_port() if former is None else former.digits_port
         self.ports = PortBlock() if former is None else former.ports
         command = [
@@ -61,6 +62,7 @@ class RtpengineDaemon(ChildProcess):
             f"--interface={LOOPBACK}",
             f"--listen-ng={LOOPBACK}:{self.ng_port}",
             f"--listen-tcp-ng={LOOPBACK}:{self.tcp_port}",
+            f"--listen-http={LOOPBACK}:{self.http_port}",
             f"--dtmf-log-dest={LOOPBACK}:{self.digits_port}",
             "--dtmf-log-ng-tcp",
             f"--port-min={self.ports.first}",
@@ -92,6 +94,11 @@ class RtpengineDaemon(ChildProcess):
         """Its ng protocol over TCP."""
         return NgAddress("tcp", LOOPBACK, self.tcp_port)
 
+    @property
+    def ws(self) -> NgAddress:
+        """Its ng protocol over a WebSocket."""
+        return NgAddress("ws", LOOPBACK, self.http_port)
+
     async def answers(self) -> None:
         """Waits until it does."""
         async with asyncio.timeout(PATIENCE):
@@ -114,7 +121,7 @@ async def engine_on(
     for daemon in daemons:
         await daemon.answers()
     nodes = tuple(getattr(daemon, transport) for daemon in daemons)
-    digits = (LOOPBACK, daemons[0].digits_port) if transport == "udp" else None
+    digits = (LOOPBACK, daemons[0].digits_port) if transport != "tcp" else None
     engine = RtpengineEngine(RtpengineSettings(nodes, dtmf_listen=digits, spare_legs=spare_legs))
     await engine.start()
     try:

@@ -21,6 +21,17 @@ def problems(files: ConfigFiles) -> list[str]:
     return [str(problem) for problem in refused.value.problems]
 
 
+def test_a_websocket_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    media = (
+        "media: {engine: rtpengine, rtpengine: {nodes: ['ws:127.0.0.1:2223'], dtmf_listen: '127.0.0.1:1'}}\n"
+    )
+    files = ConfigFiles(tmp_path, main=MAIN + media)
+    files.load()
+    monkeypatch.setattr("b2bua.config.rtpengine.find_spec", lambda name: None)
+    (problem,) = problems(files)
+    assert "b2bua[rtpengine-ws]" in problem
+
+
 def test_daemons_are_read(tmp_path: Path) -> None:
     configuration = ConfigFiles(tmp_path, main=MAIN + DAEMONS).load()
     rtpengine = configuration.media.rtpengine
@@ -69,10 +80,10 @@ def test_what_rtpengine_cannot_do_is_refused_at_load(tmp_path: Path, limit: Limi
     assert "rtpengine engine" in problem
 
 
-def test_keys_that_would_not_be_heard_are_warned_of(tmp_path: Path) -> None:
-    main = (
-        MAIN + "media: {engine: rtpengine, ports: 20000-20999, rtpengine: {nodes: ['udp:127.0.0.1:2223']}}\n"
-    )
+@pytest.mark.parametrize("transport", ["udp", "ws"])
+def test_keys_that_would_not_be_heard_are_warned_of(tmp_path: Path, transport: str) -> None:
+    nodes = f"nodes: ['{transport}:127.0.0.1:2223']"
+    main = f"{MAIN}media: {{engine: rtpengine, ports: 20000-20999, rtpengine: {{{nodes}}}}}\n"
     warnings = [str(each) for each in ConfigFiles(tmp_path, main=main).load().warnings]
     assert len(warnings) == 2
     assert "dtmf_listen" in warnings[0]
