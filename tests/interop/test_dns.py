@@ -32,6 +32,11 @@ def has_no_room(invite: SipText) -> list[bytes]:
     return [response(invite, 503, "Service Unavailable", tag=secrets.token_hex(4))]
 
 
+def says_nothing(invite: SipText) -> list[bytes]:
+    """A server that is there and does not answer."""
+    return []
+
+
 @pytest.fixture
 def dns() -> Iterator[FakeDns]:
     """The name server; its answers may be kept for a second."""
@@ -83,7 +88,7 @@ def dead_port() -> int:
     return free_port()
 
 
-@pytest.mark.parametrize("first", [None, has_no_room], ids=["dead", "503"])
+@pytest.mark.parametrize("first", [None, says_nothing, has_no_room], ids=["dead", "silent", "503"])
 def test_the_next_server_is_called_when_the_first_fails(
     b2bua: B2bua,
     dns: FakeDns,
@@ -99,7 +104,28 @@ def test_the_next_server_is_called_when_the_first_fails(
     assert spare.invites == 2
     if main is not None:
         assert main.invites == 1, "the second call goes to the one that works"
-        assert len(main.requests("ACK")) == 1
+        assert len(main.requests("ACK")) == (first is has_no_room)
+
+
+def test_a_server_that_takes_no_connection_is_stepped_over_at_once(
+    tmp_path: Path, dns: FakeDns, caller: ScriptedCaller, callee: Callable[[Script], ScriptedCallee]
+) -> None:
+    """NAPTR wants TCP, where nobody listens; the next one is by UDP, in far less than `connect_timeout`."""
+    spare = callee(answers)
+    dns.records[DOMAIN, "NAPTR"] = [
+        f'10 10 "s" "SIP+D2T" "" _sip._tcp.{DOMAIN}.',
+        f'20 10 "s" "SIP+D2U" "" {SERVICE}.',
+    ]
+    dns.records[f"_sip._tcp.{DOMAIN}", "SRV"] = [f"1 0 {dead_port()} host.test."]
+    servers(dns, spare.port)
+    host, port = dns.address
+    sip = {"listen": [f"udp:{LOOPBACK}:0", f"tcp:{LOOPBACK}:0"], "name_servers": [f"{host}:{port}"]}
+    timers = {"connect_timeout": "20s", "ring_timeout": "30s"}
+    desk = {"desk": {"route": f"sip:desk@{DOMAIN}"}}
+    with B2bua(tmp_path, desk, timers=timers, main={"sip": sip}) as b2bua:
+        assert status(caller, b2bua, 10.0) == 200
+        assert spare.invites == 1
+        b2bua.check_end()
 
 
 def test_a_name_that_does_not_exist_is_a_network_error(b2bua: B2bua, caller: ScriptedCaller) -> None:

@@ -1,8 +1,7 @@
 """PJSUA2 phones that insist on PRACK and on session timers of 90 s, with either side as the refresher.
 
-The refreshes themselves come after 45 s, which no test waits for: they are played in virtual time
-(`tests/scenarios/test_session_timer_stories.py`). What is agreed on the wire is looked at here, and an UPDATE of the
-phones refreshes at once.
+What is agreed on the wire is looked at, an UPDATE of the phones refreshes at once, and one call waits 45 s for the
+refreshes themselves. The rest of them is played in virtual time (`tests/scenarios/test_session_timer_stories.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import pytest
 
 from tests.support.audio import dominant_frequency, sound
 from tests.support.b2bua_process import B2bua
-from tests.support.pjsua2_pair import agree, reoffer
+from tests.support.pjsua2_pair import agree, connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -75,3 +74,44 @@ def test_phones_that_insist_on_prack_and_session_timers(
         record = b2bua.record()
         b2bua.check_end()
     assert record["outcome"]["name"] == "normal_hangup"
+
+
+@pytest.mark.timeout(150)
+def test_half_of_90_s_later_each_leg_is_refreshed_by_whoever_is_to(tmp_path: Path) -> None:
+    """The caller by us, the callee by itself; nothing of it crosses, and the call goes on."""
+    timers = {"use": "required", "expires": "90s"}
+    main = {
+        "trunks": {
+            "sbc": {
+                "accept": {"addresses": [f"{LOOPBACK}/32"]},
+                "session_timers": {**timers, "refresher": "us"},
+            }
+        }
+    }
+    with PjsuaPhone(tmp_path, "bob", 620, session_timer=90) as bob:
+        to_bob = {"route": bob.uri, "session_timers": {**timers, "refresher": "far_end"}}
+        with (
+            B2bua(tmp_path, {"bob": to_bob}, main=main) as b2bua,
+            PjsuaPhone(tmp_path, "alice", 440, session_timer=90) as alice,
+        ):
+            connect(alice, bob, b2bua.uri("bob"))
+
+            def updates(phone: PjsuaPhone) -> list[str]:
+                """The UPDATEs that it saw, its own or ours, when they have their answers."""
+                answered = [text for text in messages(phone, "SIP/2.0 200") if "UPDATE" in text]
+                return messages(phone, "UPDATE ") if answered else []
+
+            wait_until(lambda: bool(updates(alice) and updates(bob)), 70.0, "both legs are refreshed")
+            (ours,), (theirs,) = updates(alice), updates(bob)
+            assert "Session-Expires: 90;refresher=uac" in ours
+            assert "User-Agent: b2bua" in ours
+            assert "Session-Expires: 90;refresher=uac" in theirs
+            assert "User-Agent: b2bua" not in theirs
+            alice.tell("hangup")
+            bob.wait_for_state("DISCONNECTED")
+            alice.quit()
+            bob.quit()
+            record = b2bua.record()
+            b2bua.check_end()
+    assert record["outcome"]["name"] == "normal_hangup"
+    assert record["duration_ms"] > 40_000

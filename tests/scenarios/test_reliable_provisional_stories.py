@@ -259,6 +259,45 @@ def test_an_agent_moves_its_audio_before_the_answer(tmp_path: Path) -> None:
     play(story, tmp_path)
 
 
+@pytest.mark.parametrize("caller", [NONE, CAN, MUST])
+@pytest.mark.parametrize("resumes", [False, True])
+def test_an_agent_who_holds_before_the_answer(tmp_path: Path, caller: Extensions, resumes: bool) -> None:
+    """We answer its UPDATE, and send none of our own: what it wants by the time of its answer is told to the caller,
+    and what it took back meanwhile nobody hears of."""
+    told = Direction.SENDRECV if resumes else Direction.SENDONLY
+
+    async def behaviour(phone: Phone, session: ServerSession, request: Request) -> None:
+        session.use(CAN)
+        phone.do(lambda now: session.progress(now, 183, body=offer(phone.host)))
+        for direction in [Direction.SENDONLY, *([Direction.SENDRECV] if resumes else [])]:
+            await asyncio.sleep(1)
+            held = offer(phone.host, direction=direction)
+            phone.do(lambda now: session.request(now, "UPDATE", body=held, content_type="application/sdp"))  # noqa: B023
+        await asyncio.sleep(1)
+        phone.direction = told
+        phone.do(lambda now: session.answer(now, body=b""))
+
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, behaviour)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk", extensions=caller)
+        await sbc.until(Answered)
+        await asyncio.sleep(5)
+        answers = [e.response for e in desk.events if isinstance(e, RequestCompleted) and e.response]
+        assert [direction_of(answer.body) for answer in answers] == (
+            [Direction.RECVONLY, Direction.SENDRECV] if resumes else [Direction.RECVONLY]
+        )
+        assert messages(world, B2BUA, SBC, "UPDATE") == messages(world, B2BUA, DESK, "UPDATE") == []
+        last = [*messages(world, B2BUA, SBC, "200 INVITE"), *messages(world, B2BUA, SBC, "INVITE")][-1]
+        last = last if last.body else messages(world, B2BUA, SBC, "183 INVITE")[-1]
+        assert direction_of(last.body) is told
+        assert sbc.reoffers() == ([] if resumes else [told])
+        assert desk.reoffers() == []
+        sbc.do(lambda now: call.bye(now))
+
+    play(story, tmp_path)
+
+
 def test_an_offer_before_the_answer_that_may_have_got_lost_is_glare(tmp_path: Path) -> None:
     """The agent's 183 was not reliable: whether we have its answer, nobody can know."""
 
