@@ -5,30 +5,12 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.support.b2bua_process import ROOT, B2bua
-from tests.support.kamailio import Kamailio, kamailio_port
+from tests.support.b2bua_process import B2bua
+from tests.support.cluster import dispatcher
 from tests.support.ports import LOOPBACK
 from tests.support.sipp import sipp_callee, sipp_caller
 
-CLUSTER = ROOT / "docker/cluster"
 RATE = 20
-
-
-def cluster_configuration(folder: Path, port: int, nodes: list[int]) -> Path:
-    """The one of docker/cluster, on loopback at these ports."""
-    listed = folder / "dispatcher.list"
-    listed.write_text("".join(f"1 sip:{LOOPBACK}:{node} 0 0\n" for node in nodes))
-    text = (CLUSTER / "kamailio.cfg").read_text()
-    for shipped, here in (
-        ("udp:0.0.0.0:5060", f"udp:{LOOPBACK}:{port}"),
-        ("/etc/kamailio/dispatcher.list", str(listed)),
-        ("children=4", "children=2"),
-    ):
-        assert text.count(shipped) == 1
-        text = text.replace(shipped, here)
-    rendered = folder / "cluster.cfg"
-    rendered.write_text(text)
-    return rendered
 
 
 def start(folder: Path, port: int, agent: str) -> B2bua:
@@ -42,10 +24,9 @@ def test_no_call_is_lost_while_one_node_after_the_other_is_restarted(tmp_path: P
     with sipp_callee(tmp_path) as callee:
         nodes = [start(tmp_path / f"node{number}", 0, callee.address) for number in range(2)]
         ports = [node.port for node in nodes]
-        port = kamailio_port()
         try:
             with (
-                Kamailio(tmp_path, port, template=cluster_configuration(tmp_path, port, ports)) as kamailio,
+                dispatcher(tmp_path, ports) as kamailio,
                 sipp_caller(tmp_path, kamailio.address, calls=10_000, rate=RATE) as caller,
             ):
                 for number in range(2):

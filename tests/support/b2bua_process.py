@@ -83,6 +83,10 @@ class B2bua(ChildProcess):
         command = [sys.executable, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
         command += ["--drain", str(drain), "--log-level", log_level]
         super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        """Wait for its ready line, and take from it where it listens."""
         try:
             ready = self.wait_for_line(READY, 20.0)
             self.listening = ready[1].split(",")

@@ -21,40 +21,21 @@ def kamailio_port() -> int:
     return free_port_range(2)[0]
 
 
-class Kamailio(ChildProcess):
-    """A running Kamailio on UDP and TCP of one port."""
+class KamailioProcess(ChildProcess):
+    """A running Kamailio on UDP of one port, and perhaps TCP."""
 
     def __init__(
         self,
         folder: Path,
         port: int,
+        command: Sequence[str | Path],
         *,
-        b2bua: str = "",
-        agent: str = "",
-        template: str | Path = "sbc.cfg",
-        password: str = "",
-        nat: bool = False,
-        tls: Pair | None = None,
+        tcp: bool = False,
         cpus: Sequence[int] | None = None,
     ) -> None:
-        """Start it at `port`. `b2bua` and `agent` are the SIP URIs that the calls of an SBC go to; with `registrar.cfg`
-        everybody registers with `password`. TCP is what the template says; with `tls` it is TLS. `nat`: who
-        registers is called where it was seen."""
+        """Start the command, which makes it listen at `port` and stay in the foreground."""
         self.port = port
-        text = (TEMPLATES / template).read_text()
-        tcp = "listen=tcp" in text
-        values = {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent, "PASSWORD": password}
-        if tls is not None:
-            values |= {"CERTIFICATE": tls.certificate, "KEY": tls.key}
-        defined = [name for name, given in (("WITH_NAT", nat), ("WITH_TLS", tls is not None)) if given]
-        for key, value in values.items():
-            text = text.replace(f"@{key}@", value)
-        configuration = folder / "kamailio.cfg"
-        configuration.write_text(text)
-        # In the foreground, its log on stderr, its files where the test's are, little memory.
-        options = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", folder, "-w", folder]
-        options += [option for name in defined for option in ("-A", name)]
-        super().__init__("kamailio", ["kamailio", *options], folder, cpus=cpus)
+        super().__init__("kamailio", command, folder, cpus=cpus)
 
         def listening() -> bool:
             if self.returncode is not None:
@@ -94,6 +75,41 @@ class Kamailio(ChildProcess):
     def _children(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
+
+
+class Kamailio(KamailioProcess):
+    """One with a configuration of `interop/kamailio`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        b2bua: str = "",
+        agent: str = "",
+        template: str = "sbc.cfg",
+        password: str = "",
+        nat: bool = False,
+        tls: Pair | None = None,
+        cpus: Sequence[int] | None = None,
+    ) -> None:
+        """Start it at `port`. `b2bua` and `agent` are the SIP URIs that the calls of an SBC go to; with `registrar.cfg`
+        everybody registers with `password`. TCP is what the template says; with `tls` it is TLS. `nat`: who
+        registers is called where it was seen."""
+        text = (TEMPLATES / template).read_text()
+        tcp = "listen=tcp" in text
+        values = {"PORT": str(port), "B2BUA": b2bua, "AGENT": agent, "PASSWORD": password}
+        if tls is not None:
+            values |= {"CERTIFICATE": tls.certificate, "KEY": tls.key}
+        defined = [name for name, given in (("WITH_NAT", nat), ("WITH_TLS", tls is not None)) if given]
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        configuration = folder / "kamailio.cfg"
+        configuration.write_text(text)
+        # In the foreground, its log on stderr, its files where the test's are, little memory.
+        options = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", folder, "-w", folder]
+        options += [option for name in defined for option in ("-A", name)]
+        super().__init__(folder, port, ["kamailio", *options], tcp=tcp, cpus=cpus)
 
     def passed(self, method: str, transport: str = "") -> int:
         """How many in-dialog requests of `method` went through it by their route set."""

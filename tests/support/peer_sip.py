@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 Header = tuple[str, str]
 
+MIRRORED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+"""Directions, and each as the other side sees it."""
+
 _branches = itertools.count(1)
 
 
@@ -55,6 +58,12 @@ class SipText:
     def all(self, name: str) -> list[str]:
         """The values of all lines of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    @property
+    def direction(self) -> str:
+        """What its SDP says of whom may speak."""
+        found = [line.strip()[2:] for line in self.body.splitlines() if line.strip()[2:] in MIRRORED]
+        return found[0] if found else "sendrecv"
 
     def media_address(self) -> tuple[str, int]:
         """Where its SDP wants audio."""
@@ -103,10 +112,11 @@ def response(
     return write(f"SIP/2.0 {status} {reason}", [*copied, *headers], body)
 
 
-def sdp(host: str, port: int) -> str:
-    """A session description with one PCMU stream."""
-    lines = ["v=0", f"o=- 1 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
-    return "\r\n".join([*lines, f"m=audio {port} RTP/AVP 0", "a=rtpmap:0 PCMU/8000", ""])
+def sdp(host: str, port: int, *, direction: str = "sendrecv", version: int = 1) -> str:
+    """A session description with one PCMU stream; a later one of a session has a higher `version`."""
+    lines = ["v=0", f"o=- 1 {version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
+    lines += [f"m=audio {port} RTP/AVP 0", "a=rtpmap:0 PCMU/8000"]
+    return "\r\n".join([*lines, *([] if direction == "sendrecv" else [f"a={direction}"]), ""])
 
 
 def new_branch() -> str:

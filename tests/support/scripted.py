@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.support.digest_gate import credentials
-from tests.support.peer_sip import SipText, new_branch, response, sdp, write
+from tests.support.peer_sip import Header, SipText, new_branch, response, sdp, write
 from tests.support.processes import wait_until
 from tests.support.udp_peer import Address, UdpPeer
 
@@ -91,16 +91,17 @@ class ScriptedCaller(UdpPeer):
         """BYE in the dialog of the answer."""
         answer, _ = self.final()
         self._number += 1
-        self._request("BYE", answer.contact_uri, self._number, new_branch(), to=answer.header("To"))
+        self._request(
+            "BYE", answer.contact_uri, self._number, new_branch(), to=answer.header("To"), inside=True
+        )
 
     def reoffer(self, body: str) -> SipText:
         """Re-INVITE in the dialog of the answer. Returns the final response, which is acknowledged."""
         answer, _ = self.final()
         self._number += 1
         self._branch = new_branch()
-        self._request(
-            "INVITE", answer.contact_uri, self._number, self._branch, to=answer.header("To"), body=body
-        )
+        to = answer.header("To")
+        self._request("INVITE", answer.contact_uri, self._number, self._branch, to=to, body=body, inside=True)
         return self.final()[0]
 
     def responses(self) -> list[tuple[SipText, float]]:
@@ -141,13 +142,35 @@ class ScriptedCaller(UdpPeer):
             self._request("ACK", self._uri, 1, message.branch, to=message.header("To"))
         elif message.method == "INVITE" and message.status >= 200:
             number = int(message.header("CSeq").split()[0])
-            self._request("ACK", message.contact_uri, number, new_branch(), to=message.header("To"))
+            to = message.header("To")
+            self._request("ACK", message.contact_uri, number, new_branch(), to=to, inside=True)
+
+    def _route_set(self) -> list[Header]:
+        """Of the dialog: the proxies that put themselves into the answer to the first INVITE (RFC 3261 12.1.2)."""
+        answers = (
+            entry.message
+            for entry in list(self.received)
+            if 200 <= entry.message.status < 300
+            and entry.message.header("CSeq") == "1 INVITE"
+            and entry.message.header("Call-ID") == self._call_id
+        )
+        answer = next(answers, None)
+        return [] if answer is None else [("Route", each) for each in reversed(answer.all("Record-Route"))]
 
     def _request(
-        self, method: str, uri: str, number: int, branch: str, *, to: str | None = None, body: str = ""
+        self,
+        method: str,
+        uri: str,
+        number: int,
+        branch: str,
+        *,
+        to: str | None = None,
+        body: str = "",
+        inside: bool = False,
     ) -> None:
         headers = [
             ("Via", f"SIP/2.0/UDP {self.address};branch={branch};rport"),
+            *(self._route_set() if inside else ()),
             ("Max-Forwards", "70"),
             ("From", f"<sip:scripted@{self.address}>;tag=scripted"),
             ("To", to or f"<{self._uri}>"),

@@ -98,6 +98,11 @@ def test_the_wheel_carries_types_and_no_sources_of_the_core(image: Path) -> None
 
 
 @pytest.mark.timeout(600)
+def test_the_image_can_share_a_redis(image: Path) -> None:
+    assert "redis" in python("import redis; print(redis.__name__)", image)
+
+
+@pytest.mark.timeout(600)
 def test_the_image_checks_the_configuration_it_ships(image: Path) -> None:
     assert "/etc/b2bua/b2bua.yaml" in DOCKERFILE
     assert "COPY configs /etc/b2bua\n" in DOCKERFILE

@@ -1,0 +1,202 @@
+"""docker/cluster as its compose file starts it, as processes on loopback: Kamailio, two nodes, Redis, two rtpengines.
+
+Calls, hold, handoffs and BYE from every side; docs/scale.md says what else is seen here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.b2bua_process import ROOT
+from tests.support.cluster import NODES, Cluster
+from tests.support.handoff_stage import SUPPORT, Api
+from tests.support.processes import wait_until
+from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream, pitch
+
+CALLER, ASSISTANT, HUMAN = TONES = (300.0, 440.0, 880.0)
+
+
+@dataclass(slots=True)
+class Stage:
+    """The cluster, and whom its calls go to."""
+
+    cluster: Cluster
+    assistant: RtpCallee
+    human: RtpCallee
+
+    def live(self) -> dict[str, str]:
+        """The calls that are up: id, and its node."""
+        return {str(call["call_id"]): name for name in NODES for call in self.cluster.api(name).live_calls()}
+
+    def the_call(self) -> Call:
+        """The only one, once it is answered."""
+        ((call_id, name),) = wait_until(lambda: self.live() or None, 10.0, "a call is up").items()
+        (other,) = set(NODES) - {name}
+        return Call(call_id, name, self.cluster.api(name), self.cluster.api(other))
+
+    def record_of(self, call_id: str) -> tuple[str, dict]:
+        """The node that recorded a call, and its one record."""
+
+        def look() -> list[tuple[str, dict]]:
+            return [
+                (name, record)
+                for name, records in self.cluster.records().items()
+                for record in records
+                if record["call_id"] == call_id
+            ]
+
+        wait_until(lambda: bool(look()), 10.0, "a record")
+        (found,) = look()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is up."""
+
+    id: str
+    node: str
+    api: Api
+    """Of its node."""
+    elsewhere: Api
+    """Of the other."""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with ExitStack() as stack:
+        streams = [stack.enter_context(ToneStream(each)) for each in (ASSISTANT, HUMAN)]
+        bot = stack.enter_context(RtpCallee(streams[0], answers=True))
+        human = stack.enter_context(RtpCallee(streams[1]))
+        cluster = Cluster(
+            folder, assistant=f"sip:bot@{bot.address}", front_desk=f"sip:operator@{human.address}"
+        )
+        stack.enter_context(cluster)
+        yield Stage(cluster, bot, human)
+
+
+@contextmanager
+def calling(stage: Stage, user: str = SUPPORT) -> Iterator[RtpCaller]:
+    """A caller who has dialled, and has been answered when that is the assistant."""
+    for peer in (stage.assistant, stage.human):
+        peer.forget()
+    with ToneStream(CALLER) as audio, RtpCaller(audio) as caller:
+        if user == SUPPORT:
+            caller.talk(stage.cluster.address, user)
+            until_heard(caller.audio, ASSISTANT)
+            until_heard(stage.assistant.audio, CALLER)
+        else:
+            caller.call(stage.cluster.address, user)
+            stage.human.wait_for_request("INVITE")
+            stage.human.answer()
+            caller.audio.start(caller.final()[0].media_address())
+            until_heard(caller.audio, HUMAN)
+            until_heard(stage.human.audio, CALLER)
+        yield caller
+
+
+def until_heard(audio: ToneStream, frequency: float, packets: int = 20) -> None:
+    """Until so many more packets of a tone were heard."""
+    before = len(audio.heard)
+
+    def look() -> bool:
+        fresh = audio.heard[before:]
+        return sum(pitch(each.packet.payload, TONES) == frequency for each in fresh) >= packets
+
+    wait_until(look, 10.0, f"{frequency} Hz")
+
+
+def until_over(stage: Stage) -> None:
+    """Until no node has a call."""
+    wait_until(lambda: not stage.live(), 10.0, "the call is over")
+
+
+def test_calls_go_to_both_nodes_and_what_belongs_to_one_stays_there(stage: Stage) -> None:
+    nodes: dict[str, str] = {}
+    while len(set(nodes.values())) < 2 or len(nodes) < 4:
+        assert len(nodes) < 30, "all to one node"
+        with calling(stage) as caller:
+            call = stage.the_call()
+            nodes[call.id] = call.node
+            assert caller.change("sendrecv").status == 200
+            caller.hang_up()
+            until_over(stage)
+    for call_id, node in nodes.items():
+        where, record = stage.record_of(call_id)
+        assert where == node
+        assert (record["outcome"]["name"], record["outcome"]["source"]) == ("normal_hangup", "caller")
+
+
+def test_the_health_check_of_each_node_is_content(stage: Stage) -> None:
+    for name in NODES:
+        where = stage.cluster.compose.services[name].environment["B2BUA_HEALTH_ADDRESS"]
+        check = [sys.executable, str(ROOT / "docker/healthcheck.py")]
+        subprocess.run(check, env={"B2BUA_HEALTH_ADDRESS": where}, check=True, timeout=10)
+
+
+def test_either_side_holds_and_resumes(stage: Stage) -> None:
+    with calling(stage, "anybody") as caller:
+        for holder, held in ((caller, stage.human), (stage.human, caller)):
+            assert holder.change("sendonly").direction == "recvonly"
+            wait_until(lambda held=held: not held.audio.speaks, 5.0, "the other side knows")
+            assert holder.change("sendrecv").direction == "sendrecv"
+            until_heard(caller.audio, HUMAN)
+            until_heard(stage.human.audio, CALLER)
+        caller.hang_up()
+        until_over(stage)
+
+
+def test_a_handoff_is_asked_of_the_node_that_has_the_call_and_seen_at_both(stage: Stage) -> None:
+    with calling(stage) as caller:
+        call = stage.the_call()
+        with pytest.raises(AssertionError, match="404"):
+            call.elsewhere.hand_off(call.id)
+        handoff = call.api.hand_off(call.id, shared_id="conversation-1")
+        stage.human.answer()
+        until_heard(caller.audio, HUMAN)
+        until_heard(stage.human.audio, CALLER)
+        connected = call.api.reaches(handoff, "connected")
+        stage.assistant.wait_for_request("BYE")
+        assert call.elsewhere.reaches(handoff, "connected") == connected
+        caller.hang_up()
+        until_over(stage)
+    assert call.elsewhere.reaches(handoff, "completed")["id"] == handoff["id"]
+    assert stage.record_of(call.id)[0] == call.node
+    wait_until(lambda: ended_at(call.elsewhere, call.id), 10.0, "the other node tells of the call too")
+
+
+def ended_at(api: Api, call_id: str) -> bool:
+    """Whether a node knows the end of a call."""
+    return any(each["call_id"] == call_id and each["ended"] for each in api.ask("GET", "/v1/calls")["calls"])
+
+
+@pytest.mark.parametrize(
+    ("who", "source"),
+    [("caller", "caller"), ("assistant", "assistant"), ("human", "agent"), ("api", "api")],
+)
+def test_whoever_ends_a_call_the_others_hear_of_it(stage: Stage, who: str, source: str) -> None:
+    with calling(stage) as caller:
+        call = stage.the_call()
+        if who == "human":
+            handoff = call.api.hand_off(call.id)
+            stage.human.answer()
+            until_heard(stage.human.audio, CALLER)
+            call.api.reaches(handoff, "connected")
+        callee = stage.human if who == "human" else stage.assistant
+        if who == "caller":
+            caller.hang_up()
+        elif who == "api":
+            call.api.ask("DELETE", f"/v1/calls/{call.id}")
+        else:
+            callee.hang_up()
+        until_over(stage)
+        assert stage.record_of(call.id)[1]["outcome"]["source"] == source
+        heard = (len(caller.requests("BYE")), len(callee.requests("BYE")))
+        assert heard == {"caller": (0, 1), "api": (1, 1)}.get(who, (1, 0))
