@@ -76,3 +76,39 @@ def test_baresip_and_a_phone_in_clear_hear_each_other(
     assert record["outcome"]["code"] == 4000
     spoken = {leg["role"]: leg["encryption"] for leg in record["legs"]}
     assert sorted(spoken.values()) == sorted([encryption, "udp/rtp"])
+
+
+def test_two_phones_that_have_opus_alone_hear_each_other_through_us(tmp_path: Path) -> None:
+    """What is passed through is understood by nobody between the two encoders."""
+    ca = Authority(tmp_path)
+    ours, theirs = ca.issue("b2bua", [LOOPBACK]), ca.issue("baresip", [LOOPBACK])
+    tls = {"certificate": ours.certificate, "private_key": ours.key, "ca": ca.file}
+    main = {
+        "sip": {"listen": [f"udp:{LOOPBACK}:0", f"tls:{LOOPBACK}:0"], "tls": tls},
+        "trunks": {"sbc": {"accept": {"addresses": LOOPBACK}, "srtp": "required"}},
+    }
+    with (
+        Baresip(tmp_path, theirs, ca.file, name="alice", frequency=440, srtp=True, opus=True) as alice,
+        Baresip(tmp_path, theirs, ca.file, name="bob", frequency=620, srtp=True, opus=True) as bob,
+        B2bua(
+            tmp_path,
+            {"bob": {"route": bob.uri, "encryption": "tls/srtp"}},
+            main=main,
+            media={"codecs": ["opus", "PCMU", "PCMA"]},
+        ) as b2bua,
+    ):
+        alice.tell("dial", f"sip:bob@{b2bua.host_port_of('tls')}")
+        for phone in (alice, bob):
+            phone.wait_for("CALL_ESTABLISHED")
+        wait_until(lambda: min(alice.heard_so_far(), bob.heard_so_far()) > 1.5, 15.0, "1.5 s are recorded")
+        alice.tell("hangup")
+        for phone in (alice, bob):
+            phone.wait_for("CALL_CLOSED")
+        assert dominant_frequency(sound(alice.heard())) == pytest.approx(620, abs=2)
+        assert dominant_frequency(sound(bob.heard())) == pytest.approx(440, abs=2)
+        record = b2bua.record()
+        b2bua.check_end()
+    assert record["outcome"]["code"] == 4000
+    for side in (record["media"]["caller"], record["media"]["agent"]):
+        assert (side["codec"], side["mos"]) == ("opus", None)
+        assert side["packets_in"] > 50

@@ -1,4 +1,5 @@
-"""Sound for the tests: tones to play, and what a recording holds. 8000 samples per second, one channel, 16 bit."""
+"""Sound for the tests: tones to play, and what a recording holds. 8000 samples per second, one channel, 16 bit; but for
+phones that know no less than 48,000 and two."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ RATE = 8000
 Samples = NDArray[np.int16]
 
 
-def tone(frequency: float, seconds: float, amplitude: int = 8000) -> Samples:
+def tone(frequency: float, seconds: float, amplitude: int = 8000, *, rate: int = RATE) -> Samples:
     """A sine of `frequency` hertz."""
-    time = np.arange(round(RATE * seconds)) / RATE
+    time = np.arange(round(rate * seconds)) / rate
     return np.round(amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16)
 
 
@@ -30,24 +31,24 @@ def key_tones(keys: str, seconds: float = 0.1, pause: float = 0.06) -> Samples:
     return np.concatenate(parts)
 
 
-def write_wav(path: Path, samples: Samples) -> Path:
-    """Write `samples` as a WAV file. Returns `path`."""
+def write_wav(path: Path, samples: Samples, *, rate: int = RATE, channels: int = 1) -> Path:
+    """Write `samples` as a WAV file, the same on each channel. Returns `path`."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(samples.astype("<i2").tobytes())
+        file.setframerate(rate)
+        file.writeframes(np.repeat(samples.astype("<i2"), channels).tobytes())
     return path
 
 
-def read_wav(path: Path) -> Samples:
-    """The samples of a WAV file. Tolerates one whose writer was ended before it wrote the length."""
+def read_wav(path: Path, *, rate: int = RATE, channels: int = 1) -> Samples:
+    """The samples of a WAV file, of its first channel. Tolerates one whose writer ended before it wrote the length."""
     with wave.open(str(path), "rb") as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE), path
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (channels, 2, rate), path
     data = path.read_bytes()
     start = data.index(b"data") + 8
     usable = (len(data) - start) // 2 * 2
-    return np.frombuffer(data[start : start + usable], dtype="<i2").astype(np.int16)
+    return np.frombuffer(data[start : start + usable], dtype="<i2").astype(np.int16)[::channels]
 
 
 def mu_law(samples: Samples) -> bytes:

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support.audio import Samples, read_wav, tone, write_wav
+from tests.support.audio import RATE, Samples, read_wav, tone, write_wav
 from tests.support.certificates import Pair
 from tests.support.ports import LOOPBACK, free_port_range
 from tests.support.processes import ChildProcess, PeerError, wait_until
@@ -30,7 +30,9 @@ audio_source aufile,{said}
 audio_player aubridge,nowhere
 audio_alert aubridge,nowhere
 rtp_ports {first}-{last}
-module g711.so
+module {codec}.so
+audio_srate {rate}
+audio_channels {channels}
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -47,10 +49,20 @@ class Baresip(ChildProcess):
     """A running baresip, ready for calls; it verifies whom it calls against `ca`."""
 
     def __init__(
-        self, folder: Path, pair: Pair, ca: str, *, frequency: int = 440, srtp: bool = False
+        self,
+        folder: Path,
+        pair: Pair,
+        ca: str,
+        *,
+        name: str = "baresip",
+        frequency: int = 440,
+        srtp: bool = False,
+        opus: bool = False,
     ) -> None:
-        """It shows `pair` when it is called. With `srtp` it neither takes nor makes a call without."""
-        self._folder = folder / "baresip"
+        """It shows `pair` when it is called. With `srtp` it neither takes nor makes a call without; with `opus` it has
+        no other codec, else G.711 alone."""
+        self._rate, self._channels = (48_000, 2) if opus else (8000, 1)
+        self._folder = folder / name
         self._folder.mkdir()
         first, last = free_port_range(24)
         # TLS is at the port after the one for UDP and TCP.
@@ -64,7 +76,15 @@ class Baresip(ChildProcess):
                 port=first,
                 folder=self._folder,
                 ca=ca,
-                said=write_wav(self._folder / "says.wav", tone(frequency, 2.0)),
+                codec="opus" if opus else "g711",
+                rate=self._rate,
+                channels=self._channels,
+                said=write_wav(
+                    self._folder / "says.wav",
+                    tone(frequency, 2.0, rate=self._rate),
+                    rate=self._rate,
+                    channels=self._channels,
+                ),
                 first=first + 4,
                 last=last,
                 control=first + 2,
@@ -74,7 +94,7 @@ class Baresip(ChildProcess):
         account = f"<sip:baresip@{LOOPBACK}:{self.port};transport=tls>;regint=0;answermode=auto;auth_pass=x"
         (self._folder / "accounts").write_text(f"{account}{encryption}\n")
         (self._folder / "contacts").write_text("")
-        super().__init__("baresip", ["baresip", "-f", self._folder], folder)
+        super().__init__(name, ["baresip", "-f", self._folder], folder)
         self._control: socket.socket | None = None
         self._said = b""
         try:
@@ -108,12 +128,12 @@ class Baresip(ChildProcess):
     def heard_so_far(self) -> float:
         """Seconds recorded up to now, at least."""
         files = list(self._folder.glob("dump-*-dec.wav"))
-        return files[0].stat().st_size / 16_000 if files else 0.0
+        return files[0].stat().st_size / (2 * self._rate * self._channels) if files else 0.0
 
     def heard(self) -> Samples:
-        """All it heard in its call, which is over."""
+        """All it heard in its call, which is over; of 48 kHz each sixth sample."""
         (file,) = self._folder.glob("dump-*-dec.wav")
-        return read_wav(file)
+        return read_wav(file, rate=self._rate, channels=self._channels)[:: self._rate // RATE]
 
     def stop(self, deadline: float = 5.0) -> int:
         """End it. Returns its exit status; may be repeated."""
