@@ -18,6 +18,7 @@ from tests.support.cluster import NODES, Cluster
 from tests.support.handoff_stage import SUPPORT, Api
 from tests.support.processes import wait_until
 from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream, pitch
+from tests.support.scripted import ScriptedCaller
 
 CALLER, ASSISTANT, HUMAN = TONES = (300.0, 440.0, 880.0)
 
@@ -80,6 +81,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         )
         stack.enter_context(cluster)
         yield Stage(cluster, bot, human)
+        for name in NODES:
+            cluster.node(name).check_end()
 
 
 @contextmanager
@@ -200,3 +203,110 @@ def test_whoever_ends_a_call_the_others_hear_of_it(stage: Stage, who: str, sourc
         assert stage.record_of(call.id)[1]["outcome"]["source"] == source
         heard = (len(caller.requests("BYE")), len(callee.requests("BYE")))
         assert heard == {"caller": (0, 1), "api": (1, 1)}.get(who, (1, 0))
+
+
+# -- what dies, and comes back -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("who", "source"), [("caller", "caller"), ("human", "agent")])
+def test_a_killed_node_costs_no_new_call_and_its_own_go_on_when_it_is_back(
+    stage: Stage, who: str, source: str
+) -> None:
+    with calling(stage, "anybody") as caller:
+        call = stage.the_call()
+        stage.cluster.kill(call.node)
+        until_heard(caller.audio, HUMAN)
+        until_heard(stage.human.audio, CALLER)
+        with ScriptedCaller() as another:
+            for _ in range(8):
+                another.call(stage.cluster.address, SUPPORT)
+                assert another.final()[0].status == 200
+                another.hang_up()
+        stage.cluster.start(call.node)
+        wait_until(lambda: stage.live() == {call.id: call.node}, 10.0, "the call is known again")
+        until_heard(caller.audio, HUMAN)
+        until_heard(stage.human.audio, CALLER)
+        {"caller": caller, "human": stage.human}[who].hang_up()
+        until_over(stage)
+        where, record = stage.record_of(call.id)
+        assert (where, record["outcome"]["source"]) == (call.node, source)
+        assert (len(caller.requests("BYE")), len(stage.human.requests("BYE"))) == (
+            (0, 1) if who == "caller" else (1, 0)
+        )
+    until_used(stage, call.node)
+
+
+def test_a_killed_kamailio_ends_no_call(stage: Stage) -> None:
+    with calling(stage) as caller:
+        call = stage.the_call()
+        stage.cluster.kill("kamailio")
+        until_heard(caller.audio, ASSISTANT)
+        stage.cluster.start("kamailio")
+        assert caller.change("sendrecv").status == 200
+        until_heard(stage.assistant.audio, CALLER)
+        call.api.ask("DELETE", f"/v1/calls/{call.id}")
+        until_over(stage)
+        caller.wait_for_request("BYE")
+    for name in NODES:
+        until_used(stage, name)
+
+
+def test_calls_and_handoffs_do_without_redis(stage: Stage) -> None:
+    stage.cluster.kill("redis")
+    with calling(stage) as caller:
+        call = stage.the_call()
+        handoff = call.api.hand_off(call.id, shared_id="conversation-2")
+        stage.human.answer()
+        until_heard(caller.audio, HUMAN)
+        connected = call.api.reaches(handoff, "connected")
+        stage.cluster.start("redis")
+        stage.cluster.until_complete()
+        wait_until(
+            lambda: call.elsewhere.ask("GET", "/v1/handoffs?shared_id=conversation-2")["handoffs"],
+            10.0,
+            "the other node learns of it",
+        )
+        assert call.elsewhere.handoff(handoff["id"]) == connected
+        caller.hang_up()
+        until_over(stage)
+
+
+def test_a_killed_rtpengine_ends_its_calls_and_both_nodes_use_the_other(stage: Stage) -> None:
+    with calling(stage) as caller:
+        call = stage.the_call()
+        killed = carrier_of(stage, caller)
+        stage.cluster.kill(killed)
+        caller.wait_for_request("BYE", 10.0)
+        assert stage.record_of(call.id)[1]["outcome"]["name"] == "media_engine_lost"
+    place = f"tcp:{stage.cluster.compose.services['node-1'].environment[killed.upper().replace('-', '_')]}"
+    for name in NODES:
+        api = stage.cluster.api(name)
+        wait_until(lambda api=api: api.metric("rtpengine_up", node=place) == 0, 10.0, "it is seen")
+    for _ in range(3):
+        with calling(stage) as caller:
+            assert carrier_of(stage, caller) != killed
+            caller.hang_up()
+            until_over(stage)
+    stage.cluster.start(killed)
+    stage.cluster.until_complete()
+
+
+def carrier_of(stage: Stage, caller: RtpCaller[ToneStream]) -> str:
+    """The rtpengine whose port the caller was told."""
+    _, port = caller.final()[0].media_address()
+    return next(name for name, ports in stage.cluster.audio.items() if port in ports)
+
+
+def until_used(stage: Stage, node: str) -> None:
+    """Until Kamailio sends calls to a node again."""
+    before = len(stage.cluster.node(node).records())
+
+    def look() -> bool:
+        with ScriptedCaller() as caller:
+            caller.call(stage.cluster.address, SUPPORT)
+            assert caller.final()[0].status == 200
+            caller.hang_up()
+            until_over(stage)
+        return len(stage.cluster.node(node).records()) > before
+
+    wait_until(look, 15.0, f"{node} gets calls")

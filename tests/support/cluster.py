@@ -78,7 +78,7 @@ class Cluster:
         try:
             for name in self.compose.services:
                 self.start(name)
-            wait_until(self._is_complete, 15.0, "the nodes have found Redis and both rtpengines")
+            self.until_complete()
         except BaseException:
             self.close()
             raise
@@ -110,6 +110,10 @@ class Cluster:
         if not isinstance(process, KamailioProcess):  # which is always ended so
             process.send_signal(signal.SIGKILL)
         process.stop()
+
+    def until_complete(self) -> None:
+        """Until the nodes have found Redis and both rtpengines."""
+        wait_until(self._is_complete, 15.0, "the nodes have found Redis and both rtpengines")
 
     def node(self, name: str) -> ClusterNode:
         """A node."""
