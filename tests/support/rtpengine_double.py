@@ -46,6 +46,12 @@ class NodeDouble:
         keys = {CryptoSuite.AES_CM_128_HMAC_SHA1_80: LocalKey(6, KEY)}
         return Spare(identity, Opened((HOST, self._ports[identity]), keys), 0.0)
 
+    async def recover(self, identity: str, host: str) -> Spare:
+        """As in `Node`."""
+        self.in_use += 1
+        port = self._ports[identity]
+        return Spare(identity, Opened((host, port)), 0.0, (host, port + 2))
+
     def give_back(self, identity: str) -> None:
         """As in `Node`."""
         self.in_use -= 1

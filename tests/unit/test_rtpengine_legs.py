@@ -267,6 +267,30 @@ def test_a_prompt_that_has_ended_by_itself_need_not_be_stopped() -> None:
     staged(told)
 
 
+@pytest.mark.parametrize("laws", [(Codec.PCMU, Codec.PCMU), (Codec.PCMU, Codec.PCMA)])
+def test_legs_that_were_left_behind_are_never_told_to_be_silent(laws: tuple[Codec, Codec]) -> None:
+    """What each says goes on to the other from the first command on, however late it is said who hears whom."""
+
+    async def told(stage: Stage) -> None:
+        call = RtpengineCall(lambda: [stage.node.as_node], WeakValueDictionary(), stage.events.append)
+        legs = [await call.take_over(leg.identity, leg.role) for leg in stage.legs[:2]]
+        await asyncio.sleep(0.1)
+        assert stage.node.told() == []
+        for number, leg in enumerate(legs):
+            leg.set_remote(peer(number, laws[number]))
+        call.bridge(*legs)
+        await asyncio.sleep(0)
+        begun = list(stage.node.commands)
+        stage.node.answer()
+        commands = stage.node.told()
+        assert {each for each in commands if "offer" in each} == {"leg-0 offer 10006", "leg-1 offer 10002"}
+        assert not any(" block" in each for each in commands)
+        transcoding = [bool(arguments.get("codec")) for _, arguments in begun]
+        assert transcoding == [False, laws[1] is Codec.PCMA]
+
+    staged(told)
+
+
 def test_keys_are_those_that_the_daemon_has_made() -> None:
     async def told(stage: Stage) -> None:
         suite = CryptoSuite.AES_CM_128_HMAC_SHA1_80
