@@ -133,6 +133,7 @@ class Application:
         self._stop = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self._expiry = ExpiryWatch()
+        self._loop: asyncio.AbstractEventLoop
         self._records = RecordWriter(configuration.records.cdr)
         self._store = self._configured_store()
         history = History(
@@ -145,6 +146,7 @@ class Application:
         # Without an API nobody could read what is kept of calls beyond their records.
         kept = configuration.api is not None
         self._journal = Journal(self._store)
+        self._records.on_settled = self._note_recorded
         self._services = build_services(
             lambda: self.configuration, self._operations if kept else self._records, self._journal
         )
@@ -210,12 +212,18 @@ class Application:
         self._stop.set()
         return self._drain_seconds
 
+    def _note_recorded(self, call_ids: list[str]) -> None:
+        """Called by the thread of the records."""
+        with suppress(RuntimeError):  # The loop has ended: the next process finds what it has to find.
+            self._loop.call_soon_threadsafe(self._journal.recorded, call_ids)
+
     def _measured(self, load: Load, now: float) -> None:
         self._loop_meter.measured(load)
         self.registry.trunks.doorkeeper.measured(load, now)
 
     async def _start(self) -> str:
         """Open what is needed, in the order in which a failure costs least. Returns what we listen on."""
+        self._loop = asyncio.get_running_loop()
         try:
             self._records.start()
             self._store.start()
@@ -397,7 +405,8 @@ class Application:
         await self._services.stack.close()
         await self._services.engine.close()
         await self._services.resolver.close()
+        # What is recorded is struck out in the store.
+        await asyncio.to_thread(self._records.close, FAREWELL)
         await self._store.close(FAREWELL)
         if self._hep is not None:
             await asyncio.to_thread(self._hep.close, FAREWELL)
-        await asyncio.to_thread(self._records.close, FAREWELL)

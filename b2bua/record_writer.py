@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -15,6 +18,8 @@ from b2bua.telemetry.logs import get_logger
 if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
 
+TAIL = 32 * 1024 * 1024
+"""Octets at the end of the file in which records of before are looked for: some ten thousand calls."""
 CAPACITY = 10_000
 """Records that may wait for the disk, about 30 MB. Beyond that they are counted as lost, and said so."""
 
@@ -41,6 +46,8 @@ class RecordWriter:
         self._background = Background("records", self._append, CAPACITY)
         self._reopen = threading.Event()
         self._log = get_logger()
+        self.on_settled: Callable[[list[str]], None] = lambda call_ids: None
+        """Told by the thread of the calls whose records are written, or lost. To be set before `start`."""
         self.lost = 0
         self.written = 0
 
@@ -54,6 +61,22 @@ class RecordWriter:
         """Hand over a finished record; never blocks."""
         if not self._background.put(record):
             self._lose([record], "queue full")
+            self.on_settled([record.call_id])
+
+    async def find(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
+        """Those of these calls that are recorded already, in the last of the file."""
+        return await asyncio.to_thread(self._find, call_ids)
+
+    def _find(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
+        found = {}
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
+            for line in file:
+                record = _read(line)
+                call_id = str(record.get("call_id"))
+                if call_id in call_ids:
+                    found[call_id] = record
+        return found
 
     def reopen(self) -> None:
         """Reopen the file before the next line (SIGHUP after log rotation)."""
@@ -76,6 +99,7 @@ class RecordWriter:
             self.written += len(records)
         except OSError as error:
             self._lose(records, str(error))
+        self.on_settled([record.call_id for record in records])
 
     def _current(self, file: TextIO | None) -> TextIO:
         """The file to write to: a new one after `reopen` or when the path no longer names the open one."""
@@ -96,3 +120,12 @@ class RecordWriter:
         for record in records:
             self.lost += 1
             self._log.error("record_lost", call_id=record.call_id, why=why, lost=self.lost)
+
+
+def _read(line: bytes) -> JsonObject:
+    """A record; empty for a line that was cut."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}

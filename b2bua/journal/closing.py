@@ -5,10 +5,11 @@ Nobody knows when that was: what was open then ends, by `process_lost`, when the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
+from b2bua.call.cause import local, of_record
 from b2bua.handoff.handoff import HandoffState
 
 if TYPE_CHECKING:
@@ -63,6 +64,17 @@ def closed(entry: JournalEntry, outcome: Outcome, now: float) -> ClosedCall:
     timeline = [{"at": record[key], "event": event, "who": "caller"} for key, event in moments]
     story = {**record, "handoffs": list(handoffs), "timeline": timeline}
     return ClosedCall(entry.call_id, _milliseconds(left["started"]), record, story, handoffs)
+
+
+def as_recorded(entry: JournalEntry, record: JsonObject) -> ClosedCall:
+    """The call as its own process has recorded its end, for those who tell of it."""
+    outcome = of_record(cast("JsonObject", record["outcome"])) or local("process_lost")
+    ended = datetime.fromisoformat(str(record["ended"])).timestamp()
+    call = closed(entry, outcome, ended)
+    said = {str(each["id"]): each for each in _objects(record["handoffs"])}
+    handoffs = tuple({**each, **said.get(str(each["id"]), {})} for each in call.handoffs)
+    story = {**call.story, **record, "handoffs": list(handoffs)}
+    return replace(call, record=record, story=story, handoffs=handoffs)
 
 
 def _closed_handoff(handoff: JsonObject, outcome: Outcome, stamp: str) -> JsonObject:

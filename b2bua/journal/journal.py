@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.journal.entry import JournalEntry, entry_of
@@ -49,19 +50,19 @@ class Journal:
             self._timer = asyncio.get_running_loop().call_later(GATHER, self._write)
 
     def forget(self, call_id: str) -> None:
-        """The call is over, and recorded."""
+        """The call is over; its entry goes when it is recorded."""
         self._changed.pop(call_id, None)
-        if call_id in self._written:
-            self._written.remove(call_id)
-            self._store.put(Removal(Kind.JOURNAL, call_id, self._node))
 
     def take_over(self, entry: JournalEntry) -> None:
-        """A call of an earlier process goes on here: its entry is ours now, and goes with it."""
+        """A call of an earlier process is ours now, to go on with or to end: its entry goes with its record."""
         self._written.add(entry.call_id)
 
-    def strike(self, entry: JournalEntry) -> None:
-        """What an earlier process left behind is dealt with."""
-        self._store.put(Removal(Kind.JOURNAL, entry.call_id, self._node))
+    def recorded(self, call_ids: Iterable[str]) -> None:
+        """Their records are written, where a `kill -9` does not reach them: strike them out."""
+        for call_id in call_ids:
+            if call_id in self._written:
+                self._written.remove(call_id)
+                self._store.put(Removal(Kind.JOURNAL, call_id, self._node))
 
     def close(self) -> None:
         """Write nothing more."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause
 from b2bua.inquiry import Inquiry
-from b2bua.journal.closing import closed
+from b2bua.journal.closing import as_recorded, closed
 from b2bua.journal.reaching import Reaching
 from b2bua.journal.takeover import Takeover
 from b2bua.store import StoreUnavailable
@@ -80,7 +80,7 @@ class Recovery:
 
     async def _recover(self) -> None:
         try:
-            left_behind = await self._read()
+            left_behind = await self._unrecorded(await self._read())
             if left_behind:
                 self._log.warning("calls_left_behind", calls=len(left_behind))
             lost: list[JournalEntry] = []
@@ -132,15 +132,39 @@ class Recovery:
         self._log.error("journal_unreadable")
         return []
 
+    async def _unrecorded(self, entries: list[JournalEntry]) -> list[JournalEntry]:
+        """Those whose calls are not over. A process that was killed after it wrote a record, and before it struck the
+        call out, has left what it takes to tell."""
+        if not entries:
+            return []
+        recorded = await self._records.find({entry.call_id for entry in entries})
+        for entry in entries:
+            record = recorded.get(entry.call_id)
+            if record is not None:
+                self._log.info("recorded_before", call_id=entry.call_id)
+                if not await self._is_told(entry.call_id):
+                    self._history.keep_closed(as_recorded(entry, record))
+                self._journal.take_over(entry)
+        self._journal.recorded(recorded)
+        return [entry for entry in entries if entry.call_id not in recorded]
+
+    async def _is_told(self, call_id: str) -> bool:
+        """Whether the store has the story of its end."""
+        try:
+            return await self._history.call(call_id) is not None
+        except StoreUnavailable:
+            return False
+
     async def _end(self, entry: JournalEntry) -> None:
-        """End one call toward every side, record it, and strike it out: in this order, so that it is never lost."""
+        """End one call toward every side and record it, which strikes it out: in this order, so that it is never
+        lost."""
         outcome = cause.local("process_lost")
         answers = await asyncio.gather(*(self._farewell(entry, leg, outcome) for leg in entry.legs))
         call = closed(entry, outcome, time.time())
+        self._journal.take_over(entry)
+        self._history.keep_closed(call)
         self._records.write(call)
         self._services.counters.count(str(entry.record["trunk"]), outcome)
-        self._history.keep_closed(call)
-        self._journal.strike(entry)
         self._log.info(
             "ended",
             call_id=entry.call_id,

@@ -30,6 +30,12 @@ def journal(folder: Path) -> list[str]:
         return [body for (body,) in database.execute("SELECT body FROM document WHERE kind = 'journal'")]
 
 
+def rows(folder: Path) -> list[tuple[object, ...]]:
+    """The same as it is kept."""
+    with closing(sqlite3.connect(folder / "state" / "b2bua.db", timeout=10)) as database:
+        return list(database.execute("SELECT * FROM document WHERE kind = 'journal'"))
+
+
 def legs_in_journal(folder: Path, there: str, gone: str) -> bool:
     """Whether the dialog of one leg stands in the journal, and that of the other does not."""
     (legs,) = [json.loads(body)[3] for body in journal(folder)] or [[]]
@@ -86,3 +92,31 @@ def test_calls_that_were_up_are_ended_toward_both_sides_and_recorded_once(tmp_pa
             caller.call(third.address, SUPPORT)
             Api(third).ask("DELETE", f"/v1/calls/{Api(third).the_call()}")
             assert [each["outcome"]["code"] for each in third.records(2)] == [11072, 4000], "once"
+
+
+def test_a_call_is_recorded_once_wherever_between_record_and_journal_its_process_is_killed(
+    tmp_path: Path,
+) -> None:
+    """The next process finds an entry whose record is written: it was killed before it struck the entry out."""
+    with ScriptedCallee(answers) as bot, ScriptedCaller() as caller:
+        settings = stage_settings(f"sip:bot@{bot.address}")
+        desk = {"desk": {"route": f"sip:desk@{bot.address}"}}
+        with B2bua(tmp_path, desk, main=settings) as first:
+            caller.call(first.address, SUPPORT)
+            Api(first).the_call()
+            (entry,) = wait_until(lambda: rows(tmp_path) or None, 10.0, "it is written down")
+            caller.hang_up()
+            bot.wait_for_request("BYE")
+            first.records(1)
+            wait_until(lambda: not rows(tmp_path), 10.0, "it is struck out")
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+        with closing(sqlite3.connect(tmp_path / "state" / "b2bua.db", timeout=10)) as database, database:
+            marks = ", ".join("?" * len(entry))
+            database.execute(f"INSERT INTO document VALUES ({marks})", entry)
+        with B2bua(tmp_path, desk, main=settings, listen=first.listening) as second:
+            wait_until(lambda: not rows(tmp_path), 10.0, "it is struck out again")
+            assert len(second.records(1)) == 1
+            assert len(bot.requests("BYE")) == 1
+            second.check_end()
+        assert len(second.records(1)) == 1

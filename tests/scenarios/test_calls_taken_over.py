@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,8 @@ SENDRECV, SENDONLY, RECVONLY = Direction.SENDRECV, Direction.SENDONLY, Direction
 @pytest.fixture(autouse=True)
 def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
     """What outlives a process is told by the wall clock: it goes as fast as the loop's."""
-    wall = SimpleNamespace(time=lambda: 1_796_000_000 + asyncio.get_running_loop().time())
+    begun = time.time()
+    wall = SimpleNamespace(time=lambda: begun + asyncio.get_running_loop().time())
     monkeypatch.setattr("b2bua.call.clock.time", wall)
     monkeypatch.setattr("b2bua.journal.recovery.time", wall)
 
@@ -285,6 +287,26 @@ def test_session_timers_go_on(tmp_path: Path) -> None:
         main=CONFIGURATION.replace("sip:\n", "sip:\n  session_timers: {expires: 90s}\n"),
         settle=False,
     )
+
+
+def test_a_call_that_was_recorded_when_the_process_was_killed_is_not_recorded_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched, cast = await outlived(world)
+        watched.strikes = False
+        cast.hang_up()
+        record = await world.record()
+        await watched.kill()
+        assert [entry.call_id for entry in await left(watched)] == [record.call_id]
+        said = len(world.network.wire.log)
+        watched.strikes = True
+        await watched.restart()
+        assert world.network.wire.log[said:] == []
+        assert await left(watched) == []
+        assert len(world.records) == 1
+        assert as_object((await watched.keeping.operations.call(record.call_id))["outcome"])["code"] == 4000
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
 
 
 # -- what cannot go on ------------------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 
 from b2bua.call.counters import CallCounters
 from b2bua.call.outgoing import OutgoingCalls
-from b2bua.call.record import CallRecord
+from b2bua.call.record import CallRecord, JsonObject
 from b2bua.call.registry import CallRegistry
 from b2bua.call.services import METHODS, SUPPORTED
 from b2bua.feed import Feed, HandoffChanged
@@ -25,11 +26,18 @@ from tests.support.kept_history import Keeping
 class _Lines:
     """The record file, for calls that another process began."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
 
     def write(self, line: CallRecord) -> None:
-        self._world.records.append(line)
+        """A call that ended with the process before."""
+        self._watched.world.records.append(line)
+        self._watched.settle(line.call_id)
+
+    async def find(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
+        """As `RecordWriter.find`."""
+        records = self._watched.world.records
+        return {each.call_id: each.as_json() for each in records if each.call_id in call_ids}
 
 
 class Watched:
@@ -41,8 +49,22 @@ class Watched:
         self.journal = self.another()
         self.recovery: Recovery | None = None
         self._generation = 0
+        self.strikes = True
+        """Whether the process lives long enough to strike out what it has recorded."""
+        write = world.write
+
+        def written(record: CallRecord) -> None:
+            write(record)
+            self.settle(record.call_id)
+
+        world.write = written  # type: ignore[method-assign]
         registry = world.registry
         registry.services = replace(registry.services, journal=self.journal)
+
+    def settle(self, call_id: str) -> None:
+        """The record of a call is on the disk."""
+        if self.strikes:
+            self.journal.recorded([call_id])
 
     def another(self) -> Journal:
         """That of another process of the same node."""
@@ -92,7 +114,7 @@ class Watched:
             services,
             self.journal,
             history,
-            _Lines(world),  # type: ignore[arg-type]
+            _Lines(self),  # type: ignore[arg-type]
             lambda: world.configuration,
             registry.go_on,
         )

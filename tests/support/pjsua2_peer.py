@@ -54,6 +54,8 @@ class PhoneSettings:
     """It insists on 100rel (RFC 3262)."""
     session_timer: int = 0
     """When set, it insists on a session timer (RFC 4028) of so many seconds."""
+    names_listener: bool = False
+    """Its Contact names where it listens, as an SBC's does, and not the port of a TCP or TLS connection it has made."""
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=lambda: free_port_range(40)[0])
 
@@ -77,6 +79,7 @@ class PjsuaPhone(JsonPeer):
         suites: tuple[str, ...] = (),
         prack: bool = False,
         session_timer: int = 0,
+        names_listener: bool = False,
     ) -> None:
         """A phone of `user` that says a tone of `frequency` hertz; its files are in `folder`.
 
@@ -100,6 +103,7 @@ class PjsuaPhone(JsonPeer):
             suites=suites,
             prack=prack,
             session_timer=session_timer,
+            names_listener=names_listener,
             port=free_stream_port() if streams else free_port(),
         )
         settings = json.dumps(asdict(self.settings))

@@ -197,6 +197,7 @@ def _endpoint(settings: PhoneSettings) -> pj.Endpoint:
 def _account_config(settings: PhoneSettings) -> pj.AccountConfig:
     """An account that registers nowhere."""
     config = pj.AccountConfig()
+    config.natConfig.contactUseSrcPort = int(not settings.names_listener)
     config.idUri = f"sip:{settings.user}@{LOOPBACK}:{settings.port}"
     if settings.tcp or settings.certificate:
         config.idUri += f";transport={'tls' if settings.certificate else 'tcp'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -45,6 +46,24 @@ def a_record(call_id: str = "c1") -> CallRecord:
 
 def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_who_waits_for_a_record_hears_when_it_is_written_and_finds_it(tmp_path: Path) -> None:
+    path = tmp_path / "cdr.jsonl"
+    settled: list[str] = []
+    writer = RecordWriter(path)
+    assert asyncio.run(writer.find({"c1"})) == {}, "there is no file yet"
+    writer.on_settled = settled.extend
+    writer.start()
+    writer.write(a_record("c1"))
+    writer.write(a_record("c2"))
+    writer.close(5)
+    assert settled == ["c1", "c2"]
+    with path.open("a") as file:
+        file.write('{"call_id":"c3","session')  # cut by a kill
+    found = asyncio.run(writer.find({"c2", "c3", "c4"}))
+    assert list(found) == ["c2"]
+    assert found["c2"]["outcome"] == a_record().as_json()["outcome"]
 
 
 def test_the_record_has_the_fields_of_the_contract(tmp_path: Path) -> None:
