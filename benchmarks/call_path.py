@@ -7,6 +7,7 @@ and the time they take is left out. What the kernel takes for SIP is not in it; 
     call_path.py                      µs per call, median of the rounds
     call_path.py --against FOLDER     the same beside another checkout, round by round, and the ratio
     call_path.py --against . --trace  what keeping the traces of calls costs
+    call_path.py --against . --no-session-id  what Session-ID costs: here with it, there without
     call_path.py --profile            where the time goes
     call_path.py --at-once 4000       with so many calls up: they last as long as that takes
 """
@@ -208,10 +209,13 @@ async def run(
     profile: cProfile.Profile | None,
     *,
     trace: bool,
+    session_id: bool = True,
     hold: float = HOLD,
 ) -> list[float]:
     """CPU microseconds per call, of each round."""
-    (folder / "b2bua.yaml").write_text(CONFIGURATION)
+    listen = 'sip: {listen: ["udp:127.0.0.1:5060"]'
+    main = CONFIGURATION if session_id else CONFIGURATION.replace(listen, f"{listen}, session_id: false")
+    (folder / "b2bua.yaml").write_text(main)
     (folder / "destinations.yaml").write_text(DESTINATIONS)
     configuration = load_configuration(folder / "b2bua.yaml", {}, [])
     records = RecordWriter(configuration.records.cdr)
@@ -271,7 +275,8 @@ def compare(arguments: argparse.Namespace) -> str:
     ours: list[float] = []
     others: list[float] = []
     for _ in range(arguments.rounds):
-        others += measured(arguments.against.resolve(), arguments)
+        plain = ["--no-session-id"] if arguments.no_session_id else []
+        others += measured(arguments.against.resolve(), arguments, *plain)
         ours += measured(ROOT, arguments, *(["--trace"] if arguments.trace else []))
     ratios = [mine / other for mine, other in zip(ours, others, strict=True)]
     return (
@@ -291,6 +296,7 @@ def main() -> None:
         "--profile", metavar="ORDER", nargs="?", const="tottime", help="tottime (default), cumtime"
     )
     parser.add_argument("--trace", action="store_true", help="keep the traces of calls, here but not there")
+    parser.add_argument("--no-session-id", action="store_true", help="say no Session-ID, there but not here")
     parser.add_argument("--at-once", type=int, metavar="CALLS", help="calls that are up at once, on average")
     parser.add_argument("--json", action="store_true", help="only the figures")
     arguments = parser.parse_args()
@@ -302,7 +308,8 @@ def main() -> None:
         logs.configure("info")
         hold = arguments.at_once / RATE if arguments.at_once else HOLD
         calls = max(arguments.calls, 2 * (arguments.at_once or 0))
-        work = run(calls, arguments.rounds, Path(name), profile, trace=arguments.trace, hold=hold)
+        wanted = {"trace": arguments.trace, "session_id": not arguments.no_session_id}
+        work = run(calls, arguments.rounds, Path(name), profile, hold=hold, **wanted)
         costs = run_virtual(work)
     if arguments.json:
         sys.stdout.write(json.dumps(costs))
