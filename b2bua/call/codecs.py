@@ -2,8 +2,9 @@
 
 G.711 is understood, so any two legs that have it hear each other, and everybody hears what is made here. Other codecs
 are passed through as they are (`media.codecs`): they are for calls in which both sides have the same one and nothing
-of ours is heard, which is a caller and a destination. As long as nobody was told otherwise, the far end is offered what
-the caller offered, and the caller is answered with what the far end chose; from then on both keep it.
+of ours is heard, which is a caller and a destination. The far end is offered what the caller offered, and the caller
+is answered with what the far end chose; from then on both keep it. When early media has told the caller another one
+than is answered with at last, by a fallback for instance, a re-INVITE follows the answer.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def of_new_leg(call: Call, place: Dialled | None = None) -> tuple[Codec, ...]:
         return call.codecs
     talking = [leg.description for leg in (call.caller, call.peer) if leg is not None]
     settled = next((each.codec for each in talking if each.is_settled and each.codec is not None), None)
-    if settled is not None:
+    if settled is not None and (call.answered or not settled.passes_through):
         return (settled,) if settled.passes_through else understood(call.configuration)
     if call.caller is None:
         return call.codecs
@@ -62,9 +63,11 @@ def of_new_leg(call: Call, place: Dialled | None = None) -> tuple[Codec, ...]:
     if simple and getattr(place, "ring", "") == "together":
         # Each might choose another one, and only one of them can be the caller's.
         return tuple(simple)
-    return tuple(
+    codecs = [
         codec for codec in call.codecs if codec in simple or (codec.passes_through and codec in offered)
-    )
+    ]
+    # What a caller was told before the answer comes first, but it can still be changed (`Leg.change_codec`).
+    return tuple(sorted(codecs, key=lambda codec: codec is not settled))
 
 
 def match(one: Leg, other: Leg) -> bool:

@@ -241,6 +241,19 @@ class Leg:
             self._watch()
             self.tell(events.Reoffered(self, self._wish))
 
+    def change_codec(self, other: Leg) -> None:
+        """Ask the far end for the codec of the other side, which is not the one that it was told. Ends the leg when it
+        cannot have it."""
+        if self.description.change_codec(other.description):
+            self.reoffers.tell()
+        else:
+            self.give_up(cause.local("media_not_acceptable", source=other.role))
+
+    def give_up(self, outcome: cause.Outcome) -> None:
+        """End an answered leg that cannot go on."""
+        self.tell(events.Ended(self, outcome))
+        self.hang_up(outcome)
+
     # -- keys ---------------------------------------------------------------------------------------------------------
 
     @property

@@ -164,8 +164,7 @@ class ReceivedLeg(Leg):
         except RemoteError as error:
             outcome = unusable(error, self.role)
             self.log("answer_unusable", why=error.reason)
-            self.tell(events.Ended(self, outcome))
-            self.hang_up(outcome)
+            self.give_up(outcome)
             return
         self.agree()
         self.reoffers.tell()

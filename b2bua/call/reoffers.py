@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from b2bua.call import cause
 from sip_stack.dialog import SessionState
 from sip_stack.errors import LocalError, RemoteError
 
@@ -112,6 +113,9 @@ class Reoffers:
             leg.log("our_reoffer_refused", status=None if response is None else response.status)
         else:
             self._take_answer(offer, response)
+        if leg.description.changes_codec:
+            # The other side has no other codec: they would never hear each other.
+            leg.give_up(cause.local("media_not_acceptable", source=leg.role))
         self.tell()
 
     def _take_answer(self, offer: LocalOffer, response: Response) -> None:

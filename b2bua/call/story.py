@@ -37,10 +37,10 @@ async def of_caller(call: Call, caller: ReceivedLeg, route: Route) -> cause.Outc
     else:
         peer = await _dial_assistant(call, caller, route)
     call.join(caller, peer)
+    caller.answer(peer.said)
     if not match(caller, peer):
         # They were told one codec by a preview, and the answer has another.
-        raise CallOver(cause.local("media_not_acceptable", source=peer.role))
-    caller.answer(peer.said)
+        caller.change_codec(peer)
     call.note_answered(peer)
     begin_if_asked(call, route.record)
     return await _talk(call, route)

@@ -102,10 +102,6 @@ class StreamReader:
         """One that reads with others."""
         return StreamReader(codecs, ipv6=self._ipv6, protection=self._protection)
 
-    def offered(self, media: Media) -> tuple[Codec, ...]:
-        """Those of a section that the leg may have, in the section's order."""
-        return tuple(codec for _, codec in formats_of(media.rtpmaps()) if codec in self._codecs)
-
     def with_codec(self, stream: AudioStream, codec: Codec) -> AudioStream:
         """The same stream with another of the codecs it was offered with; as it is without that."""
         if stream.codec is codec:

@@ -15,11 +15,11 @@ from b2bua.sdp_bridge.agreed import Agreed
 from b2bua.sdp_bridge.audio_stream import (
     AudioStream,
     OurSections,
-    StreamReader,
     audio_section,
     stream_parameters,
 )
-from b2bua.sdp_bridge.formats import PAYLOAD_TYPES, Parameters, our_events
+from b2bua.sdp_bridge.codec_choice import CodecChoice
+from b2bua.sdp_bridge.formats import Event, Format, Parameters, our_events
 from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offer
 from b2bua.sdp_bridge.offers import LocalOffer, Reoffer, change_of
 from b2bua.sdp_bridge.wish import Wish
@@ -72,16 +72,14 @@ class LegDescription:
         if not codecs:
             raise LocalError("a leg needs a codec")
         self._local = LocalDescription(address, session_id)
-        self._codecs = tuple(codecs)
-        self._passes = any(codec.passes_through for codec in self._codecs)
-        """There are codecs among them for which the other side of the bridge matters."""
+        self._choice = CodecChoice(
+            codecs, parameters or {}, ipv6=":" in address[0], protection=terms.protection
+        )
+        self._changes_codec = False
         self._ptime = ptime
         self._terms = terms
-        self._format_parameters = parameters or {}
-        """What the other side of the bridge wants to hear, of codecs that are passed through."""
         self._event_type = event_type
         """Payload type of telephone-event beside G.711 in our first offer; None for the usual one."""
-        self._reader = StreamReader(self._codecs, ipv6=":" in address[0], protection=terms.protection)
         self._negotiation = Negotiation()
         self._first_offer: tuple[OfferToken, Session] | None = None
         self._ours: OurSections | None = None
@@ -126,8 +124,8 @@ class LegDescription:
 
     @property
     def offered(self) -> tuple[Codec, ...]:
-        """The codecs of the peer's description that are ours as well, in its order."""
-        return () if self._stream is None else self._reader.offered(self._stream.media)
+        """The codecs of the peer's description that the leg might have had as well, in its order."""
+        return () if self._stream is None else self._choice.said(self._stream)
 
     @property
     def format_parameters(self) -> Parameters:
@@ -137,23 +135,26 @@ class LegDescription:
     def follow_codec(self, other: LegDescription) -> None:
         """Answer the peer's first offer with the codec of the other side, if that is passed through, else with G.711.
         Nothing once it is answered."""
-        if not self._passes or self._first_offer is None or self.is_settled or other.codec is None:
+        if self._first_offer is None or self.is_settled or self._stream is None:
             return
-        assert self._stream is not None, "it is of the offer"
-        wanted = [other.codec] if other.codec.passes_through else [*self.offered]
-        same = [each for each in wanted if each.passes_through == other.codec.passes_through]
-        if same:
-            self._stream = self._reader.with_codec(self._stream, same[0])
-            self._format_parameters = other.format_parameters
+        self._stream = self._choice.follow(self._stream, other.codec, other.format_parameters)
+
+    def change_codec(self, other: LegDescription) -> bool:
+        """The peer was told another codec, by a preview, than the other side has by its answer: our next offer wants
+        that one. False when the peer has never said that it has it."""
+        _, stream = self._agreed()
+        self._changes_codec = self._choice.change(stream, other.codec, other.format_parameters)
+        return self._changes_codec
+
+    @property
+    def changes_codec(self) -> bool:
+        """True from `change_codec` until the peer has agreed to it."""
+        return self._changes_codec
 
     def _keep_codec(self) -> None:
-        """From now on the peer may change to what can be heard on the other side, and to nothing else."""
-        if self._passes and self._ours is not None and self._stream is not None:
-            kept = self._stream.codec
-            understood = [codec for codec in self._codecs if not codec.passes_through]
-            self._codecs = (kept,) if kept.passes_through else tuple(understood)
-            self._reader = self._reader.for_codecs(self._codecs)
-            self._ours = self._ours.with_codecs(self._codecs)
+        self._changes_codec = False
+        if self._ours is not None and self._stream is not None:
+            self._ours = self._choice.keep(self._ours, self._stream)
 
     @property
     def wish(self) -> Wish:
@@ -170,7 +171,8 @@ class LegDescription:
     def must_tell(self) -> bool:
         """True when the peer does not know what `permit` said, and an offer may be made to tell it."""
         settled = self._stream is not None and self._negotiation.state is State.STABLE
-        return settled and not self._is_off() and self._intent not in (self._told, self._refused)
+        untold = self._changes_codec or self._intent not in (self._told, self._refused)
+        return settled and not self._is_off() and untold
 
     # From one process to the next
 
@@ -209,27 +211,30 @@ class LegDescription:
         """Our first offer: every codec, in order. For our INVITE, or for the 2xx to one without an offer."""
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
-        formats = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs]
-        cryptos, events = self._terms.offered(), our_events(self._codecs, self._event_type)
+        choice = self._choice
+        cryptos, events = self._terms.offered(), our_events(choice.codecs, self._event_type)
         audio = audio_section(
             self._local.port,
             self._terms.profile,
-            formats,
+            choice.formats,
             events,
             self._ptime,
             self._intent,
-            parameters=self._format_parameters,
+            parameters=choice.parameters,
             comfort_noise=self.comfort_noise,
             cryptos=cryptos,
         )
         return self._open(OurSections((audio,), 0, self._intent, events, cryptos))
 
     def make_reoffer(self) -> LocalOffer:
-        """What is in force with the direction that `permit` asks for: the least an offer can change."""
+        """What is in force with the direction that `permit` asks for, and the codec that `change_codec` does: the least
+        an offer can change."""
         ours, _ = self._agreed()
         if self._is_off():
             raise LocalError("the peer switched the stream off")
-        return self._open(ours.turned_to(self._intent))
+        if not self._changes_codec:
+            return self._open(ours.turned_to(self._intent))
+        return self._open(self._in_force_with(self._choice.formats, our_events(self._choice.codecs)))
 
     def make_refresh(self) -> LocalOffer:
         """What is in force, a stream that is off included: the octets said last, unless a hold has to be told as well.
@@ -244,25 +249,29 @@ class LegDescription:
         section 14.2, RFC 6337 section 5.2.5).
         """
         ours, stream = self._agreed()
-        others = [(PAYLOAD_TYPES[codec], codec) for codec in self._codecs if codec is not stream.codec]
+        others = [each for each in self._choice.formats if each[1] is not stream.codec]
         formats = [stream.format, *(each for each in others if each[0] != stream.payload_type)]
         events = ours.events
         if ours.telephone_event(stream.codec) is None:
             events = tuple(each for each in our_events([stream.codec]) if each[0] != stream.payload_type)
-        ptime = stream.media.ptime() or self._ptime
+        return self._open(self._in_force_with(formats, events))
+
+    def _in_force_with(self, formats: Sequence[Format], events: tuple[Event, ...]) -> OurSections:
+        """Our sections in force with these formats and events, and the direction that `permit` asks for."""
+        ours, stream = self._agreed()
         audio = audio_section(
             self._local.port,
             stream.media.protocol,
             formats,
             events,
-            ptime,
+            stream.media.ptime() or self._ptime,
             self._intent,
-            parameters=self._format_parameters,
+            parameters=self._choice.parameters,
             comfort_noise=self.comfort_noise,
             rtcp_mux=ours.rtcp_mux,
             cryptos=ours.cryptos,
         )
-        return self._open(ours.with_audio(audio, self._intent, events))
+        return ours.with_audio(audio, self._intent, events)
 
     def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
         """An offer came to nothing; what was in force still is. `heard`: the peer knows what we wanted, and
@@ -311,7 +320,7 @@ class LegDescription:
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
         remote = parse(body)
-        stream = self._reader.find(remote, admit_offer(self._terms, None, None))
+        stream = self._choice.reader.find(remote, admit_offer(self._terms, None, None))
         self._first_offer = self._negotiation.offer_remotely(), remote
         self._stream = stream
         self._wish = stream.direction
@@ -345,7 +354,7 @@ class LegDescription:
         ours, before = self._agreed()
         remote = parse(body)
         check_slots(ours.sections, remote, before.slot)
-        stream = self._reader.follow(
+        stream = self._choice.reader.follow(
             remote, before, admit_offer(self._terms, before.media, before.agreement.theirs)
         )
         token = self._negotiation.offer_remotely()
@@ -367,6 +376,7 @@ class LegDescription:
         self._take(answer, stream)
         if unclear:
             self._told = answer.direction
+        self._changes_codec = False
         self._negotiation.settle(token)
         return Reoffer(change_of(before, stream), self.body)
 
@@ -391,9 +401,9 @@ class LegDescription:
         may_decline = offer.first and self._terms.protection == "preferred"
         admit = admit_answer(said.sections[said.slot], said.cryptos, may_decline=may_decline)
         if offer.first or self._stream is None:
-            stream = self._reader.find(remote, admit, len(said.sections))
+            stream = self._choice.reader.find(remote, admit, len(said.sections))
         else:
-            stream = self._reader.follow(remote, self._stream, admit)
+            stream = self._choice.reader.follow(remote, self._stream, admit)
         self._previewed = offer.token
         self._key = stream.agreement.ours
         ours = said.with_key(self._key)
@@ -431,7 +441,7 @@ class LegDescription:
                 events,
                 stream.media.ptime() or self._ptime,
                 direction,
-                parameters=self._format_parameters,
+                parameters=self._choice.parameters,
                 comfort_noise=self.comfort_noise and stream.comfort_noise and not stream.codec.passes_through,
                 rtcp_mux=stream.rtcp_mux,
                 cryptos=cryptos,

@@ -11,9 +11,30 @@ from b2bua.call.recording import tell
 from b2bua.control import ControlError
 from media.engine import Codec
 from sip_stack.dialog import ServerSession
-from sip_stack.events import Answered, Progress, Rejected, ReofferCompleted, ReofferReceived
+from sip_stack.events import (
+    Acknowledged,
+    Answered,
+    Ended,
+    Progress,
+    Rejected,
+    ReofferCompleted,
+    ReofferReceived,
+)
+from sip_stack.extensions import Extensions, Use
 from sip_stack.message import Request
-from tests.support.b2bua_world import CONFIGURATION, DESK, DESTINATIONS, SBC, Behaviour, Phone, World, play
+from tests.support.b2bua_world import (
+    BILLING,
+    CONFIGURATION,
+    DESK,
+    DESTINATIONS,
+    SBC,
+    Behaviour,
+    Phone,
+    ReofferBehaviour,
+    World,
+    play,
+    refuse_reoffer,
+)
 from tests.support.handoff_cast import ASSISTANT, with_route
 
 CODECS = "  codecs: [opus, G722, PCMU, PCMA]\n"
@@ -253,15 +274,125 @@ def test_what_needs_g711_is_refused_and_a_human_is_offered_what_the_caller_has(t
     play(story, tmp_path, main=MAIN)
 
 
-def test_a_preview_that_the_answer_takes_back_ends_the_call_by_its_name(tmp_path: Path) -> None:
+def agrees(line: str, payload: str) -> ReofferBehaviour:
+    """Answers each offer of ours with this codec."""
+
+    async def behaviour(phone: Phone, event: ReofferReceived) -> None:
+        body = description(phone.host, payload, line)
+        phone.do(lambda now: event.session.answer_reoffer(now, event.transaction, body))
+
+    return behaviour
+
+
+@pytest.mark.parametrize("reliable", ["disabled", "supported", "required"])
+@pytest.mark.parametrize(
+    ("preview", "answer", "offered", "caller_codec", "agent_codec"),
+    [
+        (OPUS, PCMA, ["0", "8", "101"], Codec.PCMU, Codec.PCMA),
+        (G722, OPUS, ["96", "102"], Codec.OPUS, Codec.OPUS),
+        (OPUS, G722, ["9", "101"], Codec.G722, Codec.G722),
+        (PCMA, OPUS, ["96", "102"], Codec.OPUS, Codec.OPUS),
+    ],
+    ids=["opus, PCMA", "G722, opus", "opus, G722", "PCMA, opus"],
+)
+def test_a_caller_who_heard_a_preview_is_asked_for_the_codec_of_the_answer(
+    tmp_path: Path,
+    preview: bytes,
+    answer: bytes,
+    offered: list[str],
+    caller_codec: Codec,
+    agent_codec: Codec,
+    reliable: Use,
+) -> None:
+    """The first description is the answer (RFC 3261 section 13.2.1), so that our 200 cannot change it: a re-INVITE
+    does."""
+    numbers = {Codec.PCMU: ("0", ""), Codec.OPUS: ("96", "a=rtpmap:96 opus/48000/2"), Codec.G722: ("9", "")}
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, answering(answer, preview=preview))
+        sbc = await world.phone(SBC)
+        payload, line = numbers[caller_codec]
+        sbc.on_reoffer = agrees(line or "a=sendrecv", payload)
+        call = sbc.call("desk", body=CALLER, extensions=Extensions(reliable=reliable))
+        early = (await sbc.until(Progress, count=2)).response
+        answered = (await sbc.until(Answered)).response
+        assert formats(answered.body) == formats(early.body)
+        assert formats((await sbc.until(ReofferReceived)).request.body) == offered
+        await sbc.until(Acknowledged)
+        await asyncio.sleep(1)
+        caller, agent = (leg.parameters for leg in world.legs())
+        assert caller is not None
+        assert agent is not None
+        assert (caller.codec, agent.codec) == (caller_codec, agent_codec)
+        assert len(sbc.reoffers()) == 1
+        sbc.do(call.bye)
+        record = await world.record()
+        assert record.outcome is not None
+        assert record.outcome.name == "normal_hangup"
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_fallback_without_the_codec_of_the_early_media_before_it_is_heard(tmp_path: Path) -> None:
+    async def early_and_busy(phone: Phone, session: ServerSession, request: Request) -> None:
+        phone.do(lambda now: session.progress(now, 183, body=OPUS))
+        await asyncio.sleep(1)
+        phone.do(lambda now: session.reject(now, 486))
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, early_and_busy)
+        seen: list[Request] = []
+        await world.phone(BILLING, answering(PCMA, seen))
+        sbc = await world.phone(SBC)
+        sbc.on_reoffer = agrees("a=sendrecv", "0")
+        call = sbc.call("desk", body=CALLER)
+        await sbc.until(Acknowledged)
+        assert formats(seen[0].body) == ["96", "9", "0", "8", "102", "101"]
+        caller = world.media.calls[-1].leg("caller").parameters
+        assert caller is not None
+        assert caller.codec is Codec.PCMU
+        sbc.do(call.bye)
+        await world.record()
+
+    there = DESTINATIONS.replace("front-desk:\n", "front-desk:\n  fallback: billing\n")
+    play(story, tmp_path, main=MAIN, destinations=there)
+
+
+def test_a_caller_who_refuses_the_other_codec_ends_the_call_by_its_name(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         await world.phone(DESK, answering(PCMA, preview=OPUS))
         sbc = await world.phone(SBC)
+        sbc.on_reoffer = refuse_reoffer(488)
         sbc.call("desk", body=CALLER)
-        assert formats((await sbc.until(Progress, count=2)).response.body) == ["111", "110"]
-        assert (await sbc.until(Rejected)).response.status == 488
+        ended = await sbc.until(Ended)
+        assert isinstance(ended.message, Request)
+        assert ended.message.headers.get("Reason") == 'Q.850;cause=88;text="media_not_acceptable"'
+        assert len([event for event in sbc.events if isinstance(event, ReofferReceived)]) == 1
         record = await world.record()
         assert record.outcome is not None
         assert record.outcome.name == "media_not_acceptable"
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_caller_who_changes_by_itself_is_not_asked(tmp_path: Path) -> None:
+    """Its own offer crosses ours: what it brings has the codec already."""
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, answering(PCMA, preview=OPUS))
+        sbc = await world.phone(SBC)
+        sbc.on_reoffer = refuse_reoffer(491)
+        call = sbc.call("desk", body=CALLER)
+        await sbc.until(ReofferReceived)
+        await asyncio.sleep(0.1)
+        sbc.do(lambda now: call.reoffer(now, description(SBC, "8")))
+        await sbc.until(ReofferCompleted)
+        await asyncio.sleep(10)
+        caller = world.media.calls[-1].leg("caller").parameters
+        assert caller is not None
+        assert caller.codec is Codec.PCMA
+        assert len([event for event in sbc.events if isinstance(event, ReofferReceived)]) == 1
+        sbc.do(call.bye)
+        await world.record()
 
     play(story, tmp_path, main=MAIN)
