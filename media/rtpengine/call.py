@@ -27,9 +27,10 @@ from media.engine import (
 )
 from media.rtpengine.connection import NgError
 from media.rtpengine.description import Unreadable
-from media.rtpengine.leg import Played, RtpengineLeg
+from media.rtpengine.leg import RtpengineLeg
 from media.rtpengine.node import Node
 from media.rtpengine.prompt import RtpenginePrompt, silence
+from media.rtpengine.told import Played
 
 _order = count(1)
 """Of all calls, as legs move between them."""
@@ -168,6 +169,11 @@ class RtpengineCall:
         """What is spoken between the legs: what all peers speak, else PCMU, and the others are transcoded."""
         spoken = {leg.parameters.codec for leg in self._legs if leg.is_open and leg.parameters is not None}
         return next(iter(spoken)) if len(spoken) == 1 else Codec.PCMU
+
+    @property
+    def listens_for_tones(self) -> bool:
+        """Whether keys are waited for that may come as tones."""
+        return any(leg.wants_tones for leg in self._legs if leg.is_open)
 
     def listener_of(self, leg: RtpengineLeg) -> RtpengineLeg | None:
         """Who hears a leg: the last of those that are to."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from weakref import WeakSet, WeakValueDictionary
 
 from media import _native
-from media.engine import DtmfDigit, MediaError, OnMediaEvent, Ringback
+from media.engine import MediaError, OnMediaEvent, Ringback
 from media.rtpengine.call import RtpengineCall
 from media.rtpengine.connection import LONGEST_DATAGRAM, Reply
 from media.rtpengine.digits import DigitListener, Pressed, read_pressed
@@ -123,7 +123,7 @@ class RtpengineEngine:
     def _press(self, pressed: Pressed) -> None:
         leg = self._legs.get(pressed.leg)
         if leg is not None:
-            leg.tell(DtmfDigit(leg, pressed.digit, pressed.duration_ms))
+            leg.press(pressed.digit, pressed.duration_ms)
 
 
 def _asked_to_load(path: Path) -> _native.Prompt:

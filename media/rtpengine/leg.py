@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from media.engine import (
     Address,
-    Codec,
+    DtmfDigit,
     Latching,
     LegStatistics,
     MachineSign,
@@ -36,7 +35,8 @@ from media.rtpengine.description import (
     outside,
 )
 from media.rtpengine.node import INSIDE, OFFER, OUTSIDE, Node, Spare, read_reply
-from media.rtpengine.prompt import RtpenginePrompt, silence
+from media.rtpengine.prompt import silence
+from media.rtpengine.told import Played, Told
 from media.rtpengine.watch import Watch
 from media.srtp import CryptoSuite, SrtpKeys
 
@@ -55,25 +55,6 @@ _LATCHING: Mapping[Latching, tuple[str, ...]] = {
 """By flags of the answer for the peer: `asymmetric` learns no address, `strict-source` hears no other."""
 FOREVER = 1_000_000
 """Repetitions of a prompt in a loop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """A prompt that is to be heard."""
-
-    prompt: RtpenginePrompt
-    loop: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the daemon knows of a leg: its two sides."""
-
-    target: Address
-    """Where what the peer says goes: the inside of whoever hears it."""
-    codec: Codec
-    """Spoken inside."""
-    parameters: StreamParameters
 
 
 class RtpengineLeg:
@@ -107,6 +88,8 @@ class RtpengineLeg:
         self.patience: asyncio.TimerHandle | None = None
         """Runs while it waits for somebody to be heard."""
         self.is_open = True
+        self.wants_tones = False
+        """Somebody waits for a key of its peer that may come as tones."""
         self._busy = False
         self._is_hushed = left_behind
         """It waits until all legs are known, too."""
@@ -178,7 +161,15 @@ class RtpengineLeg:
             raise MediaError("shorter than a packet")
 
     def listen_for_keys(self, wanted: bool) -> None:
-        """rtpengine hears keys as telephone-event only."""
+        """rtpengine turns tones into events where one side has telephone-event alone, and tells of them."""
+        self.wants_tones = wanted
+        self.call.stir()
+
+    def press(self, digit: str, duration_ms: int) -> None:
+        """The daemon has told of a key of the peer's."""
+        in_band = self._told is not None and self._told.tones
+        if self.wants_tones or not in_band:
+            self.tell(DtmfDigit(self, digit, duration_ms, in_band=in_band))
 
     def judge_answer(self, sign: MachineSign | None) -> None:
         """Raises `MediaError`: rtpengine does not listen to what is said."""
@@ -226,7 +217,15 @@ class RtpengineLeg:
         listener = self.call.listener_of(self)
         target = None if listener is None else listener.inside
         nobody = (self._outside.address[0], DISCARD)
-        return Told(target or nobody, self.call.inside_codec, parameters)
+        # What is heard goes on as events, so that another side without them needs them turned back. A daemon that
+        # listens cannot be told to stop.
+        tones = self.call.listens_for_tones or (self._told is not None and self._told.tones)
+        return Told(
+            target or nobody,
+            self.call.inside_codec,
+            parameters,
+            tones and parameters.telephone_event is None,
+        )
 
     def _next(self, wanted: Told, parameters: StreamParameters) -> Command | None:
         """The old is cut off before the new is heard."""
@@ -313,8 +312,9 @@ class RtpengineLeg:
         ours = inside(wanted.target, wanted.codec, EVENT_TYPE if event_type is None else event_type)
         profile = PLAIN if parameters.keys is None else SECURE
         offer: dict[str, Writable] = {**OFFER, "transport-protocol": profile, "call-id": self.id, "sdp": ours}
-        if wanted.codec is not parameters.codec:
-            offer["codec"] = {"mask": [str(wanted.codec)], "transcode": [str(parameters.codec)]}
+        codecs = wanted.codecs()
+        if codecs:
+            offer["codec"] = codecs
         self._retold = False
 
         def offered(reply: Reply | None) -> None:

@@ -15,7 +15,8 @@ from media.rtpengine.node import INSIDE, OUTSIDE
 from media.rtpengine.query import Side, read_side
 
 if TYPE_CHECKING:
-    from media.rtpengine.leg import Played, RtpengineLeg
+    from media.rtpengine.leg import RtpengineLeg
+    from media.rtpengine.told import Played
 
 SOON = 0.04
 """Seconds between two questions while somebody waits to hear the leg."""

@@ -48,7 +48,7 @@ def stage(
             "asked": {"whisper": "whisper.wav", "accept_key": "4", "accept_timeout": "5s", **desk},
             "star": {"hangup_on_star": True, "after_agent": "assistant", **desk},
         }
-        if engine.can(Limit.TONES):
+        if engine.can(Limit.MACHINES):
             destinations["beeps"] = {"detect_voicemail": "beep", **desk}
         b2bua, api = stack.enter_context(
             staged(folder, f"sip:bot@{bot.address}", destinations, media=engine.media)
@@ -95,7 +95,6 @@ def until_heard(audio: ToneStream, frequency: float, packets: int = ENOUGH) -> N
 def test_a_key_of_tones_gets_the_human_the_caller_and_nothing_is_bridged_before(
     engine: Carrier, scene: Scene
 ) -> None:
-    engine.needs(Limit.TONES)
     handoff = scene.api.hand_off(scene.call_id, destination="asked")
     until_heard(scene.human.audio, WHISPER)
     until_heard(scene.human.audio, 0.0)
@@ -110,11 +109,11 @@ def test_a_key_of_tones_gets_the_human_the_caller_and_nothing_is_bridged_before(
     scene.api.reaches(handoff, "connected")
     assert from_the_first_sound(scene.human.audio.heard) == [WHISPER, 0.0, CALLER]
     assert WHISPER not in sequence(scene.caller.audio.heard)
-    assert len({each.packet.ssrc for each in scene.human.audio.heard}) == 1
+    if engine.can(Limit.ONE_STREAM):
+        assert len({each.packet.ssrc for each in scene.human.audio.heard}) == 1
 
 
-def test_a_star_of_tones_ends_the_talk_with_the_human(engine: Carrier, scene: Scene) -> None:
-    engine.needs(Limit.TONES)
+def test_a_star_of_tones_ends_the_talk_with_the_human(scene: Scene) -> None:
     handoff = scene.api.hand_off(scene.call_id, destination="star")
     until_heard(scene.caller.audio, HUMAN)
     scene.caller.audio.say_once(key_tones("5"))
@@ -125,7 +124,7 @@ def test_a_star_of_tones_ends_the_talk_with_the_human(engine: Carrier, scene: Sc
 
 
 def test_a_voicemail_box_that_beeps_does_not_get_the_caller(engine: Carrier, scene: Scene) -> None:
-    engine.needs(Limit.TONES)
+    engine.needs(Limit.MACHINES)
     handoff = scene.api.hand_off(scene.call_id, destination="beeps")  # 880 Hz from its 200 on
     outcome = scene.api.reaches(handoff, "failed")["outcome"]
     assert (outcome["name"], outcome["code"]) == ("machine_detected", 9100)

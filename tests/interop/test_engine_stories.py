@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from media.engine import (
+    Address,
     Codec,
     DtmfDigit,
     FirstPacket,
@@ -22,12 +23,13 @@ from media.engine import (
     Switched,
 )
 from media.srtp import CryptoSuite
-from tests.support.audio import tone, write_wav
+from tests.support.audio import Samples, a_law, key_tones, mu_law, tone, write_wav
 from tests.support.engines import Carrier, Limit
 from tests.support.listening import (
     AGENT,
     ASSISTANT,
     MUSIC,
+    PERIOD,
     Heard,
     assert_one_stream,
     heard_until,
@@ -347,3 +349,46 @@ def test_a_number_for_keys_that_the_other_side_does_not_have(engine: Carrier) ->
         assert (96 in kinds) is engine.can(Limit.RENUMBER_EVENTS)
 
     play(engine, told, PCMU, PCMU)
+
+
+@pytest.mark.parametrize("codecs", [(PCMU, PCMU), (PCMA, PCMU)])
+def test_keys_that_come_as_tones(engine: Carrier, codecs: tuple[Codec, Codec]) -> None:
+    """They are told while somebody listens, and heard by who has no other keys either."""
+
+    async def run() -> None:
+        async with engine.running() as running:
+            with peers(*codecs) as people:
+                for peer in people:
+                    peer.telephone_event = None
+                await told(Bridged(running, people), people)
+
+    async def told(call: Bridged, people: list[RtpPeer]) -> None:
+        (caller, assistant), leg = people, call.legs[0]
+        leg.listen_for_keys(True)
+        async with talking(caller, leg.local_address, MUSIC):
+            await heard_until(assistant, MUSIC, more=10)
+        await say(caller, leg.local_address, key_tones("15#"))
+        keys = (await call.events.until(DtmfDigit, 3))[-3:]
+        assert [(key.digit, key.in_band) for key in keys if isinstance(key, DtmfDigit)] == [
+            ("1", True),
+            ("5", True),
+            ("#", True),
+        ]
+        leg.listen_for_keys(False)
+        async with talking(caller, leg.local_address, MUSIC):
+            await heard_until(assistant, MUSIC, more=10)
+        await say(caller, leg.local_address, key_tones("2"))
+        async with talking(caller, leg.local_address, AGENT):
+            heard = await heard_until(assistant, AGENT, more=20)
+        assert {each.packet.payload_type for each in heard} == {assistant.payload_type}
+        assert call.events.empty()
+
+    asyncio.run(run())
+
+
+async def say(peer: RtpPeer, to: Address, sound: Samples) -> None:
+    """These sounds in time."""
+    data = mu_law(sound) if peer.codec is PCMU else a_law(sound)
+    for start in range(0, len(data) - 159, 160):
+        peer.say(to, data[start : start + 160])
+        await asyncio.sleep(PERIOD)

@@ -26,7 +26,7 @@ class Limit(StrEnum):
     SEVERAL_LISTENERS = "be heard by several"
     MIX = "add voices up"
     SILENCE = "tell silence"
-    TONES = "listen to tones and voices"
+    MACHINES = "tell machines from people"
     OTHER_CODECS = "other codecs"
     RECORD = "record"
     EVENTS = "send digits as events"

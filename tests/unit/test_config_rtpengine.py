@@ -68,7 +68,7 @@ def test_what_is_no_daemon_is_refused(tmp_path: Path, media: str, said: str) -> 
 @pytest.mark.parametrize(
     ("limit", "asked"),
     [
-        (Limit.TONES, "detect_voicemail: beep"),
+        (Limit.MACHINES, "detect_voicemail: beep"),
         (Limit.SILENCE, "wait_for_silence: 3s"),
         (Limit.RECORD, "record: true"),
     ],

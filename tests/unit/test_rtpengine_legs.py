@@ -11,6 +11,7 @@ import pytest
 
 from media.engine import (
     Codec,
+    DtmfDigit,
     EngineLost,
     FirstPacket,
     MediaError,
@@ -140,6 +141,29 @@ def test_peers_of_different_laws_are_transcoded_at_one_of_them() -> None:
         assert [(each["call-id"], each["codec"]) for each in offers] == [
             ("leg-1", {"mask": ["PCMU"], "transcode": ["PCMA"]})
         ]
+
+    staged(told)
+
+
+def test_keys_of_tones_are_listened_for_where_there_are_no_others() -> None:
+    """On both sides of the call: what the daemon hears goes on as events, to be turned back for the other."""
+
+    async def told(stage: Stage) -> None:
+        caller, assistant, _ = stage.legs
+        for number, leg in enumerate((caller, assistant)):
+            leg.set_remote(replace(peer(number), telephone_event=None))
+        stage.node.answer()
+        stage.node.commands.clear()
+        caller.listen_for_keys(True)
+        stage.node.answer()
+        offers = [arguments for command, arguments in stage.node.commands if command == "offer"]
+        assert [each["codec"] for each in offers] == [{"consume": ["telephone-event"]}] * 2
+        for pressed in (caller, assistant):
+            pressed.press("5", 90)
+        assert stage.events == [DtmfDigit(caller, "5", 90, in_band=True)], "nobody waits for the other's"
+        caller.listen_for_keys(False)
+        caller.press("6", 90)
+        assert len(stage.events) == 1
 
     staged(told)
 
