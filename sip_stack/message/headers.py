@@ -95,12 +95,14 @@ def _lower_key(name: str) -> str:
 class Headers:
     """Header lines in order. Adding a CR, LF or NUL raises LocalError."""
 
-    __slots__ = ("_index", "_items", "parsed")
+    __slots__ = ("_first", "_items", "_several", "parsed")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = list(items)
-        self._index: dict[str, list[str]] | None = None
-        """Values by key; None until somebody asks, as for most of what we send nobody does."""
+        self._first: dict[str, str] | None = None
+        """The first value by key; None until somebody asks, as for most of what we send nobody does."""
+        self._several: dict[str, list[str]] = {}
+        """All values of the keys that have more than one, once `_first` is there."""
         self.parsed: ParsedHeaders = {}
         """Cache of typed values, for `Message` only."""
         for name, value in self._items:
@@ -112,7 +114,8 @@ class Headers:
         if len(lines) > MAX_HEADERS:
             raise RemoteError(400, "Too many header fields")
         items: list[tuple[str, str]] = []
-        index: dict[str, list[str]] = {}
+        headers = cls.trusted(items)
+        first = headers._first = {}
         known = _KEYS
         for line in lines:
             name, colon, value = line.partition(":")
@@ -121,42 +124,44 @@ class Headers:
                 name, key = _checked_name(name, colon)
             value = value.strip(BLANK)
             items.append((name, value))
-            if key in index:
-                index[key].append(value)
+            if key in first:
+                headers._several.setdefault(key, [first[key]]).append(value)
             else:
-                index[key] = [value]
-        return cls._of(items, index)
+                first[key] = value
+        return headers
 
     @classmethod
     def trusted(cls, items: list[tuple[str, str]]) -> Headers:
         """Headers that own `items`, unchecked: lines of a received message, or made by this package."""
-        return cls._of(items, None)
-
-    @classmethod
-    def _of(cls, items: list[tuple[str, str]], index: dict[str, list[str]] | None) -> Headers:
         headers = cls.__new__(cls)
         headers._items = items
-        headers._index = index
+        headers._first = None
+        headers._several = {}
         headers.parsed = {}
         return headers
 
     def get(self, name: str) -> str | None:
         """The value of the first line of that name."""
-        values = (self._index or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
-        return values[0] if values else None
+        return (self._first or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
 
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of that name, in order."""
-        return list((self._index or self._indexed()).get(_KEYS.get(name) or _lower_key(name), ()))
+        key = _KEYS.get(name) or _lower_key(name)
+        value = (self._first or self._indexed()).get(key)
+        if value is None:
+            return []
+        return list(self._several[key]) if key in self._several else [value]
 
     def count(self, name: str) -> int:
         """How many lines of that name there are."""
-        return len((self._index or self._indexed()).get(header_key(name), ()))
+        return len(self.get_all(name))
 
     def repeated(self, keys: Container[str]) -> str | None:
         """The first of these keys, lower-case full names, that more than one line has; None when none has."""
-        for key, values in (self._index or self._indexed()).items():
-            if len(values) > 1 and key in keys:
+        if self._first is None:
+            self._indexed()
+        for key in self._several:
+            if key in keys:
                 return key
         return None
 
@@ -169,9 +174,7 @@ class Headers:
         """Append a line."""
         key = _checked_line(name, value)
         self._items.append((name, value))
-        if self._index is not None:
-            self._index.setdefault(key, []).append(value)
-        self._forget(key)
+        self._changed(key)
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append several lines."""
@@ -182,16 +185,11 @@ class Headers:
         """Put a line before the line number `index`."""
         key = _checked_line(name, value)
         self._items.insert(index, (name, value))
-        self._index = None
-        self._forget(key)
+        self._changed(key)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before all others, as a new Via is."""
-        key = _checked_line(name, value)
-        self._items.insert(0, (name, value))
-        if self._index is not None:
-            self._index.setdefault(key, []).insert(0, value)
-        self._forget(key)
+        self.insert(0, name, value)
 
     def set(self, name: str, value: str) -> None:
         """Replace all lines of that name by one, in the place of the first; append it when there is none."""
@@ -203,8 +201,7 @@ class Headers:
         self._items[places[0]] = (name, value)
         for place in reversed(places[1:]):
             del self._items[place]
-        self._index = None
-        self._forget(key)
+        self._changed(key)
 
     def replace_first(self, name: str, value: str) -> None:
         """Replace the first line of that name, leaving the others; LocalError when there is none."""
@@ -212,8 +209,7 @@ class Headers:
         for place, item in enumerate(self._items):
             if header_key(item[0]) == key:
                 self._items[place] = (item[0], value)
-                self._index = None
-                self._forget(key)
+                self._changed(key)
                 return
         raise LocalError(f"no header {name}")
 
@@ -221,8 +217,7 @@ class Headers:
         """Remove all lines of that name, if any."""
         key = header_key(name)
         self._items = [item for item in self._items if header_key(item[0]) != key]
-        self._index = None
-        self._forget(key)
+        self._changed(key)
 
     def items(self) -> list[tuple[str, str]]:
         """All lines as (name as received, value), in order."""
@@ -230,36 +225,38 @@ class Headers:
 
     def copy(self) -> Headers:
         """An independent copy."""
-        copy = self._of(list(self._items), None)
+        copy = self.trusted(list(self._items))
         copy.parsed = self.parsed.copy()
         return copy
 
     def lines(self, content_length: int) -> list[str]:
         """The lines to send, with this Content-Length in the place of the old one or last."""
-        lines = [f"{name}: {value}" for name, value in self._items]
         length = f"Content-Length: {content_length}"
+        lines: list[str] = []
         known = _KEYS
-        places = [
-            place
-            for place, (name, _) in enumerate(self._items)
-            if (known.get(name) or _lower_key(name)) == "content-length"
-        ]
-        if not places:
+        for name, value in self._items:
+            if (known.get(name) or _lower_key(name)) != "content-length":
+                lines.append(f"{name}: {value}")
+            elif length not in lines:
+                lines.append(length)
+        if length not in lines:
             lines.append(length)
-            return lines
-        lines[places[0]] = length
-        for place in reversed(places[1:]):
-            del lines[place]
         return lines
 
-    def _indexed(self) -> dict[str, list[str]]:
-        index: dict[str, list[str]] = {}
+    def _indexed(self) -> dict[str, str]:
+        first: dict[str, str] = {}
+        several: dict[str, list[str]] = {}
         for name, value in self._items:
-            index.setdefault(header_key(name), []).append(value)
-        self._index = index
-        return index
+            key = header_key(name)
+            if key in first:
+                several.setdefault(key, [first[key]]).append(value)
+            else:
+                first[key] = value
+        self._first, self._several = first, several
+        return first
 
-    def _forget(self, key: str) -> None:
+    def _changed(self, key: str) -> None:
+        self._first = None
         if self.parsed:
             parsed = cast("dict[str, object]", self.parsed)
             parsed.pop(key, None)
@@ -267,7 +264,7 @@ class Headers:
                 parsed.pop("top via", None)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and header_key(name) in (self._index or self._indexed())
+        return isinstance(name, str) and header_key(name) in (self._first or self._indexed())
 
     def __len__(self) -> int:
         return len(self._items)

@@ -34,19 +34,18 @@ def response_to(
     elif status == 100:
         copied = _COPIED_IN_TRYING
     items = request.headers.lines_of(copied)
-    if to_tag is not None:
+    if to_tag is not None and _lacks_tag(request):
         items = [
-            (name, _tagged(request, value, to_tag)) if header_key(name) == "to" else (name, value)
-            for name, value in items
+            (name, f"{value};tag={to_tag}" if header_key(name) == "to" else value) for name, value in items
         ]
     lines = Headers.trusted(items)
     lines.extend(headers)
     return Response(status, reason, lines, body)
 
 
-def _tagged(request: Request, value: str, tag: str) -> str:
+def _lacks_tag(request: Request) -> bool:
+    """False also for a To that cannot be read: it is copied as it is."""
     try:
-        has_tag = request.to.tag is not None
+        return request.to.tag is None
     except RemoteError:
-        return value
-    return value if has_tag else f"{value};tag={tag}"
+        return False
