@@ -375,6 +375,7 @@ class Call:
         """
         for leg in self.own_legs():
             leg.let_go()
+        self.inbox.close()
         self.legs.clear()
         self._leg_records.clear()
         self.caller = self.peer = self.last_peer = self.replacement = None

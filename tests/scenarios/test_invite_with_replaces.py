@@ -266,6 +266,7 @@ def test_meanwhile_nothing_else_begins(tmp_path: Path) -> None:
         with pytest.raises(ControlError) as raised:
             world.hand_off(destination="front-desk")
         assert raised.value.code == "call_not_answered"
+        await second.until(Answered)
         take(third, dialog(session))
         assert await refused(third) == 480
         newest(cast, "caller").hear()

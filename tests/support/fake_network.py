@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import itertools
 import random
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -283,6 +284,8 @@ class FakeAsyncNetwork:
         self.wire = wire or Wire()
         self.sockets: dict[Address, FakeTransport] = {}
         self._ports = itertools.count(40000)
+        self._on_the_way: dict[float, deque[Datagram]] = {}
+        """By arrival, in the order sent: the loop keeps none among timers of the same moment."""
         self._outside: dict[Address, Address] = {}
 
     def translate(self, inside: Address, outside: Address) -> None:
@@ -308,14 +311,19 @@ class FakeAsyncNetwork:
         loop = asyncio.get_running_loop()
         datagram = Datagram(loop.time(), self._outside.get(source, source), destination, data)
         for arrival in self.wire.fate(datagram):
-            loop.call_at(arrival, self._arrive, datagram)
+            self._on_the_way.setdefault(arrival, deque()).append(datagram)
+            loop.call_at(arrival, self._arrive, arrival)
 
     def titles(self, sources: Iterable[Address] | None = None) -> list[str]:
         """What was sent, in order."""
         wanted = None if sources is None else set(sources)
         return [each.title for each in self.wire.log if wanted is None or each.source in wanted]
 
-    def _arrive(self, datagram: Datagram) -> None:
+    def _arrive(self, moment: float) -> None:
+        waiting = self._on_the_way[moment]
+        datagram = waiting.popleft()
+        if not waiting:
+            del self._on_the_way[moment]
         destination = datagram.destination
         if destination in self._outside:
             return
