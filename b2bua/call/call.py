@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
     from b2bua.telemetry.logs import Logger
-    from media.engine import MediaCall, MediaEvent, MediaLeg, Prompt
+    from media.engine import LegStatistics, MediaCall, MediaEvent, MediaLeg, Prompt
     from sip_stack.message import Request
     from sip_stack.transaction import ServerTransaction
 
@@ -322,10 +322,9 @@ class Call:
             else:
                 self.on_alone()
 
-    def note_statistics(self) -> None:
+    def note_statistics(self) -> list[tuple[Leg, LegStatistics]]:
         """Write down how the audio of each leg is by now."""
-        for leg, record in self.recorded_legs():
-            record.media = leg.statistics()
+        return [(leg, leg.note_statistics(record)) for leg, record in self.recorded_legs()]
 
     def recorded_legs(self) -> Iterator[tuple[Leg, LegRecord]]:
         """Each leg it has had in this process, and what its record says of it."""
@@ -342,8 +341,9 @@ class Call:
         self.record.ended = now
         for leg in self.own_legs():
             leg.hang_up(outcome)
-            self.services.counters.heard(leg.role, leg.media.statistics())
-        self.note_statistics()
+        for leg, statistics in self.note_statistics():
+            if leg.call is self:
+                self.services.counters.heard(leg.role, statistics)
         recording.end_with(self)
         for attempt in self.record.attempts:
             attempt.close(now, outcome)

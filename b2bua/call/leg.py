@@ -15,7 +15,7 @@ from b2bua.call.audio_protection import media_terms
 from b2bua.call.codecs import of_new_leg, passes_through
 from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
-from b2bua.call.record import JsonObject, LegRecord
+from b2bua.call.record import LegRecord
 from b2bua.call.reoffers import Reoffers
 from b2bua.config import Destination
 from b2bua.crossing import headers_for, headers_from, reasons_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from b2bua.headers import Header
     from b2bua.identity import Caller
     from b2bua.pass_list import PassList
-    from media.engine import MediaLeg, StreamParameters
+    from media.engine import LegStatistics, MediaLeg, StreamParameters
     from sip_stack.auth import Credentials
     from sip_stack.dialog.session import Session
     from sip_stack.message import Message, Response
@@ -341,11 +341,12 @@ class Leg:
         if record.answered is not None:
             call.note_up()
 
-    def statistics(self) -> JsonObject:
-        """How the audio is, as records and the API show it. Reads counters; no media worker is asked."""
+    def note_statistics(self, record: LegRecord) -> LegStatistics:
+        """Write down how the audio is by now, as records and the API show it. Reads counters; no media worker is
+        asked."""
         counters = self.media.statistics()
         heard = counters.packets_in if counters.codec in G711 else 0
-        return {
+        record.media = {
             "codec": str(counters.codec) if counters.codec else None,
             "packets_in": counters.packets_in,
             "packets_out": counters.packets_out,
@@ -360,6 +361,7 @@ class Leg:
             "unauthenticated": counters.unauthenticated,
             "replayed": counters.replayed,
         }
+        return counters
 
     def deliver(self, event: sip.SessionEvent) -> None:
         """Hear one event of the session, and tell the call what it means."""

@@ -26,7 +26,7 @@ from b2bua.handoff.begin import place_of
 from b2bua.handoff.referral import receive_refer
 from b2bua.headers import MAX_HOPS, hops_of
 from b2bua.inquiry import Inquiry
-from b2bua.telemetry.logs import get_logger
+from b2bua.telemetry.logs import Logger, get_logger
 from b2bua.trunks import Trunks
 from media.engine import PortsExhausted
 from sip_stack.dialog.replaces import Replaces
@@ -180,7 +180,7 @@ class CallRegistry:
             if hops_of(request) >= MAX_HOPS:
                 raise Refused(cause.local("loop_detected", source="b2bua"))
             route = self._route(trunk, record.called)
-            call = self._open(record, session, request, route)
+            call = self._open(record, session, request, route, log)
         except Refused as refused:
             self._refuse(record, session, refused)
             return
@@ -277,10 +277,12 @@ class CallRegistry:
             doorkeeper.counters.over_calls += 1
             raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
 
-    def _open(self, record: CallRecord, session: ServerSession, request: Request, route: Route) -> Call:
+    def _open(
+        self, record: CallRecord, session: ServerSession, request: Request, route: Route, log: Logger
+    ) -> Call:
         """The call with its caller leg: the offer is understood and has a port. Raises `Refused`."""
         inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
-        call = Call(self.services, self.configuration, record, inbox, self._log.bind(call_id=record.call_id))
+        call = Call(self.services, self.configuration, record, inbox, log)
         call.codecs = of_call(self.configuration, route, request)
         try:
             media = call.media.open_leg("caller", self.configuration.latching_for(record.trunk))

@@ -149,12 +149,12 @@ class StreamReader:
         if not carried:
             raise _refusal(self._protection, before)
         for slot, media, agreement in carried:
-            if stream := self._read(remote, slot, media, before):
-                return replace(stream, agreement=agreement)
+            if stream := self._read(remote, slot, media, agreement, before):
+                return stream
         raise not_acceptable(WARN_FORMAT, "No codec in common")
 
     def _read(
-        self, remote: Session, slot: int, media: Media, before: AudioStream | None
+        self, remote: Session, slot: int, media: Media, agreement: Agreement, before: AudioStream | None
     ) -> AudioStream | None:
         """What a section says, None when it has no codec for us."""
         maps = media.rtpmaps()
@@ -168,7 +168,8 @@ class StreamReader:
         address = media_address(remote, media, ipv6=self._ipv6)
         said = remote.direction_of(media)
         direction = Direction.of(sends=said.sends, receives=said.receives and address is not None)
-        return AudioStream(slot, media, direction, address, codec, payload_type, event_of(maps, codec))
+        event = event_of(maps, codec)
+        return AudioStream(slot, media, direction, address, codec, payload_type, event, agreement)
 
 
 def _refusal(protection: MediaProtection, before: AudioStream | None) -> RemoteError:
