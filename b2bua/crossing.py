@@ -27,7 +27,7 @@ _CAUSES = {"q.850": ("Q.850", range(1, 128)), "sip": ("SIP", range(100, 700))}
 def headers_from(message: Message, passes: PassList) -> tuple[Header, ...]:
     """What its sender's list lets go on. Privacy goes with what says who somebody is."""
     passed = [header for header in pass_through(message, passes) if header_key(header[0]) != "identity"]
-    if _tells_who(passed):
+    if passed and _tells_who(passed):
         passed += [(_PRIVACY, value) for value in message.headers.get_all(_PRIVACY)]
     return tuple(passed)
 

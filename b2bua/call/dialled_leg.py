@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from media.engine import MediaLeg
     from sip_stack.dialog.uac import ClientSession
     from sip_stack.events import FailureReason
-    from sip_stack.transport import Target
+    from sip_stack.transport import Flow, Target
 
 
 class DialledLeg(Leg):
@@ -58,15 +58,11 @@ class DialledLeg(Leg):
         headers: list[Header],
     ) -> None:
         """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers."""
-        stack = call.services.stack
-        flow = stack.flow_to(target)
+        services, configuration = call.services, call.configuration
+        flow = services.stack.flow_to(target)
         credentials = None if place.auth is None else place.auth.credentials
         far_end = FarEnd(place.trunk or "", media_protection(place.encryption), credentials)
         super().__init__(call, role, media, describe(call, media, flow, far_end.protection, place), far_end)
-        services = call.services
-        configuration = call.configuration
-        host = format_host_port(flow.sent_by[0], None)
-        from_user = place.from_user
         self.place: Dialled = place
         self.identity = Caller.of_uri(uri)
         self.target = target
@@ -83,34 +79,14 @@ class DialledLeg(Leg):
             self.follow(call.caller.wish)
             self.share(call.caller)
         self._offer = self.description.make_offer()
-        headers.append((HOPS, str(caller.hops + 1)))
-        if caller.knows_early_media:
-            headers.append((P_EARLY_MEDIA, "supported"))
-        session_id = ""
-        if call.uuid:
-            session_id = str(SessionId(call.uuid if call.caller is None else call.caller.uuid))
-            headers.append(("Session-ID", session_id))
-        self._session = stack.endpoint.invite(
-            services.now(),
-            flow=flow,
-            uri=uri,
-            from_=outgoing_from(caller, from_user, host),
-            to=outgoing_to(caller, uri, headers),
-            headers=[*headers, *asserted_identity(caller, place, host, headers)],
-            body=self._offer.body,
-            credentials=far_end.credentials,
-            max_forwards=caller.max_forwards,
-            owner=self,
-            extensions=configuration.extensions_for(place.trunk, place),
-        )
-        self._session.session_id = session_id
+        self._session = self._invite(flow, uri, caller, headers)
         self.record = leg_record(role, self._session, self.now())
         self.facts: LegFacts = LegFacts(
             id=self._session.call_id,
             role=role,
             destination=place.name,
             target=uri,
-            from_user=from_user or caller.shown,
+            from_user=place.from_user or caller.shown,
             handoff_id="" if call.handoff is None else call.handoff.id,
         )
         if isinstance(place, Destination):
@@ -121,7 +97,34 @@ class DialledLeg(Leg):
         """What it sends before its answer is not meant to be heard, says its last response."""
         self._confirmed_fork: str | None = None
         """The tag of the fork that made an offer before any answered."""
-        stack.flush()
+        self.flush()
+
+    def _invite(self, flow: Flow, uri: str, caller: Caller, headers: list[Header]) -> ClientSession:
+        """The INVITE on behalf of `caller`, with what it says beside `headers`."""
+        call, place = self.call, self.place
+        host = format_host_port(flow.sent_by[0], None)
+        headers.append((HOPS, str(caller.hops + 1)))
+        if caller.knows_early_media:
+            headers.append((P_EARLY_MEDIA, "supported"))
+        session_id = ""
+        if call.uuid:
+            session_id = str(SessionId(call.uuid if call.caller is None else call.caller.uuid))
+            headers.append(("Session-ID", session_id))
+        session = call.services.stack.endpoint.invite(
+            self.now(),
+            flow=flow,
+            uri=uri,
+            from_=outgoing_from(caller, place.from_user, host),
+            to=outgoing_to(caller, uri, headers),
+            headers=[*headers, *asserted_identity(caller, place, host, headers)],
+            body=self._offer.body,
+            credentials=self.far_end.credentials,
+            max_forwards=caller.max_forwards,
+            owner=self,
+            extensions=call.configuration.extensions_for(place.trunk, place),
+        )
+        session.session_id = session_id
+        return session
 
     @property
     def session(self) -> ClientSession:

@@ -142,7 +142,7 @@ def _check_consult(body: HandoffBody) -> None:
 def credentials_of(auth: HandoffAuth) -> Credentials:
     """What answers the challenges of a route. Raises `ControlError` 400 for what cannot be sent."""
     try:
-        return Credentials(auth.username, auth.password.get_secret_value(), auth.realm)
+        return auth.credentials
     except LocalError as error:
         # Its text names the part and never quotes it.
         raise refusal_of_request(str(error), "auth") from None

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from b2bua.config.acceptance import AcceptKey, PostDialDigits
-from b2bua.config.auth import Password, Word
+from b2bua.config.auth import Auth, Password, Word
 from b2bua.config.callback_url import CallbackUrlText
 from b2bua.config.dial_uri import FromUser, RouteUri
 from b2bua.config.dialled import MAX_ROUTE
@@ -135,13 +135,12 @@ DataValue = Annotated[
 ]
 
 
-class HandoffAuth(Section):
+class HandoffAuth(Auth):
     """As whom the URIs of `route` are called; kept in memory only, returned and logged never."""
 
-    username: Word
+    model_config = ConfigDict(json_schema_extra={})  # `password_file` is for configurations
+
     password: Annotated[Password, WithJsonSchema({"type": "string", "writeOnly": True, "maxLength": 1024})]
-    realm: Word | None = None
-    """When set, challenges of other realms are not answered."""
 
 
 class CallBody(Section):
