@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from b2bua.sdp_bridge.audio_stream import AudioStream, OurSections
 from b2bua.sdp_bridge.formats import Event
+from b2bua.sdp_bridge.hold import Directions
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.sdp import Direction, Media, Origin, Session, parse
 
@@ -50,7 +51,7 @@ class Agreed(NamedTuple):
         parameters: StreamParameters,
         body: bytes,
         version: int,
-        directions: tuple[Direction, Direction, Direction, Direction | None],
+        directions: Directions,
         *,
         comfort_noise: bool,
     ) -> Agreed:

@@ -12,16 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from b2bua.sdp_bridge.agreed import Agreed
-from b2bua.sdp_bridge.audio_stream import (
-    AudioStream,
-    OurSections,
-    audio_section,
-    stream_parameters,
-)
+from b2bua.sdp_bridge.audio_stream import AudioStream, OurSections, stream_parameters
 from b2bua.sdp_bridge.codec_choice import CodecChoice
-from b2bua.sdp_bridge.formats import Event, Format, Parameters, our_events
+from b2bua.sdp_bridge.formats import Parameters
+from b2bua.sdp_bridge.hold import Hold
 from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offer
 from b2bua.sdp_bridge.offers import LocalOffer, Reoffer, change_of
+from b2bua.sdp_bridge.section_writer import SectionWriter
 from b2bua.sdp_bridge.wish import Wish
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.errors import LocalError, RemoteError
@@ -29,7 +26,6 @@ from sip_stack.sdp import (
     WARN_OTHER,
     BodyRole,
     Crypto,
-    Direction,
     LocalDescription,
     Negotiation,
     OfferToken,
@@ -37,11 +33,8 @@ from sip_stack.sdp import (
     State,
     body_role,
     check_slots,
-    common,
     not_acceptable,
     parse,
-    refuse,
-    turned,
 )
 
 DEFAULT_PTIME = 20
@@ -76,18 +69,15 @@ class LegDescription:
             codecs, parameters or {}, ipv6=":" in address[0], protection=terms.protection
         )
         self._changes_codec = False
-        self._ptime = ptime
         self._terms = terms
-        self._event_type = event_type
-        """Payload type of telephone-event beside G.711 in our first offer; None for the usual one."""
+        self._writer = SectionWriter(address[1], ptime, terms, self._choice, event_type)
         self._negotiation = Negotiation()
         self._first_offer: tuple[OfferToken, Session] | None = None
         self._ours: OurSections | None = None
         self._stream: AudioStream | None = None
         self._previewed: OfferToken | None = None
         self._confirmed: OfferToken | None = None
-        self._intent = self._told = self._wish = Direction.SENDRECV
-        self._refused: Direction | None = None
+        self._hold = Hold()
         self._key: Crypto | None = None
         """Our line in force, None for plain RTP."""
         self.parameters: StreamParameters | None = None
@@ -159,19 +149,17 @@ class LegDescription:
     @property
     def wish(self) -> Wish:
         """What the peer wants by its own will: what our own hold makes it say is not counted."""
-        return Wish(sends=self._wish.sends, hears=self._wish.receives)
+        return self._hold.wish
 
     def permit(self, other: Wish) -> None:
         """What the other side of the bridge wants is what this leg offers and answers from now on."""
-        intent = Direction.of(sends=other.sends, receives=other.hears)
-        if intent is not self._intent:
-            self._intent, self._refused = intent, None
+        self._hold.permit(other)
 
     @property
     def must_tell(self) -> bool:
         """True when the peer does not know what `permit` said, and an offer may be made to tell it."""
         settled = self._stream is not None and self._negotiation.state is State.STABLE
-        untold = self._changes_codec or self._intent not in (self._told, self._refused)
+        untold = self._changes_codec or self._hold.is_untold
         return settled and not self._is_off() and untold
 
     # From one process to the next
@@ -186,7 +174,7 @@ class LegDescription:
             self.parameters,
             self.body,
             self._local.version,
-            (self._intent, self._told, self._wish, self._refused),
+            self._hold.directions,
             comfort_noise=self.comfort_noise,
         )
 
@@ -202,8 +190,8 @@ class LegDescription:
         local.resume(said, body, agreed.version)
         self._ours, self._stream = agreed.ours, agreed.stream
         self.parameters, self.body = agreed.parameters, body
-        self._intent, self._told, self._wish = agreed.intent, agreed.told, agreed.wish
-        self._refused, self.comfort_noise = agreed.refused, agreed.comfort_noise
+        self._hold.directions = agreed.intent, agreed.told, agreed.wish, agreed.refused
+        self.comfort_noise = agreed.comfort_noise
 
     # Offers of ours
 
@@ -211,36 +199,26 @@ class LegDescription:
         """Our first offer: every codec, in order. For our INVITE, or for the 2xx to one without an offer."""
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
-        choice = self._choice
-        cryptos, events = self._terms.offered(), our_events(choice.codecs, self._event_type)
-        audio = audio_section(
-            self._local.port,
-            self._terms.profile,
-            choice.formats,
-            events,
-            self._ptime,
-            self._intent,
-            parameters=choice.parameters,
-            comfort_noise=self.comfort_noise,
-            cryptos=cryptos,
-        )
-        return self._open(OurSections((audio,), 0, self._intent, events, cryptos))
+        return self._open(self._writer.first_offer(self._hold.intent, comfort_noise=self.comfort_noise))
 
     def make_reoffer(self) -> LocalOffer:
         """What is in force with the direction that `permit` asks for, and the codec that `change_codec` does: the least
         an offer can change."""
-        ours, _ = self._agreed()
+        ours, stream = self._agreed()
+        intent = self._hold.intent
         if self._is_off():
             raise LocalError("the peer switched the stream off")
         if not self._changes_codec:
-            return self._open(ours.turned_to(self._intent))
-        return self._open(self._in_force_with(self._choice.formats, our_events(self._choice.codecs)))
+            return self._open(ours.turned_to(intent))
+        return self._open(
+            self._writer.with_other_codec(ours, stream, intent, comfort_noise=self.comfort_noise)
+        )
 
     def make_refresh(self) -> LocalOffer:
         """What is in force, a stream that is off included: the octets said last, unless a hold has to be told as well.
         Raises `Glare` while an offer is open."""
         ours, _ = self._agreed()
-        return self._open(ours if self._is_off() else ours.turned_to(self._intent))
+        return self._open(ours if self._is_off() else ours.turned_to(self._hold.intent))
 
     def make_full_reoffer(self) -> LocalOffer:
         """For a re-INVITE without an offer: what is in force, every other codec of ours behind it.
@@ -249,36 +227,17 @@ class LegDescription:
         section 14.2, RFC 6337 section 5.2.5).
         """
         ours, stream = self._agreed()
-        others = [each for each in self._choice.formats if each[1] is not stream.codec]
-        formats = [stream.format, *(each for each in others if each[0] != stream.payload_type)]
-        events = ours.events
-        if ours.telephone_event(stream.codec) is None:
-            events = tuple(each for each in our_events([stream.codec]) if each[0] != stream.payload_type)
-        return self._open(self._in_force_with(formats, events))
-
-    def _in_force_with(self, formats: Sequence[Format], events: tuple[Event, ...]) -> OurSections:
-        """Our sections in force with these formats and events, and the direction that `permit` asks for."""
-        ours, stream = self._agreed()
-        audio = audio_section(
-            self._local.port,
-            stream.media.protocol,
-            formats,
-            events,
-            stream.media.ptime() or self._ptime,
-            self._intent,
-            parameters=self._choice.parameters,
-            comfort_noise=self.comfort_noise,
-            rtcp_mux=ours.rtcp_mux,
-            cryptos=ours.cryptos,
+        intent = self._hold.intent
+        return self._open(
+            self._writer.with_every_codec(ours, stream, intent, comfort_noise=self.comfort_noise)
         )
-        return ours.with_audio(audio, self._intent, events)
 
     def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
         """An offer came to nothing; what was in force still is. `heard`: the peer knows what we wanted, and
         refused; it is not asked again until `permit` says something else. Raises `StaleOffer`."""
         self._negotiation.withdraw(offer.token)
         if heard:
-            self._refused = offer.ours.direction
+            self._hold.refused = offer.ours.direction
 
     def receive_response(
         self, offer: LocalOffer, status: int, body: bytes | None, *, other_fork: bool = False
@@ -323,9 +282,11 @@ class LegDescription:
         stream = self._choice.reader.find(remote, admit_offer(self._terms, None, None))
         self._first_offer = self._negotiation.offer_remotely(), remote
         self._stream = stream
-        self._wish = stream.direction
+        self._hold.wanted = stream.direction
         self._key = self._answering_key(stream)
-        self.parameters = stream_parameters(stream, self._permitted(stream), rtcp_mux=True, crypto=self._key)
+        self.parameters = stream_parameters(
+            stream, self._hold.answer_to(stream.direction), rtcp_mux=True, crypto=self._key
+        )
 
     def preview_answer(self) -> bytes:
         """The answer to `receive_offer` for a provisional response, which may get lost; it stays as it is."""
@@ -333,6 +294,7 @@ class LegDescription:
             raise LocalError("there is no offer to answer")
         if not self.body:
             self._take(self._answer(self._first_offer[1], self._stream), self._stream)
+            self._hold.told = self._hold.intent
         return self.body
 
     def make_answer(self) -> bytes:
@@ -363,19 +325,8 @@ class LegDescription:
         except RemoteError:
             self._negotiation.withdraw(token)
             raise
-        # What it leaves out while we did not permit it is its own wish or what our hold made of it: where we permit it
-        # by now, it has to be told, and its answer says which.
-        unclear = (not (stream.direction.sends or self._told.receives) and self._intent.receives) or (
-            not (stream.direction.receives or self._told.sends) and self._intent.sends
-        )
-        self._wish = Direction.of(
-            # No word about what we do not permit anyway is no wish: a phone on hold says recvonly of itself.
-            sends=stream.direction.sends or (self._wish.sends and not self._told.receives),
-            receives=stream.direction.receives or (self._wish.receives and not self._told.sends),
-        )
+        self._hold.was_offered(stream.direction, answer.direction)
         self._take(answer, stream)
-        if unclear:
-            self._told = answer.direction
         self._changes_codec = False
         self._negotiation.settle(token)
         return Reoffer(change_of(before, stream), self.body)
@@ -408,9 +359,7 @@ class LegDescription:
         self._key = stream.agreement.ours
         ours = said.with_key(self._key)
         self._stream, self._ours, self.body = stream, ours, offer.body
-        self._told = ours.direction
-        if ours.direction is Direction.SENDRECV:  # Else the answer is what our hold made of their wish.
-            self._wish = stream.direction
+        self._hold.was_answered(ours.direction, stream.direction)
         self.parameters = stream_parameters(
             stream,
             ours.direction,
@@ -420,33 +369,12 @@ class LegDescription:
             crypto=self._key,
         )
 
-    def _permitted(self, stream: AudioStream) -> Direction:
-        """Our direction in an answer: what they want and the other side of the bridge does (section 6.1)."""
-        return common(turned(stream.direction), self._intent)
-
     def _answer(self, remote: Session, stream: AudioStream) -> OurSections:
         """Our media sections: one for each of theirs, in their order (RFC 3264 section 6)."""
-        direction = self._permitted(stream)
+        direction = self._hold.answer_to(stream.direction)
         if not stream.off:
             self._key = self._answering_key(stream)
-        cryptos = () if self._key is None else (self._key,)
-        sections = [refuse(media) for media in remote.media]
-        number, clock = stream.telephone_event, stream.codec.clock_rate
-        events = () if number is None else ((number, clock),)
-        if not stream.off:
-            sections[stream.slot] = audio_section(
-                self._local.port,
-                stream.media.protocol,
-                [stream.format],
-                events,
-                stream.media.ptime() or self._ptime,
-                direction,
-                parameters=self._choice.parameters,
-                comfort_noise=self.comfort_noise and stream.comfort_noise and not stream.codec.passes_through,
-                rtcp_mux=stream.rtcp_mux,
-                cryptos=cryptos,
-            )
-        return OurSections(tuple(sections), stream.slot, direction, events, cryptos)
+        return self._writer.answer(remote, stream, direction, self._key, comfort_noise=self.comfort_noise)
 
     def _answering_key(self, stream: AudioStream) -> Crypto | None:
         """Our line for the offer that `stream` stands in."""
@@ -457,7 +385,6 @@ class LegDescription:
         """Put an answer of ours in force, with the offer it is for."""
         self._ours, self._stream = ours, stream
         self.body = self._local.say(ours.sections)
-        self._told = self._intent
         self.parameters = stream_parameters(
             stream,
             ours.direction,
