@@ -180,6 +180,16 @@ class RtpengineCall:
         listeners = [each for each in self._legs if each.source is leg and each.is_open]
         return max(listeners, key=lambda each: each.since, default=None) if leg.is_open else None
 
+    def learns_first(self, leg: RtpengineLeg) -> bool:
+        """Whether an earlier leg is about to learn where its inside is, which this one has to be told."""
+        listener = self.listener_of(leg)
+        return (
+            listener is not None
+            and listener.inside is None
+            and listener.parameters is not None
+            and self._legs.index(listener) < self._legs.index(leg)
+        )
+
     def senders_to(self, listener: RtpengineLeg) -> list[RtpengineLeg]:
         """The legs whose daemon sends what they say to a leg, wanted or still."""
         return [leg for leg in self._legs if leg.sends_to(listener.inside)]

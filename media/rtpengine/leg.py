@@ -146,10 +146,11 @@ class RtpengineLeg:
         if before is None or before.remote != parameters.remote:
             self.watch.arm()
         self.watch.follow(parameters)
-        if self._is_hushed:
-            # The other legs are told what they are to do in the same turn.
+        if before is None:
+            # Whom it is to hear is told in the same turn: so the daemon need not be told twice.
             asyncio.get_running_loop().call_soon(self._speak_up)
-        self.call.stir()
+        else:
+            self.call.stir()
 
     def set_media_timeout(self, seconds: float | None) -> None:
         """Watches for silence on the wire, to the second."""
@@ -185,6 +186,8 @@ class RtpengineLeg:
     def stir(self) -> None:
         """Something may have changed: sends the next command, if there is one."""
         if self._busy or not self.is_open or self.parameters is None or self._is_hushed:
+            return
+        if self._told is None and self.call.learns_first(self):
             return
         command = self._next(self._wanted(self.parameters), self.parameters)
         if command is not None:

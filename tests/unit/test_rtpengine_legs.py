@@ -325,6 +325,7 @@ def test_keys_are_those_that_the_daemon_has_made() -> None:
         with pytest.raises(MediaError):
             leg.set_remote(replace(peer(0), keys=SrtpKeys(suite, local=bytes(30), remote=KEY)))
         leg.set_remote(replace(peer(0), keys=SrtpKeys(suite, local=KEY, remote=bytes(30))))
+        await asyncio.sleep(0)
         stage.node.answer()
         (answer,) = [each["sdp"] for command, each in stage.node.commands if command == "answer"]
         assert "RTP/SAVP" in str(answer)
