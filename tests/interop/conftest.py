@@ -19,6 +19,14 @@ def rtpengine_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpen
         yield daemon
 
 
+@pytest.fixture(scope="session")
+def rtpengine_with_a_listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtpengineDaemon]:
+    """For those to whom it tells of keys by datagrams: one that finds nobody makes it lose the next one, too."""
+    with RtpengineDaemon(tmp_path_factory.mktemp("rtpengine"), "rtpengine-with-a-listener") as daemon:
+        asyncio.run(daemon.answers())
+        yield daemon
+
+
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Carrier:
     """Each engine in turn. A test that is not played on both, or also by UDP and WebSocket (`rtpengine-udp`,
@@ -26,4 +34,6 @@ def engine(request: pytest.FixtureRequest) -> Carrier:
     if request.param == "native":
         return NATIVE
     _, _, transport = request.param.partition("-")
-    return over_rtpengine([request.getfixturevalue("rtpengine_daemon")], transport=transport or "tcp")
+    if not transport:
+        return over_rtpengine([request.getfixturevalue("rtpengine_daemon")])
+    return over_rtpengine([request.getfixturevalue("rtpengine_with_a_listener")], transport=transport)
