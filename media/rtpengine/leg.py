@@ -91,6 +91,8 @@ class RtpengineLeg:
         self.wants_tones = False
         """Somebody waits for a key of its peer that may come as tones."""
         self._busy = False
+        self._is_strange = left_behind
+        """Its keys are not known yet: those that were agreed on are compared when the daemon tells them."""
         self._is_hushed = left_behind
         """It waits until all legs are known, too."""
         self._told: Told | None = None
@@ -126,7 +128,8 @@ class RtpengineLeg:
         return f"{self.node.where} {self.id} {self._outside.address[0]}"
 
     def master_key(self, suite: CryptoSuite) -> bytes:
-        """The one that the daemon has made for the suite. Raises `MediaError` once the leg is plain."""
+        """The one that the daemon has made for the suite. Raises `MediaError` once the leg is plain, and while a daemon
+        has not told those of a leg that was left behind."""
         key = self._outside.keys.get(suite)
         agreed = self.parameters
         # It makes others once a leg was plain, and tells them later than they are asked for here.
@@ -137,7 +140,7 @@ class RtpengineLeg:
     def set_remote(self, parameters: StreamParameters) -> None:
         """Takes what the peer agreed to."""
         keys = parameters.keys
-        if keys is not None and keys.local != self.master_key(keys.suite):
+        if keys is not None and not self._is_strange and keys.local != self.master_key(keys.suite):
             raise MediaError("rtpengine sends under its own keys only")
         before = self.parameters
         if not self.is_open:
@@ -329,25 +332,12 @@ class RtpengineLeg:
                     raise NgError("has another key")
             except (NgError, Unreadable) as error:
                 self._fail("offer", error)
-            else:
-                self.node.request("answer", answer, answered)
+                return
+            if self._is_strange:
+                self._outside, self._is_strange = opened, False
+            self.node.request("answer", self._answer(parameters, before), answered)
 
-        unreachable = (self._outside.address[0], DISCARD)
         before = self._told
-        if parameters.remote is None and before is not None and before.parameters.remote is not None:
-            # Held: what it is known to be stays, so that nothing is latched anew; nothing is sent to it.
-            unreachable = before.parameters.remote
-        answer: dict[str, Writable] = {
-            "call-id": self.id,
-            "from-tag": INSIDE,
-            "to-tag": OUTSIDE,
-            "sdp": outside(parameters, unreachable, self._outside.keys),
-            "flags": ["port-latching", "trust-address", *_LATCHING[self._latching]],
-            "replace": ["origin"],
-            "ICE": "remove",
-            "DTLS": "off",
-            "rtcp-mux": ["demux"],
-        }
 
         def answered(reply: Reply | None) -> None:
             try:
@@ -362,6 +352,24 @@ class RtpengineLeg:
                 self.call.stir()
 
         return "offer", offer, offered
+
+    def _answer(self, parameters: StreamParameters, before: Told | None) -> dict[str, Writable]:
+        """What the peer says."""
+        unreachable = (self._outside.address[0], DISCARD)
+        if parameters.remote is None and before is not None and before.parameters.remote is not None:
+            # Held: what it is known to be stays, so that nothing is latched anew; nothing is sent to it.
+            unreachable = before.parameters.remote
+        return {
+            "call-id": self.id,
+            "from-tag": INSIDE,
+            "to-tag": OUTSIDE,
+            "sdp": outside(parameters, unreachable, self._outside.keys),
+            "flags": ["port-latching", "trust-address", *_LATCHING[self._latching]],
+            "replace": ["origin"],
+            "ICE": "remove",
+            "DTLS": "off",
+            "rtcp-mux": ["demux"],
+        }
 
     @staticmethod
     def _has_key(opened: Opened, keys: SrtpKeys | None) -> bool:

@@ -158,14 +158,10 @@ class Node:
             raise NgError("does not answer")
         known = await connection.ask("query", {"call-id": identity})
         side, inside = read_side(known, OUTSIDE), read_side(known, INSIDE)
-        if side.protocol == SECURE:
-            # Only an offer tells the keys.
-            opened = read_reply(await connection.ask("offer", self._offer_to_nobody(identity)))
-        else:
-            opened = Opened((host, side.port))
         self.in_use += 1
         now = asyncio.get_running_loop().time()
-        return Spare(identity, opened, now, (host, inside.port) if inside.port else None)
+        # Only an offer tells the keys, and would send what the peer says elsewhere.
+        return Spare(identity, Opened((host, side.port)), now, (host, inside.port) if inside.port else None)
 
     def give_back(self, identity: str) -> None:
         """A leg that was taken is of no more use. Its ports rest for a while, in which nothing comes out of it: late

@@ -19,8 +19,6 @@ class Side:
     rtcp: int = 0
     """Packets of RTCP."""
     port: int = 0
-    protocol: str = ""
-    """The profile, `RTP/SAVP` when it is encrypted."""
 
 
 def read_side(reply: Reply, tag: str) -> Side:
@@ -30,13 +28,11 @@ def read_side(reply: Reply, tag: str) -> Side:
     streams = _path(media, "streams")
     if not isinstance(streams, list) or not streams:
         return Side()
-    protocol = _path(media, "protocol")
     return Side(
         packets=_number(_path(streams[0], "stats", "packets")),
         octets=_number(_path(streams[0], "stats", "bytes")),
         rtcp=_number(_path(streams[1], "stats", "packets")) if len(streams) > 1 else 0,
         port=_number(_path(streams[0], "local port")),
-        protocol=protocol.decode("ascii", "replace") if isinstance(protocol, bytes) else "",
     )
 
 
