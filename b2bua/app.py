@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from b2bua import __version__
@@ -46,6 +47,7 @@ from sip_stack.settings import EndpointSettings
 
 if TYPE_CHECKING:
     from b2bua.http_api import ApiServer
+    from b2bua.journal.seal import Seal
     from b2bua.webhooks.sender import Sender
 
 RELOAD_INTERVAL = 2.0
@@ -115,6 +117,17 @@ def listens(configuration: Configuration) -> list[Listen]:
     """What `sip.listen` asks for, in the stack's words."""
     sip = configuration.sip
     return [Listen(where.transport, where.host, where.port, sip.dscp) for where in sip.listen]
+
+
+def _seal_of(configuration: Configuration) -> Seal | None:
+    """What hides keys of SRTP in the journal; None where there is no TLS. Raises `OSError`."""
+    tls = configuration.sip.tls
+    if tls is None:
+        return None
+    # Imported here: who has no TLS need not pay for it.
+    from b2bua.journal.seal import Seal
+
+    return Seal(Path(tls.private_key).read_bytes())
 
 
 class StartError(Exception):
@@ -233,6 +246,7 @@ class Application:
             self._load_prompts(self.configuration)
             self._services.stack.tls = contexts_of(self.configuration)
             if self._store.has_backend:
+                self._journal.seal = _seal_of(self.configuration)
                 self._services.stack.endpoint.await_sessions()
             bound = await self._services.stack.start(listens(self.configuration))
             api = await self._start_api()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
     from b2bua.call.record import JsonObject
+    from b2bua.journal.seal import Seal
 
 
 class LegEntry(NamedTuple):
@@ -45,19 +46,24 @@ class JournalEntry(NamedTuple):
     state: CallState | None = None
     """What it takes to go on with it; None when it can only be ended."""
 
-    def as_text(self) -> str:
-        """As it is kept."""
+    def as_text(self, seal: Seal | None = None) -> str:
+        """As it is kept. What has keys in it is sealed, or left out where there is no seal."""
         ending = (self.call_id, self.run, self.record, self.legs)
-        return json_text(ending if self.state is None else (*ending, self.state.plain()))
+        if self.state is None or (self.state.has_keys and seal is None):
+            return json_text(ending)
+        state = self.state.plain()
+        if self.state.has_keys and seal is not None:
+            state = seal.close(json_text(state), self.call_id)
+        return json_text((*ending, state))
 
     @classmethod
-    def read(cls, text: str) -> JournalEntry:
+    def read(cls, text: str, seal: Seal | None = None) -> JournalEntry:
         """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours. A state that cannot be read is as
         good as none."""
         call_id, run, record, legs, *written = json.loads(text)
         state: CallState | None = None
         with suppress(ValueError):
-            state = CallState.read(written[0]) if written else None
+            state = _read_state(written[0], call_id, seal) if written else None
         return cls(call_id, run, cast("JsonObject", dict(record)), tuple(map(_read_leg, legs)), state)
 
 
@@ -86,6 +92,13 @@ def _entry_of(leg: Leg) -> LegEntry | None:
         "" if flow.peer is None else flow.peer.name,
         DialogSnapshot.of(session.dialog),
     )
+
+
+def _read_state(written: object, call_id: str, seal: Seal | None) -> CallState | None:
+    """None for one that nobody here can open. Raises `ValueError`."""
+    if not isinstance(written, str):
+        return CallState.read(written)
+    return None if seal is None else CallState.read(json.loads(seal.open(written, call_id)))
 
 
 def _read_leg(fields: list[object]) -> LegEntry:

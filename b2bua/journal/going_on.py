@@ -1,7 +1,7 @@
 """What is written down of a plain call beside what ends it: enough to go on with it, where its audio goes on.
 
 Plain is a caller who talks to somebody, with nothing under way. What cannot be told in values is not plain: a handoff,
-a consultation or a replacement under way, a call joined with another one, a recording, keys of SRTP.
+a consultation or a replacement under way, a call joined with another one, a recording.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class CallState(NamedTuple):
         if len(states) != 2 or {id(leg) for leg in legs} != {id(caller), id(peer)}:
             return None
         return cls(legs.index(caller), tuple(states))
+
+    @property
+    def has_keys(self) -> bool:
+        """True when there are keys of SRTP in it, which nobody may read in a store."""
+        return any(leg.agreed.is_encrypted for leg in self.legs)
 
     def plain(self) -> object:
         """As it is written down."""

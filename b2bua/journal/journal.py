@@ -16,6 +16,7 @@ from b2bua.store import Document, Kind, Place, Removal, Store
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.journal.seal import Seal
 
 GATHER = 0.05
 """Seconds that changes of a call gather: an answer and the bridge after it are one entry."""
@@ -30,6 +31,8 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.seal: Seal | None = None
+        """What hides keys in entries; None: calls with keys only end in another process. To be set before `open`."""
         self._node = ""
         self._run = secrets.token_hex(8)
         self._changed: dict[str, Call] = {}
@@ -74,7 +77,7 @@ class Journal:
         self._timer = None
         for call in self._changed.values():
             created = call.record.clock.milliseconds(call.record.started)
-            text = entry_of(call, self._run).as_text()
+            text = entry_of(call, self._run).as_text(self.seal)
             self._store.put(Document(Kind.JOURNAL, call.id, text, created, created + KEPT_MS, self._node))
             self._written.add(call.id)
         self._changed.clear()
@@ -89,7 +92,7 @@ class Journal:
             before = page[-1].place
             for each in page:
                 try:
-                    entry = JournalEntry.read(each.body)
+                    entry = JournalEntry.read(each.body, self.seal)
                 except (ValueError, TypeError, KeyError):
                     continue
                 if entry.run != self._run:

@@ -165,13 +165,14 @@ class LegDescription:
     # From one process to the next
 
     def agreed(self) -> Agreed | None:
-        """What is in force, for a later process; None before there is anything, and where it is encrypted."""
-        if self._ours is None or self._stream is None or self.parameters is None or self._key is not None:
+        """What is in force, for a later process; None before there is anything."""
+        if self._ours is None or self._stream is None or self.parameters is None:
             return None
         return Agreed.of(
             self._ours,
             self._stream,
             self.parameters,
+            self._key,
             self.body,
             self._local.version,
             self._hold.directions,
@@ -188,7 +189,7 @@ class LegDescription:
         if host != local.host or said.media[agreed.slot].port not in (0, local.port):
             raise LocalError("the leg is not at the address that its far end was told")
         local.resume(said, body, agreed.version)
-        self._ours, self._stream = agreed.ours, agreed.stream
+        self._ours, self._stream, self._key = agreed.ours, agreed.stream, agreed.key
         self.parameters, self.body = agreed.parameters, body
         self._hold.directions = agreed.intent, agreed.told, agreed.wish, agreed.refused
         self.comfort_noise = agreed.comfort_noise

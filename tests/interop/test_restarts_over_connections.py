@@ -1,6 +1,7 @@
 """`kill -9` under calls over TCP and TLS, whose connections end with the process: PJSUA2 on either side.
 
-Their Contacts name where they listen. Of who names the port of the lost connection nobody can know where they are.
+With TLS their audio is encrypted. Their Contacts name where they listen: of who names the port of the lost connection
+nobody can know where they are.
 """
 
 from __future__ import annotations
@@ -36,18 +37,20 @@ class Stage:
             ca = Authority(folder)
             ours, theirs = (ca.issue(name, [LOOPBACK]) for name in ("b2bua", "phone"))
             self.sip["tls"] = {"certificate": ours.certificate, "private_key": ours.key, "ca": ca.file}
-            self.phone = {"pair": theirs, "ca": ca.file, "names_listener": True}
+            self.phone = {"pair": theirs, "ca": ca.file, "names_listener": True, "srtp": "mandatory"}
         self.media: dict[str, object] = {}
 
     def b2bua(self, bob: PjsuaPhone, listen: list[str] | None = None) -> B2bua:
         """A process; with `listen` in the place of another one."""
+        trunk = {"accept": {"addresses": f"{LOOPBACK}/32"}, "srtp": "required"}
         main = {
+            **({"trunks": {"sbc": trunk}} if self.transport == "tls" else {}),
             "sip": {**self.sip, **({"listen": listen} if listen else {})},
             "routes": [{"trunk": "sbc", "to": "bob", "destination": "bob"}],
             "api": {"listen": f"{LOOPBACK}:0", "keys": [KEY]},
             **self.media,
         }
-        encryption = "tls/rtp" if self.transport == "tls" else "udp/rtp"
+        encryption = "tls/srtp" if self.transport == "tls" else "udp/rtp"
         return B2bua(self.folder, {"bob": {"route": bob.uri, "encryption": encryption}}, main=main)
 
     @contextmanager

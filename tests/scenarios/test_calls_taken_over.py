@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from b2bua.journal.entry import JournalEntry
+from b2bua.journal.seal import Seal
 from sip_stack.dialog import SessionState
-from sip_stack.events import Acknowledged, Answered, Ended, ReofferReceived, RequestReceived
+from sip_stack.events import Acknowledged, Answered, Ended, ReofferCompleted, ReofferReceived, RequestReceived
 from sip_stack.extensions import Extensions, TimerTerms
 from sip_stack.sdp import Direction, parse
-from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, play
+from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, offer, play
 from tests.support.handoff_cast import MAIN, Cast, talking, with_route
 from tests.support.kept_history import as_object, as_objects
 from tests.support.media_double import LegDouble, Nothing
@@ -241,6 +243,49 @@ def test_keys_are_heard_and_passed_on(tmp_path: Path) -> None:
         await watched.close()
 
     play(story, tmp_path, main=MAIN)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_an_encrypted_call_goes_on_where_its_keys_may_be_written_down_sealed(
+    tmp_path: Path, sealed: bool
+) -> None:
+    key = base64.b64encode(b"\x07" * 30).decode()
+    body = offer(SBC).replace(b"RTP/AVP", b"RTP/SAVP")
+    body += f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n".encode()
+
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        watched.seal = watched.journal.seal = Seal(b"our private key") if sealed else None
+        desk = await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        session = sbc.call("desk", body=body)
+        await sbc.until(Answered)
+        await desk.until(Acknowledged)
+        before = legs_now(world, "agent")[0].parameters
+        assert before is not None
+        assert before.keys is not None
+        await watched.kill()
+        written = " ".join(each.body for each in watched.keeping.backend.documents.values())
+        assert key not in written
+        assert base64.b64encode(before.keys.local).decode() not in written
+        if not sealed:
+            for leg in legs_now(world, "agent"):
+                leg.call.close_leg(leg)
+        await watched.restart()
+        if sealed:
+            assert legs_now(world, "agent")[0].parameters == before
+            sbc.do(lambda now: session.reoffer(now, body))
+            completed = await sbc.until(ReofferCompleted)
+            assert completed.response is not None
+            assert base64.b64encode(before.keys.local) in completed.response.body, "the same key of ours"
+            sbc.do(session.bye)
+        record = await world.record()
+        assert as_object(record.as_json()["outcome"])["code"] == (4000 if sealed else 11072)
+        await watched.close()
+
+    main = CONFIGURATION.replace("media:\n", "media:\n  srtp: {keys_in_clear: true}\n")
+    play(story, tmp_path, main=main.replace("max_calls: 100\n", "max_calls: 100\n    srtp: required\n"))
 
 
 def test_what_is_left_of_its_time_is_counted_from_the_answer(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from b2bua.feed import Feed, HandoffChanged
 from b2bua.history import History
 from b2bua.journal import Journal, Recovery
 from b2bua.journal.entry import JournalEntry
+from b2bua.journal.seal import Seal
 from b2bua.trace import TraceRing
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
@@ -46,6 +47,8 @@ class Watched:
     def __init__(self, world: World) -> None:
         self.world = world
         self.keeping = Keeping(world)
+        self.seal: Seal | None = None
+        """Of every process of the node."""
         self.journal = self.another()
         self.recovery: Recovery | None = None
         self._generation = 0
@@ -69,6 +72,7 @@ class Watched:
     def another(self) -> Journal:
         """That of another process of the same node."""
         journal = Journal(self.keeping.store)
+        journal.seal = self.seal
         journal.open("node-1", f"udp:{B2BUA}:5060")
         return journal
 
