@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from media.rtpengine.connection import NgConnection
 from tests.support.b2bua_process import B2bua
 from tests.support.choir import Choir, Voice
-from tests.support.handoff_stage import Api, stage_settings
+from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText
+from tests.support.ports import LOOPBACK, free_port_range
 from tests.support.processes import wait_until
 from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.rtpengine import RtpengineDaemon
@@ -44,6 +44,8 @@ class Stage:
 
     def __init__(self, folder: Path, daemons: list[RtpengineDaemon], pairs: list[Pair]) -> None:
         self.folder, self.daemons, self.pairs = folder, daemons, pairs
+        # Not one that somebody gets by chance while nobody listens.
+        self._listen = f"udp:{LOOPBACK}:{free_port_range(2)[0]}"
         nodes = [str(daemon.tcp) for daemon in daemons]
         self.settings = {
             **stage_settings("sip:nobody@127.0.0.1"),
@@ -51,17 +53,17 @@ class Stage:
             "routes": [
                 {"trunk": "sbc", "to": f"callee-{number}", "destination": f"callee-{number}"}
                 for number in range(len(pairs))
-            ],
+            ]
+            + [{"trunk": "sbc", "to": SUPPORT, "assistant": f"sip:bot@{pairs[0].callee.address}"}],
         }
         self.destinations = {
             f"callee-{number}": {"route": f"sip:callee@{pair.callee.address}"}
             for number, pair in enumerate(pairs)
         }
 
-    def b2bua(self, *listen: str) -> B2bua:
-        """A process; with `listen` in the place of another one."""
-        options = {"listen": listen} if listen else {}
-        return B2bua(self.folder, self.destinations, main=self.settings, **options)  # type: ignore[arg-type]
+    def b2bua(self) -> B2bua:
+        """A process, in the place of the one before."""
+        return B2bua(self.folder, self.destinations, main=self.settings, listen=[self._listen])
 
     def all_talk(self, b2bua: B2bua) -> None:
         """Set all calls up."""
@@ -114,6 +116,26 @@ def staged(folder: Path, calls: int, daemons: int) -> Iterator[Stage]:
         yield Stage(folder, running, pairs)
 
 
+def until_hears(listener: Voice, speaker: Voice) -> None:
+    """Until one of them hears nobody but the other."""
+
+    def look() -> bool:
+        latest = listener.heard[-10:]
+        return len(latest) == 10 and all(each.payload in speaker.frames for each in latest)
+
+    wait_until(look, 10.0, f"{speaker.frequency} Hz")
+
+
+def until_counted(api: Api, call_id: str) -> None:
+    """Until the packets of all legs are counted, those that have ended included."""
+
+    def look() -> bool:
+        legs = api.ask("GET", f"/v1/calls/{call_id}")["legs"]
+        return all(leg["media"].get("packets_in") for leg in legs)
+
+    wait_until(look, 10.0, "packets of all legs")
+
+
 def until_heard(voices: list[Voice], packets: int) -> None:
     """Until each of them has heard so many more packets."""
     before = [len(voice.heard) for voice in voices]
@@ -125,12 +147,14 @@ def until_heard(voices: list[Voice], packets: int) -> None:
 
 
 def check_uninterrupted(listener: Voice, speaker: Voice, since: float, until: float) -> None:
-    """Every packet that the speaker has said was heard between two moments, one after the other, octet for octet."""
+    """Every packet that the speaker has said between two moments was heard, octet for octet.
+
+    Not in order: a daemon has two threads, and on a busy machine one overtakes the other.
+    """
     heard = [each for each in listener.heard if since <= each.at <= until]
     assert len(heard) > 0.9 * 50 * (until - since), f"{len(heard)} packets in {until - since:.1f} s"
-    assert all(after.sequence == (before.sequence + 1) & 0xFFFF for before, after in pairwise(heard)), (
-        "a packet is missing, or another stream began"
-    )
+    missing = {*range(heard[0].sequence, heard[-1].sequence)} - {each.sequence for each in listener.heard}
+    assert not missing, f"of {heard[0].sequence} to {heard[-1].sequence}: {sorted(missing)}"
     assert len({each.data[8:12] for each in heard}) == 1, "one stream"
     frames = speaker.frames
     assert all(each.payload in frames for each in heard), "the tone of whom they talk to"
@@ -159,7 +183,7 @@ def test_fifty_calls_go_on_and_can_be_hung_up_from_both_sides(tmp_path: Path) ->
             first.wait(5.0)
             assert first.records() == []
         until_heard(voices, 25)
-        with stage.b2bua(*first.listening) as second:
+        with stage.b2bua() as second:
             api = Api(second)
             wait_until(lambda: len(api.live_calls()) == CALLS, 10.0, "all are taken over")
             until_heard(voices, 50)
@@ -196,3 +220,49 @@ def test_fifty_calls_go_on_and_can_be_hung_up_from_both_sides(tmp_path: Path) ->
         wait_until(lambda: stage.held() <= unused, 10.0, lambda: f"{stage.held()} are held, {unused} unused")
         lines = [json.loads(line) for line in second.errors.splitlines() if line.startswith("{")]
         assert sum(line.get("event") == "taken_over" for line in lines) == CALLS
+
+
+def test_a_call_that_went_on_is_handed_over_and_goes_on_again(tmp_path: Path) -> None:
+    """Killed while the caller talks to the assistant, and once more while they talk to the human."""
+    with staged(tmp_path, 2, 1) as stage:
+        (caller, bot), human = (stage.pairs[0].caller, stage.pairs[0].callee), stage.pairs[1].callee
+        with stage.b2bua() as first:
+            caller.talk(first.address, SUPPORT)
+            call_id = Api(first).the_call()
+            wait_until(lambda: journal(tmp_path) or None, 10.0, "it is written down")
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+        with stage.b2bua() as second:
+            api = Api(second)
+            assert api.the_call() == call_id
+            until_counted(api, call_id)
+            handoff = api.hand_off(call_id, destination="callee-1")
+            api.reaches(handoff, "connected")
+            until_hears(caller.audio, human.audio)
+            until_hears(human.audio, caller.audio)
+            bot.wait_for_request("BYE")
+            wait_until(
+                lambda: human.requests("INVITE")[0].header("Call-ID") in journal(tmp_path)[0], 10.0, "it too"
+            )
+            second.send_signal(signal.SIGKILL)
+            second.wait(5.0)
+        with stage.b2bua() as third:
+            api = Api(third)
+            assert api.the_call() == call_id
+            assert api.handoff(handoff["id"])["state"] == "connected"
+            until_hears(caller.audio, human.audio)
+            until_counted(api, call_id)
+            human.hang_up()
+            caller.wait_for_request("BYE", 10.0)
+            (record,) = third.records(1)
+            assert record["outcome"]["source"] == "agent"
+            assert [(each["id"], each["outcome"]["code"]) for each in record["handoffs"]] == [
+                (handoff["id"], 4000)
+            ]
+            assert [leg["role"] for leg in record["legs"]] == ["caller", "assistant", "agent"]
+            assert all(leg["media"]["packets_in"] > 0 for leg in record["legs"]), (
+                "counted through all of them"
+            )
+            assert api.handoff(handoff["id"])["state"] == "completed"
+            third.check_end()
+        assert len(bot.requests("BYE")) == 1

@@ -11,13 +11,18 @@ from pathlib import Path
 from tests.support.b2bua_process import B2bua
 from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText, response, sdp
-from tests.support.ports import LOOPBACK
+from tests.support.ports import LOOPBACK, free_port_range
 from tests.support.processes import wait_until
 from tests.support.scripted import ScriptedCallee, ScriptedCaller
 
 
 def answers(invite: SipText) -> list[bytes]:
     return [response(invite, 200, "OK", [("Contact", f"<{invite.uri}>")], sdp(LOOPBACK, 4000))]
+
+
+def somewhere() -> list[str]:
+    """A port that nobody gets by chance while nobody listens there."""
+    return [f"udp:{LOOPBACK}:{free_port_range(2)[0]}"]
 
 
 def number(request: SipText) -> int:
@@ -47,7 +52,7 @@ def test_calls_that_were_up_are_ended_toward_both_sides_and_recorded_once(tmp_pa
     with ScriptedCallee(answers) as bot, ScriptedCallee(answers) as human, ScriptedCaller() as caller:
         settings = stage_settings(f"sip:bot@{bot.address}")
         desk = {"desk": {"route": f"sip:desk@{human.address}", "hold_music": "silence"}}
-        with B2bua(tmp_path, desk, main=settings) as first:
+        with B2bua(tmp_path, desk, main=settings, listen=somewhere()) as first:
             api = Api(first)
             caller.call(first.address, SUPPORT)
             call_id = api.the_call()
@@ -101,7 +106,7 @@ def test_a_call_is_recorded_once_wherever_between_record_and_journal_its_process
     with ScriptedCallee(answers) as bot, ScriptedCaller() as caller:
         settings = stage_settings(f"sip:bot@{bot.address}")
         desk = {"desk": {"route": f"sip:desk@{bot.address}"}}
-        with B2bua(tmp_path, desk, main=settings) as first:
+        with B2bua(tmp_path, desk, main=settings, listen=somewhere()) as first:
             caller.call(first.address, SUPPORT)
             Api(first).the_call()
             (entry,) = wait_until(lambda: rows(tmp_path) or None, 10.0, "it is written down")
