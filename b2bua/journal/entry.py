@@ -71,7 +71,7 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     """The call as it is now."""
     for leg, kept in call.recorded_legs():
         if kept.ended is not None:
-            kept.media = leg.statistics()  # Nobody can be asked later how its audio was.
+            leg.note_statistics(kept)  # Nobody can be asked later how its audio was.
     record = call.record.as_json()
     node = call.record.node
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]

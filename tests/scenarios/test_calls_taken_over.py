@@ -137,6 +137,33 @@ def test_a_bye_that_comes_before_the_call_is_restored_is_not_lost(tmp_path: Path
     play(story, tmp_path, main=MAIN)
 
 
+def test_nobody_waits_longer_than_ten_seconds_for_a_store_that_does_not_answer(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await watched.kill()
+        backend = watched.keeping.backend
+        backend.failing = "it is down"
+        await watched.restart()
+        began = world.stack.now()
+        cast.hang_up()
+        await cast.sbc.until(Ended)
+        assert 8 < world.stack.now() - began < 11
+        assert world.network.titles([(B2BUA, 5060)])[-1] == "481 BYE"
+
+        backend.failing = None
+        await world.until(lambda: world.registry.calls)
+        legs_now(world)[0].fall_silent()
+        assert (await cast.bot.until(Ended)).by == "remote"
+        record = await world.record()
+        assert record.outcome is not None
+        assert (record.outcome.name, record.outcome.source) == ("media_timeout", "caller")
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
 def test_hold_crosses_with_the_version_that_follows(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         world.media.outlives = True
