@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from b2bua.pass_list import DEFAULT_LIST, PassList
 from b2bua.user_to_user import UserToUser
+from media.value_class import value_class
 from sip_stack.message import Headers, Message, Request, Response, is_token
 
 Header = tuple[str, str]
@@ -63,7 +64,7 @@ class HeaderRefused(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Dropped:
     """A configured header that was left out, and why; listed in the handoff's `headers_dropped`."""
 
@@ -71,7 +72,7 @@ class Dropped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RenderedHeaders:
     """What goes out, and what does not."""
 
@@ -79,7 +80,7 @@ class RenderedHeaders:
     dropped: list[Dropped] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Variables:
     """What `$name` may stand for in a configured header."""
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from b2bua.headers import P_EARLY_MEDIA, hops_of, pass_through, received_variables
 from b2bua.pass_list import DEFAULT_LIST, TRUSTED_ONLY, PassList
+from media.value_class import value_class
 from sip_stack.message import NameAddr, SipUri, TelUri, escape_user
 from sip_stack.message.headers import header_key
 
@@ -37,7 +38,7 @@ _NUMBER = re.compile(r"\+?[0-9][0-9().\-]{1,30}")
 """A user that a signature may be about, whatever its host (RFC 8224 section 8.3)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Caller:
     """The caller as the destination may come to know them."""
 

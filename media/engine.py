@@ -12,7 +12,6 @@ the same loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,6 +20,7 @@ from media.codecs import G711 as G711
 from media.codecs import Codec as Codec
 from media.srtp import CryptoSuite, SrtpKeys
 from media.statistics import LegStatistics as LegStatistics
+from media.value_class import value_class
 
 Address = tuple[str, int]
 """An IP address literal without brackets, and a UDP port 1..65535."""
@@ -72,7 +72,7 @@ class MachineSign(StrEnum):
     """It talks for longer than people who pick up a phone do."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StreamParameters:
     """What one leg's peer agreed to, seen from our side."""
 
@@ -203,14 +203,14 @@ class MediaLeg(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FirstPacket:
     """The first valid RTP packet after `set_remote` armed latching: the peer is there and can be heard."""
 
     leg: MediaLeg
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class MediaTimeout:
     """No valid RTP for the leg's media timeout. Reported once; again only after packets came back and
     stopped."""
@@ -218,7 +218,7 @@ class MediaTimeout:
     leg: MediaLeg
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class DtmfDigit:
     """One digit: a telephone-event reported once at its end (RFC 4733), or tones as soon as they are certain."""
 
@@ -230,7 +230,7 @@ class DtmfDigit:
     """It came as tones, which whoever hears the leg has heard; `duration_ms` is what was heard of them by then."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Switched:
     """How a `hear_when_heard` went on; reported once for each, unless it was superseded or a leg closed."""
 
@@ -240,14 +240,14 @@ class Switched:
     in time until the source is heard (which is not reported again)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Quiet:
     """The peer of a leg has been silent for the time given to `watch_silence`. Reported once per watch."""
 
     leg: MediaLeg
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AnswerJudged:
     """What `judge_answer` found: a machine, or a person as far as that can be told."""
 
@@ -255,7 +255,7 @@ class AnswerJudged:
     machine: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PromptEnded:
     """A prompt that was not looped has been played to its end; the leg hears silence in time now. Not reported when
     the leg was given another source before."""
@@ -263,7 +263,7 @@ class PromptEnded:
     leg: MediaLeg
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RecordingEnded:
     """A recording is over and its file finished; reported once for each, unless its call was closed before."""
 
@@ -272,7 +272,7 @@ class RecordingEnded:
     """Why the system took no more of it; None when it was finished, or ended with its leg."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class EngineLost:
     """The engine failed under this call: its legs are gone and carry no more audio. The call must end
     (11070)."""

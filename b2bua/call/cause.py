@@ -11,9 +11,10 @@ It does not decide when something ended (timers and legs do) and does not judge 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
+from media.value_class import value_class
 from sip_stack.errors import LocalError
 
 
@@ -37,7 +38,7 @@ class CallerEnd(StrEnum):
     """The row never ends a caller's leg by itself, or the caller has gone already."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Cause:
     """One row: what happened, and what the world is told about it."""
 
@@ -188,7 +189,7 @@ REFUSALS: dict[int, str] = {
 """Rows of INVITEs that are refused before there is a call, by our status; all others cannot be read or understood."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Outcome:
     """How one call, attempt or leg ended: a row of the table and what is particular to this time."""
 

@@ -7,7 +7,7 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
@@ -23,6 +23,7 @@ from b2bua.feed import LegEnded, LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
 from media.engine import G711
 from media.quality import estimate
+from media.value_class import value_class
 from sip_stack import events as sip
 from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
 from sip_stack.message import Request, format_host_port
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _ENDED_BY = {"expired": "session_expired", "no_ack": "not_acknowledged", "no_prack": "not_pracked"}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FarEnd:
     """On what terms we are with a far end; whoever takes its place is on the same."""
 

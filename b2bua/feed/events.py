@@ -6,8 +6,9 @@ They hold what a listener needs to act without looking the call up. None holds a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from media.value_class import value_class
 
 if TYPE_CHECKING:
     from b2bua.call.cause import Outcome
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from b2bua.handoff.handoff import Confirmed, HandoffRequest, HandoffState
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FeedEvent:
     """Something happened to a call. `at` is loop time (seconds), which `clock` turns into a stamp."""
 
@@ -42,7 +43,7 @@ class FeedEvent:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CallStarted(FeedEvent):
     """A call was let in, or placed by us."""
 
@@ -56,7 +57,7 @@ class CallStarted(FeedEvent):
         return {"trunk": self.trunk, "caller": self.caller, "called": self.called}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CallAnswered(FeedEvent):
     """The caller talks to somebody for the first time: `role` is assistant or agent."""
 
@@ -69,7 +70,7 @@ class CallAnswered(FeedEvent):
         return {"role": self.role, "destination": self.destination}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CallEnded(FeedEvent):
     """The call is over; its record is being written."""
 
@@ -83,7 +84,7 @@ class CallEnded(FeedEvent):
         return {"outcome": self.outcome.as_record(), "duration_ms": self.duration_ms}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LegFacts:
     """A leg that we dialled."""
 
@@ -110,7 +111,7 @@ class LegFacts:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LegRinging(FeedEvent):
     """The far end of a leg is being alerted, or lets its audio be heard already. Told once per leg."""
 
@@ -123,7 +124,7 @@ class LegRinging(FeedEvent):
         return {**self.leg.as_json(), "sip_status": self.status}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LegAnswered(FeedEvent):
     """The far end of a leg answered; the caller does not hear it yet."""
 
@@ -135,7 +136,7 @@ class LegAnswered(FeedEvent):
         return self.leg.as_json()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LegEnded(FeedEvent):
     """A leg that we dialled is over: refused, given up, or hung up by one of the two."""
 
@@ -157,7 +158,7 @@ class LegEnded(FeedEvent):
         return {**self.leg.as_json(), **ended, "duration_ms": self.duration_ms}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class DigitPressed(FeedEvent):
     """A key was pressed on a leg: `role` is caller, assistant or agent."""
 
@@ -180,7 +181,7 @@ class DigitPressed(FeedEvent):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class HandoffChanged(FeedEvent):
     """A handoff was asked for, or went on to another state."""
 
@@ -208,7 +209,7 @@ class HandoffChanged(FeedEvent):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ConsultChanged(FeedEvent):
     """The consultation of a handoff went on to another phase."""
 
@@ -221,7 +222,7 @@ class ConsultChanged(FeedEvent):
         return {"handoff_id": self.handoff_id, "consult": str(self.phase)}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RecordingChanged(FeedEvent):
     """A recording of a call began, was paused, went on or ended: `state` is recording, paused, ended or failed."""
 

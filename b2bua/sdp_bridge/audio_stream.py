@@ -7,7 +7,7 @@ noise), RFC 5761 (RTCP on the RTP port: answered, never offered). Profiles and k
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from b2bua.encryption import MediaProtection
 from b2bua.sdp_bridge.formats import (
@@ -21,6 +21,7 @@ from b2bua.sdp_bridge.formats import (
 )
 from b2bua.sdp_bridge.media_security import PLAIN, Admit, Agreement, SrtpRequired, srtp_keys
 from media.engine import Address, Codec, StreamParameters
+from media.value_class import value_class
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import (
     CRYPTO,
@@ -42,7 +43,7 @@ _LIKE_RTCP = range(64, 96)
 """Payload types that cannot be told from RTCP on one port (RFC 5761 section 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AudioStream:
     """The audio stream of a peer's description, understood."""
 
@@ -189,7 +190,7 @@ def _is_multiplexed(media: Media) -> bool:
     return any(name == RTCP_MUX for name, _ in media.attributes)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OurSections:
     """The media sections of a description of ours: one audio section, the others refused."""
 

@@ -7,11 +7,11 @@ stays so: an offer or answer that would take it back to plain RTP is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from b2bua.encryption import MediaProtection
 from media.engine import MediaError
 from media.srtp import CryptoSuite, SrtpKeys
+from media.value_class import value_class
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import WARN_TRANSPORT, Crypto, Media, cryptos_of, not_acceptable
 
@@ -39,7 +39,7 @@ def _no_key(suite: CryptoSuite) -> bytes:
     raise AssertionError(f"a leg without SRTP was asked for a key of {suite}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class MediaTerms:
     """What a leg is asked of its audio."""
 
@@ -74,7 +74,7 @@ class MediaTerms:
             raise not_acceptable(WARN_TRANSPORT, f"No SRTP: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Agreement:
     """What a section that we can carry says of its protection: both lines, or none for plain RTP."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Flag, auto
 
 from b2bua.sdp_bridge.audio_stream import AudioStream, OurSections
+from media.value_class import value_class
 from sip_stack.sdp import OfferToken
 
 
@@ -19,7 +20,7 @@ class Change(Flag):
     CODEC = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LocalOffer:
     """An offer of ours, while it is open: what to send, and what an answer to it refers to."""
 
@@ -31,7 +32,7 @@ class LocalOffer:
     """True when there was nothing agreed before: several previews may answer it, the last one holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Reoffer:
     """A re-offer of the peer that was followed: our answer, and what it changed."""
 
