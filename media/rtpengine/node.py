@@ -38,8 +38,9 @@ INSIDE, OUTSIDE = "int", "ext"
 """The tags of a leg's two sides."""
 PERIOD = 1.0
 """Seconds between two looks at the daemon."""
-LONGEST_SPARE = 1800.0
-"""Seconds after which an unused leg is given back: the daemon drops a call without an answer after an hour."""
+LONGEST_SPARE = 240.0
+"""Seconds after which an unused leg is given back. The daemon drops a call without an answer after its `offer-timeout`,
+which may be as short as five minutes, so that what a killed process leaves behind is soon gone."""
 QUARANTINE = 2
 """Seconds until the ports of a leg may be another's."""
 CLOCKS_DIFFER = 1.5

@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from media.rtpengine.connection import NgConnection
 from tests.support.b2bua_process import B2bua
 from tests.support.choir import Choir, Voice
 from tests.support.handoff_stage import SUPPORT, Api, stage_settings
@@ -77,18 +76,7 @@ class Stage:
 
     def held(self) -> int:
         """Calls that the daemons hold: one for each leg, and those opened ahead."""
-        return sum(asyncio.run(calls_of(daemon)) for daemon in self.daemons)
-
-
-async def calls_of(daemon: RtpengineDaemon) -> int:
-    """How many a daemon holds."""
-    connection = await NgConnection.open(daemon.tcp, lambda notice: None, lambda: None)
-    try:
-        calls = (await connection.ask("list", {"limit": 1000}))["calls"]
-        assert isinstance(calls, list)
-        return len(calls)
-    finally:
-        connection.close()
+        return sum(len(asyncio.run(daemon.calls())) for daemon in self.daemons)
 
 
 def journal(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from signal import SIGKILL
 import pytest
 
 from media.engine import Codec, EngineLost, MediaError, PortsExhausted
+from media.rtpengine.leg import RtpengineLeg
 from media.srtp import CryptoSuite
 from tests.support.audio import tone, write_wav
 from tests.support.listening import AGENT, ASSISTANT, MUSIC, heard_until, talking
@@ -80,6 +81,25 @@ def test_a_prompt_that_no_datagram_holds_is_refused_by_udp(
         async with engine_on(rtpengine_daemon, transport="udp") as engine:
             with pytest.raises(MediaError, match="longer than 8 s"):
                 engine.load_prompt(write_wav(tmp_path / "music.wav", tone(MUSIC, 20.0)))
+
+    asyncio.run(run())
+
+
+def test_what_a_killed_process_has_opened_ahead_is_dropped_and_who_talks_is_not(tmp_path: Path) -> None:
+    async def run() -> None:
+        with RtpengineDaemon(tmp_path, timeout=3, offer_timeout=2) as daemon:
+            async with engine_on(daemon) as engine:
+                with peers(PCMU, PCMU) as people:
+                    call = Bridged(engine, people)
+                    legs = {leg.id for leg in call.legs if isinstance(leg, RtpengineLeg)}
+                    async with talking(people[0], call.legs[0].local_address, ASSISTANT):
+                        await heard_until(people[1], ASSISTANT)
+                        assert len(await daemon.calls()) > len(legs), "some are opened ahead"
+                        async with asyncio.timeout(30.0):
+                            # Nobody renews them here, as after `kill -9`.
+                            while await daemon.calls() != legs:  # noqa: ASYNC110 - nobody tells
+                                await asyncio.sleep(0.1)
+                        await heard_until(people[1], ASSISTANT, more=20)
 
     asyncio.run(run())
 

@@ -48,8 +48,16 @@ class RtpengineDaemon(ChildProcess):
     """Runs from the beginning; `again` starts another one with the same addresses after the end of this one."""
 
     def __init__(
-        self, folder: Path, name: str = "rtpengine", *, former: RtpengineDaemon | None = None
+        self,
+        folder: Path,
+        name: str = "rtpengine",
+        *,
+        former: RtpengineDaemon | None = None,
+        timeout: int = 60,
+        offer_timeout: int = 3600,
     ) -> None:
+        """The times are its own defaults: a call without packets, and one without an answer, are dropped after those;
+        the latter not before the former."""
         self.ng_port = free_port() if former is None else former.ng_port
         self.tcp_port = free_stream_port() if former is None else former.tcp_port
         self.http_port = free_stream_port() if former is None else former.http_port
@@ -69,6 +77,8 @@ class RtpengineDaemon(ChildProcess):
             f"--port-max={self.ports.last}",
             "--endpoint-learning=immediate",
             "--num-threads=2",
+            f"--timeout={timeout}",
+            f"--offer-timeout={offer_timeout}",
             "--foreground",
             "--log-stderr",
             "--log-level=5",
@@ -98,6 +108,16 @@ class RtpengineDaemon(ChildProcess):
     def ws(self) -> NgAddress:
         """Its ng protocol over a WebSocket."""
         return NgAddress("ws", LOOPBACK, self.http_port)
+
+    async def calls(self) -> set[str]:
+        """The call-ids that it holds: one for each leg, and those opened ahead."""
+        connection = await NgConnection.open(self.tcp, lambda notice: None, lambda: None)
+        try:
+            calls = (await connection.ask("list", {"limit": 1000}))["calls"]
+            assert isinstance(calls, list)
+            return {call.decode() for call in calls if isinstance(call, bytes)}
+        finally:
+            connection.close()
 
     async def answers(self) -> None:
         """Waits until it does."""
