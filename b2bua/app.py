@@ -155,10 +155,10 @@ class Application:
             lambda: self.configuration.context_ttl,
             asked=configuration.api is not None or configuration.store.kind == "redis",
         )
-        self._operations = Operations(self._records, self._store, history, self.reload)
+        self._journal = Journal(self._store)
+        self._operations = Operations(self._records, self._store, history, self._journal, self.reload)
         # Without an API nobody could read what is kept of calls beyond their records.
         kept = configuration.api is not None
-        self._journal = Journal(self._store)
         self._records.on_settled = self._note_recorded
         self._services = build_services(
             lambda: self.configuration, self._operations if kept else self._records, self._journal

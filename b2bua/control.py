@@ -43,7 +43,8 @@ class Drain(NamedTuple):
 
 
 class Control(Protocol):
-    """A running B2BUA. Unknown ids raise `ControlError` 404 `call_not_found` or `handoff_not_found`."""
+    """A running B2BUA. Unknown ids raise `ControlError` 404 `call_not_found` or `handoff_not_found`; calls that another
+    node has, 409 `call_elsewhere`."""
 
     @property
     def configuration(self) -> Configuration:

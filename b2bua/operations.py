@@ -15,7 +15,9 @@ from b2bua.control import ControlError, Drain
 from b2bua.feed import Entry, HandoffChanged
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import tell
+from b2bua.handoff.handoff import HandoffState
 from b2bua.history.history import MAX_ANNOTATIONS
+from b2bua.journal.closing import story_of
 from b2bua.store import StoreUnavailable
 from b2bua.trace.ladder import Ladder, ladder_of
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from b2bua.handoff.consultation import ConsultVerb
     from b2bua.handoff.handoff import Handoff, HandoffRequest
     from b2bua.history import Annotation, Context, History, Page, Resolution
+    from b2bua.journal import Journal
     from b2bua.metrics.exposition import Exposition
     from b2bua.store import Place, Store, StoreStatus
 
@@ -48,11 +51,13 @@ class Operations:
         records: Records,
         store: Store,
         history: History,
+        journal: Journal,
         reload: Callable[[], Awaitable[ReloadResult]],
     ) -> None:
         self._records = records
         self._store = store
         self._history = history
+        self._journal = journal
         self._reload = reload
         self._handoffs: dict[str, Handoff] = {}
         """Those of live calls, by id."""
@@ -156,7 +161,7 @@ class Operations:
         """One call in full."""
         call = self.registry.calls.get(call_id)
         if call is None or call.over:
-            return await self._ended(call_id)
+            return await self._not_here(call_id)
         call.note_statistics()
         return await self._history.with_notes(self._history.story(call.record, call.handoffs))
 
@@ -181,7 +186,7 @@ class Operations:
     async def annotate(self, call_id: str, annotation: Annotation) -> tuple[JsonObject, bool]:
         """Keep a note on a call, live or ended."""
         if call_id not in self.registry.calls:
-            await self._ended(call_id)
+            await self._not_here(call_id)
         if len(await self._history.annotations(call_id)) >= MAX_ANNOTATIONS:
             raise ControlError(409, "too_many_annotations", f"the call has {MAX_ANNOTATIONS} annotations")
         return await self._history.keep_annotation(call_id, annotation)
@@ -272,20 +277,27 @@ class Operations:
     async def _of_live_call(self, handoff_id: str) -> Handoff:
         handoff = self._handoffs.get(handoff_id)
         if handoff is None:
-            state = (await self.handoff(handoff_id))["state"]
-            raise ControlError(409, "handoff_final", f"the handoff is {state}, and not of a call here")
+            kept = await self.handoff(handoff_id)
+            if kept["channel"] == "voice" and not HandoffState(str(kept["state"])).final:
+                raise ControlError(409, "call_elsewhere", f"its call is up at node {kept['node']}")
+            raise ControlError(409, "handoff_final", f"the handoff is {kept['state']}")
         return handoff
 
     async def _live(self, call_id: str) -> Call:
         call = self.registry.calls.get(call_id)
         if call is None or call.over:
-            await self._ended(call_id)
+            told = await self._not_here(call_id)
+            if told["ended"] is None:
+                raise ControlError(409, "call_elsewhere", f"the call is up at node {told['node']}")
             raise ControlError(409, "call_ended", "the call has ended")
         return call
 
-    async def _ended(self, call_id: str) -> JsonObject:
+    async def _not_here(self, call_id: str) -> JsonObject:
+        """The story of a call that has ended, or is up on another node."""
         async with _answering():
             found = await self._history.call(call_id)
+            if found is None and (record := await self._journal.record_of(call_id)) is not None:
+                found = await self._history.with_notes(story_of(record))
         if found is None:
             raise ControlError(404, "call_not_found", "no such call")
         return found

@@ -38,7 +38,10 @@ def call_routes(control: Control) -> APIRouter:
 
     @routes.get("/{call_id}", responses=documented(200, answers.Call, "The call.", *OF_A_CALL))
     async def get_call(call_id: CallId) -> Response:
-        """One call in full, live or ended: legs, timeline, handoffs, media statistics, annotations."""
+        """One call in full, live or ended: legs, timeline, handoffs, media statistics, annotations.
+
+        Of a call that is up at another node with the same store: as it was when somebody last joined or left it.
+        """
         return Json(await control.call(call_id))
 
     @routes.get("/{call_id}/trace", response_class=Response, responses=_of_trace())
@@ -56,7 +59,9 @@ def call_routes(control: Control) -> APIRouter:
     @routes.delete(
         "/{call_id}",
         status_code=204,
-        responses=documented(204, None, "The call is being hung up on every side.", *OF_A_CALL, "call_ended"),
+        responses=documented(
+            204, None, "The call is being hung up on every side.", *OF_A_CALL, "call_ended", "call_elsewhere"
+        ),
     )
     async def hang_up(call_id: CallId) -> Response:
         """End a call toward every side."""

@@ -12,7 +12,10 @@ from b2bua.http_api.documented import documented
 from b2bua.http_api.errors import Json
 from b2bua.http_api.handoffs import HandoffId
 
-_ERRORS = ("invalid_request", "handoff_not_found", "not_consulting", "handoff_final", "store_unavailable")
+_ERRORS = (
+    *("invalid_request", "handoff_not_found", "not_consulting", "handoff_final"),
+    *("call_elsewhere", "store_unavailable"),
+)
 
 
 def consult_routes(control: Control) -> APIRouter:

@@ -51,6 +51,7 @@ ERRORS = (
     ErrorCode("wrong_http_method", 405, "the path does not know the method; `Allow` says which"),
     ErrorCode("call_not_answered", 409, "nobody has answered the call yet"),
     ErrorCode("call_ended", 409, "the call has ended"),
+    ErrorCode("call_elsewhere", 409, "the call is up at another node; its `node` says which"),
     ErrorCode("handoff_running", 409, "another handoff of the call is under way"),
     ErrorCode("too_many_handoffs", 409, "the call has had 100 handoffs"),
     ErrorCode("handoff_final", 409, "the handoff is connected or has ended"),

@@ -32,7 +32,8 @@ IdempotencyKey = Annotated[
 _BEGIN_ERRORS = (
     *("invalid_request", "unknown_destination", "policy_refused", "receiver_refused"),
     *("unknown_hold_music", "unknown_whisper"),
-    *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
+    *("call_not_found", "call_not_answered", "call_ended", "call_elsewhere"),
+    *("handoff_running", "too_many_handoffs"),
     *("store_unavailable", "audio_passed_through"),
 )
 OF_A_HANDOFF = ("invalid_request", "handoff_not_found", "store_unavailable")
@@ -65,7 +66,9 @@ def handoff_routes(control: Control) -> APIRouter:
 
     @routes.delete(
         "/v1/handoffs/{handoff_id}",
-        responses=documented(200, answers.Handoff, "The handoff, given up.", *OF_A_HANDOFF, "handoff_final"),
+        responses=documented(
+            200, answers.Handoff, "The handoff, given up.", *OF_A_HANDOFF, "handoff_final", "call_elsewhere"
+        ),
     )
     async def cancel_handoff(handoff_id: HandoffId) -> Response:
         """Give up on a handoff that is not connected yet; the caller stays with the assistant."""

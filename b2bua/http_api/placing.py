@@ -17,11 +17,13 @@ from b2bua.http_api.schemas import BridgeBody, CallBody, HandoffAuth
 
 _PLACE_ERRORS = (
     *("invalid_request", "unknown_destination", "policy_refused"),
-    *("call_not_found", "call_not_answered", "call_ended", "handoff_running", "too_many_handoffs"),
+    *("call_not_found", "call_not_answered", "call_ended", "call_elsewhere"),
+    *("handoff_running", "too_many_handoffs"),
     *("draining", "too_many_calls", "store_unavailable", "audio_passed_through"),
 )
 _BRIDGE_ERRORS = (
-    *("invalid_request", "call_not_found", "call_not_answered", "call_ended", "handoff_running"),
+    *("invalid_request", "call_not_found", "call_not_answered", "call_ended", "call_elsewhere"),
+    "handoff_running",
     *("store_unavailable", "audio_passed_through"),
 )
 

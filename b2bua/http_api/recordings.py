@@ -11,7 +11,7 @@ from b2bua.http_api.calls import CallId
 from b2bua.http_api.documented import documented
 from b2bua.http_api.errors import Json
 
-_ERRORS = ("invalid_request", "call_not_found", "call_ended", "store_unavailable")
+_ERRORS = ("invalid_request", "call_not_found", "call_ended", "call_elsewhere", "store_unavailable")
 
 
 def recording_routes(control: Control) -> APIRouter:

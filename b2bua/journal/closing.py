@@ -60,9 +60,7 @@ def closed(entry: JournalEntry, outcome: Outcome, now: float) -> ClosedCall:
             for each in _objects(left["recordings"])
         ],
     }
-    moments = (("started", "received"), ("answered", "answered"), ("ended", "ended"))
-    timeline = [{"at": record[key], "event": event, "who": "caller"} for key, event in moments]
-    story = {**record, "handoffs": list(handoffs), "timeline": timeline}
+    story = story_of({**record, "handoffs": list(handoffs)})
     return ClosedCall(entry.call_id, _milliseconds(left["started"]), record, story, handoffs)
 
 
@@ -75,6 +73,17 @@ def as_recorded(entry: JournalEntry, record: JsonObject) -> ClosedCall:
     handoffs = tuple({**each, **said.get(str(each["id"]), {})} for each in call.handoffs)
     story = {**call.story, **record, "handoffs": list(handoffs)}
     return replace(call, record=record, story=story, handoffs=handoffs)
+
+
+def story_of(record: JsonObject) -> JsonObject:
+    """What the API tells of a call of which there is no more than the record of an entry."""
+    moments = (("started", "received"), ("answered", "answered"), ("ended", "ended"))
+    timeline = [
+        {"at": record[key], "event": event, "who": "caller"}
+        for key, event in moments
+        if record[key] is not None
+    ]
+    return {**record, "timeline": timeline}
 
 
 def _closed_handoff(handoff: JsonObject, outcome: Outcome, stamp: str) -> JsonObject:

@@ -16,6 +16,7 @@ from b2bua.store import Document, Kind, Place, Removal, Store
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.record import JsonObject
     from b2bua.journal.seal import Seal
 
 GATHER = 0.05
@@ -81,6 +82,15 @@ class Journal:
             self._store.put(Document(Kind.JOURNAL, call.id, text, created, created + KEPT_MS, self._node))
             self._written.add(call.id)
         self._changed.clear()
+
+    async def record_of(self, call_id: str) -> JsonObject | None:
+        """The record so far of a call that is up on some node, this one or another, with its handoffs as the API shows
+        them; None when no entry of it is there, or can be read. Raises `StoreUnavailable`."""
+        found = await self._store.read(Kind.JOURNAL, [call_id])
+        try:
+            return JournalEntry.read(found[call_id]).record
+        except (ValueError, TypeError, KeyError):
+            return None
 
     async def left_behind(self) -> list[JournalEntry]:
         """The calls that were up when an earlier process of this node ended. Raises `StoreUnavailable`.

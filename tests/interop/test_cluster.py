@@ -35,6 +35,19 @@ class Stage:
         """The calls that are up: id, and its node."""
         return {str(call["call_id"]): name for name in NODES for call in self.cluster.api(name).live_calls()}
 
+    @contextmanager
+    def cleared(self) -> Iterator[None]:
+        """A test that fails leaves no call to the next one."""
+        try:
+            yield
+        except BaseException:
+            for name in NODES:
+                if self.cluster.node(name).returncode is None:
+                    api = self.cluster.api(name)
+                    for call in api.live_calls():
+                        api.answer("DELETE", f"/v1/calls/{call['call_id']}")
+            raise
+
     def the_call(self) -> Call:
         """The only one, once it is answered."""
         ((call_id, name),) = wait_until(lambda: self.live() or None, 10.0, "a call is up").items()
@@ -90,7 +103,7 @@ def calling(stage: Stage, user: str = SUPPORT) -> Iterator[RtpCaller]:
     """A caller who has dialled, and has been answered when that is the assistant."""
     for peer in (stage.assistant, stage.human):
         peer.forget()
-    with ToneStream(CALLER) as audio, RtpCaller(audio) as caller:
+    with ToneStream(CALLER) as audio, RtpCaller(audio) as caller, stage.cleared():
         if user == SUPPORT:
             caller.talk(stage.cluster.address, user)
             until_heard(caller.audio, ASSISTANT)
@@ -159,8 +172,11 @@ def test_either_side_holds_and_resumes(stage: Stage) -> None:
 def test_a_handoff_is_asked_of_the_node_that_has_the_call_and_seen_at_both(stage: Stage) -> None:
     with calling(stage) as caller:
         call = stage.the_call()
-        with pytest.raises(AssertionError, match="404"):
+        wait_until(lambda: known_at(call.elsewhere, call.id), 10.0, "the other node knows of it")
+        with pytest.raises(AssertionError, match=r"call_elsewhere.*up at node"):
             call.elsewhere.hand_off(call.id)
+        with pytest.raises(AssertionError, match=r"call_elsewhere.*up at node"):
+            call.elsewhere.ask("DELETE", f"/v1/calls/{call.id}")
         handoff = call.api.hand_off(call.id, shared_id="conversation-1")
         stage.human.answer()
         until_heard(caller.audio, HUMAN)
@@ -168,11 +184,22 @@ def test_a_handoff_is_asked_of_the_node_that_has_the_call_and_seen_at_both(stage
         connected = call.api.reaches(handoff, "connected")
         stage.assistant.wait_for_request("BYE")
         assert call.elsewhere.reaches(handoff, "connected") == connected
+        with pytest.raises(AssertionError, match="call_elsewhere"):
+            call.elsewhere.ask("DELETE", f"/v1/handoffs/{handoff['id']}")
         caller.hang_up()
         until_over(stage)
     assert call.elsewhere.reaches(handoff, "completed")["id"] == handoff["id"]
     assert stage.record_of(call.id)[0] == call.node
     wait_until(lambda: ended_at(call.elsewhere, call.id), 10.0, "the other node tells of the call too")
+
+
+def known_at(api: Api, call_id: str) -> bool:
+    """Whether a node tells of a call that is up at another."""
+    answer = api.answer("GET", f"/v1/calls/{call_id}")
+    if answer.status_code == 404:
+        return False
+    told = answer.json()
+    return told["ended"] is None and [leg["role"] for leg in told["legs"]] == ["caller", "assistant"]
 
 
 def ended_at(api: Api, call_id: str) -> bool:

@@ -6,7 +6,10 @@ import asyncio
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from b2bua.call import cause
+from b2bua.control import ControlError
 from b2bua.journal.closing import closed
 from b2bua.journal.entry import JournalEntry
 from b2bua.store import Kind, Removal
@@ -82,6 +85,38 @@ def test_what_was_written_is_read_and_ends_where_the_next_process_finds_it(tmp_p
         assert all(leg["ended"] == call.record["ended"] for leg in as_objects(call.record["legs"]))
         cast.hang_up()
         await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_another_node_tells_of_a_call_and_whose_it_is(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched = Watched(world)
+        cast = await talking(world)
+        await world.phone(DESK)
+        handoff = world.hand_off(destination="front-desk")
+        await cast.until_awaited()
+        await watched.entries()
+        there = watched.of_another_node()
+        call_id = handoff.call_id
+
+        told = await there.call(call_id)
+        assert (told["node"], told["ended"]) == (world.registry.services.node, None)
+        assert [moment["event"] for moment in as_objects(told["timeline"])] == ["received", "answered"]
+        assert [each["id"] for each in as_objects(told["handoffs"])] == [handoff.id]
+        for refused in (there.hang_up(call_id), there.cancel_handoff(handoff.id)):
+            with pytest.raises(ControlError, match=f"at node {told['node']}") as raised:
+                await refused
+            assert (raised.value.status, raised.value.code) == (409, "call_elsewhere")
+
+        cast.hang_up()
+        await world.record()
+        await watched.entries()
+        with pytest.raises(ControlError, match="ended"):
+            await there.hang_up(call_id)
+        with pytest.raises(ControlError, match="no such call"):
+            await there.call("nobody")
         await watched.close()
 
     play(story, tmp_path, main=MAIN)

@@ -55,7 +55,8 @@ class Cluster:
         self._folder = folder
         self.running: dict[str, ChildProcess] = {}
         self.ports = dict(zip(_PORTS, _distinct_ports(len(_PORTS)), strict=True))
-        self.audio = {name: PortBlock() for name in RTPENGINES}
+        # What two nodes open ahead, and what those leave behind that are killed: 128 ports each time.
+        self.audio = {name: PortBlock(blocks=5) for name in RTPENGINES}
         blocks = {
             f"RTPENGINE_{number}_{end}": str(getattr(self.audio[f"rtpengine-{number}"], end.lower()))
             for number in (1, 2)

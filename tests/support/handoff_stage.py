@@ -28,9 +28,13 @@ class Api:
 
     def ask(self, method: str, path: str, body: object = None) -> dict:
         """One request."""
-        answer = httpx2.request(method, self._base + path, headers=self._headers, json=body, timeout=10)
+        answer = self.answer(method, path, body)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else {}
+
+    def answer(self, method: str, path: str, body: object = None) -> httpx2.Response:
+        """One request that may be refused."""
+        return httpx2.request(method, self._base + path, headers=self._headers, json=body, timeout=10)
 
     def metric(self, name: str, **labels: str) -> float | None:
         """The value of a series of `GET /metrics`; None when there is none."""

@@ -7,6 +7,7 @@ import asyncio
 from b2bua.call.record import CallRecord, JsonObject
 from b2bua.feed import HandoffChanged
 from b2bua.history import History
+from b2bua.journal import Journal
 from b2bua.operations import Operations
 from b2bua.store import Kind, Store, Write
 from tests.support.b2bua_world import World
@@ -41,7 +42,7 @@ class Keeping:
         self.store = Store(as_backend(self.backend), "sqlite", worker=self.worker)  # type: ignore[arg-type]
         self.store.start()
         history = History(self.store, "node-1", lambda: 3600.0)
-        self.operations = Operations(Nobody(), self.store, history, reload=None)  # type: ignore[arg-type]
+        self.operations = Operations(Nobody(), self.store, history, Journal(self.store), reload=None)  # type: ignore[arg-type]
         self.operations.registry = world.registry
         world.registry.on_handoff = self.operations.remember
         world.registry.services.feed.listen(self.operations, [HandoffChanged])

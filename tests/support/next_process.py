@@ -16,12 +16,15 @@ from b2bua.history import History
 from b2bua.journal import Journal, Recovery
 from b2bua.journal.entry import JournalEntry
 from b2bua.journal.seal import Seal
+from b2bua.operations import Operations
+from b2bua.store import Store
 from b2bua.trace import TraceRing
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
 from sip_stack.settings import EndpointSettings
 from tests.support.b2bua_world import B2BUA, World
 from tests.support.kept_history import Keeping
+from tests.support.store_backends import as_backend
 
 
 class _Lines:
@@ -52,6 +55,7 @@ class Watched:
         self.journal = self.another()
         self.recovery: Recovery | None = None
         self._generation = 0
+        self._stores: list[Store] = []
         self.strikes = True
         """Whether the process lives long enough to strike out what it has recorded."""
         write = world.write
@@ -80,6 +84,17 @@ class Watched:
         """What the next process would find now."""
         await asyncio.sleep(0.1)
         return await self.another().left_behind()
+
+    def of_another_node(self) -> Operations:
+        """The operations of another node that shares the store: it has no calls."""
+        keeping, world = self.keeping, self.world
+        store = Store(as_backend(keeping.backend), "redis", worker=keeping.worker)  # type: ignore[arg-type]
+        store.start()
+        self._stores.append(store)
+        history = History(store, "node-2", lambda: 3600.0)
+        operations = Operations(world, store, history, Journal(store), reload=None)  # type: ignore[arg-type]
+        operations.registry = CallRegistry(world.registry.services, world.configuration)
+        return operations
 
     async def kill(self) -> None:
         """End the process without a word, once the journal is written."""
@@ -139,4 +154,5 @@ class Watched:
         if self.recovery is not None:
             await self.recovery.close()
         self.journal.close()
-        await self.keeping.store.close(1.0)
+        for store in (*self._stores, self.keeping.store):
+            await store.close(1.0)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
@@ -23,17 +23,21 @@ PATIENCE = 10.0
 class PortBlock:
     """UDP ports for the audio of one daemon, which no other daemon has: rtpengine also takes ports that are in use."""
 
-    def __init__(self) -> None:
-        """The first port of a block is held, to say that the others are taken."""
-        for first in random.SystemRandom().sample(range(10_000, 32_000, BLOCK), 100):
-            self._held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            try:
-                self._held.bind((LOOPBACK, first))
-            except OSError:
-                self._held.close()
-            else:
-                self.first, self.last = first + 2, first + BLOCK - 1
-                return
+    def __init__(self, blocks: int = 1) -> None:
+        """The first port of a block is held, to say that the others are taken; so with several in a row."""
+        firsts = range(10_000, 32_000 - blocks * BLOCK, BLOCK)
+        for first in random.SystemRandom().sample(firsts, len(firsts)):
+            with ExitStack() as stack:
+                for each in range(first, first + blocks * BLOCK, BLOCK):
+                    held = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    try:
+                        held.bind((LOOPBACK, each))
+                    except OSError:
+                        break
+                else:
+                    self.first, self.last = first + 2, first + blocks * BLOCK - 1
+                    self._held = stack.pop_all()
+                    return
         raise OSError("found no block of free UDP ports")
 
     def __contains__(self, port: int) -> bool:
