@@ -84,7 +84,7 @@ def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stag
         caller.talk(stage.b2bua.address, SUPPORT)
         until_heard(audio, ASSISTANT)
         killed = stage.carrier_of(caller)
-        node = str(killed.tcp)
+        node = str(killed.ws)
         assert stage.api.metric("rtpengine_legs", node=node, state="in_use") == 2
         killed.send_signal(SIGKILL)
         wait_until(lambda: bool(caller.requests("BYE")), 10.0, "the caller is let go")
