@@ -54,9 +54,9 @@ class Cluster:
         """Nothing runs yet."""
         self._folder = folder
         self.running: dict[str, ChildProcess] = {}
-        self.ports = dict(zip(_PORTS, _distinct_ports(len(_PORTS)), strict=True))
         # What two nodes open ahead, and what those leave behind that are killed: 128 ports each time.
         self.audio = {name: PortBlock(blocks=5) for name in RTPENGINES}
+        self.ports = dict(zip(_PORTS, self._other_ports(len(_PORTS)), strict=True))
         blocks = {
             f"RTPENGINE_{number}_{end}": str(getattr(self.audio[f"rtpengine-{number}"], end.lower()))
             for number in (1, 2)
@@ -156,6 +156,15 @@ class Cluster:
         volume.mkdir(parents=True, exist_ok=True)
         return volume
 
+    def _other_ports(self, count: int) -> list[int]:
+        """Free ports that no rtpengine takes while what listens there is killed."""
+        ports: set[int] = set()
+        while len(ports) < count:
+            port = free_stream_port()
+            if not any(port in block for block in self.audio.values()):
+                ports.add(port)
+        return sorted(ports)
+
     def _is_complete(self) -> bool:
         ready = [self.api(name).ask("GET", "/readyz") for name in NODES]
         return all(each["store"]["available"] and each["rtpengine"]["up"] == 2 for each in ready)
@@ -181,10 +190,3 @@ def _dispatcher_list(folder: Path, nodes: Sequence[int]) -> Path:
     written = folder / "dispatcher.list"
     written.write_text(text)
     return written
-
-
-def _distinct_ports(count: int) -> list[int]:
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_stream_port())
-    return sorted(ports)
