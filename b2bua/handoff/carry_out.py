@@ -36,6 +36,7 @@ async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
     referrer = handoff.notifies
     call.on_alone = lambda: call.media.hear(caller.media, call.ringback())
     handoff.in_hand = True
+    call.note_up()
     try:
         if handoff.taken_back:
             raise HandoffCancelled
@@ -54,6 +55,7 @@ async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
         handoff.finish(HandoffState.CANCELLED, outcome, call.services.now())
     finally:
         call.handoff = call.on_alone = None
+        call.note_up()
         if handoff.outcome is not None:
             log.info(
                 "handoff_over",

@@ -1,7 +1,8 @@
 """What is written down of a plain call beside what ends it: enough to go on with it, where its audio goes on.
 
-Plain is a caller who talks to somebody, with nothing under way. What cannot be told in values is not plain: a handoff,
-a consultation or a replacement under way, a call joined with another one, a recording.
+Plain is a caller who talks to somebody, with nothing under way. What cannot be told in values is not plain: a
+consultation or a replacement under way, a call joined with another one, a recording. Of a handoff that nobody has
+answered yet the call is left, and the handoff has failed; one that an assistant asked for by REFER has to be told it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sip_stack.dialog.restored import SessionSnapshot
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
+    from b2bua.handoff.handoff import Handoff
 
 
 class LegState(NamedTuple):
@@ -53,7 +55,7 @@ class CallState(NamedTuple):
         caller, peer = call.caller, call.peer
         if caller is None or peer is None or caller.media.identity is None or not _is_plain(call):
             return None
-        legs = [leg for leg in call.own_legs() if not leg.over]
+        legs = [leg for leg in call.own_legs() if not leg.over and leg.record.answered is not None]
         states = [state for leg in legs if (state := _state_of(leg)) is not None]
         if len(states) != 2 or {id(leg) for leg in legs} != {id(caller), id(peer)}:
             return None
@@ -83,13 +85,18 @@ _ADAPTER = TypeAdapter(CallState)
 def _is_plain(call: Call) -> bool:
     return (
         call.bridge is not None
-        and call.handoff is None
+        and (call.handoff is None or _may_fail(call.handoff))
         and call.replacement is None
         and call.recording is None
-        and call.on_alone is None
         and not call.record.placed
         and not call.record.bridges
     )
+
+
+def _may_fail(handoff: Handoff) -> bool:
+    """True when nobody but us has to know that nothing comes of it."""
+    asked = handoff.request.asked_by == "api" and not handoff.request.consult
+    return asked and handoff.method == "invite" and not handoff.is_connected
 
 
 def _state_of(leg: Leg) -> LegState | None:

@@ -36,6 +36,7 @@ class Journal:
         """What hides keys in entries; None: calls with keys only end in another process. To be set before `open`."""
         self._node = ""
         self._run = secrets.token_hex(8)
+        self._is_closed = False
         self._changed: dict[str, Call] = {}
         self._written: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -47,7 +48,7 @@ class Journal:
 
     def keep(self, call: Call) -> None:
         """Write a call down soon, as it is then; to be told of every change of whom it talks to."""
-        if not self._node or not self._store.has_backend or not call.answered or call.over:
+        if not self._node or self._is_closed or not self._store.has_backend or not call.answered or call.over:
             return
         self._changed[call.id] = call
         if self._timer is None:
@@ -69,7 +70,8 @@ class Journal:
                 self._store.put(Removal(Kind.JOURNAL, call_id, self._node))
 
     def close(self) -> None:
-        """Write nothing more."""
+        """Write no calls any more."""
+        self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

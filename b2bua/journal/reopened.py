@@ -41,7 +41,7 @@ def reopened_record(left: JsonObject, now: float) -> CallRecord:
 
 
 def reopened_handoff(left: JsonObject, clock: CallClock, configuration: Configuration, feed: Feed) -> Handoff:
-    """One of its handoffs, which is connected or over. Raises as `reopened_record`."""
+    """One of its handoffs. Raises as `reopened_record`."""
     name = str(left["destination"])
     consult = left["consult"]
     return Handoff(

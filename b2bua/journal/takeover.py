@@ -71,6 +71,9 @@ class Takeover:
             return False
         self._journal.take_over(entry)
         self._go_on(call)
+        for handoff in call.handoffs:
+            if not handoff.is_connected:  # Whoever rang for it has nobody to answer to.
+                handoff.close(cause.local("process_lost"), services.now())
         call.note_up()
         log.info("taken_over", run=entry.run)
         return True

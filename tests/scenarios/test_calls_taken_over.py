@@ -16,7 +16,7 @@ from sip_stack.dialog import SessionState
 from sip_stack.events import Acknowledged, Answered, Ended, ReofferCompleted, ReofferReceived, RequestReceived
 from sip_stack.extensions import Extensions, TimerTerms
 from sip_stack.sdp import Direction, parse
-from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, offer, play
+from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, answer, offer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, talking, with_route
 from tests.support.kept_history import as_object, as_objects
 from tests.support.media_double import LegDouble, Nothing
@@ -409,7 +409,39 @@ def test_a_call_whose_audio_is_gone_is_ended_toward_both_sides(tmp_path: Path) -
     play(story, tmp_path, main=MAIN)
 
 
-def test_a_call_with_a_handoff_under_way_is_ended(tmp_path: Path) -> None:
+def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        desk = await world.phone(DESK, ring)
+        handoff = world.hand_off(destination="front-desk")
+        await asyncio.sleep(1.0)
+        await watched.kill()
+        cast.call.close_leg(cast.agent())
+        await watched.restart()
+        caller, assistant = legs_now(world)
+        assert (caller.peer, assistant.peer) == (assistant, caller)
+        shown = await watched.keeping.operations.handoff(handoff.id)
+        assert (shown["state"], as_object(shown["outcome"])["code"]) == ("failed", 11072)
+
+        desk.on_invite = answer
+        again = world.hand_off(destination="front-desk")
+        await world.until(lambda: legs_now(world, "caller")[0].awaits is not None)
+        legs_now(world, "agent")[1].hear()
+        await world.until(lambda: again.is_connected)
+        await cast.bot.until(Ended)
+        cast.hang_up()
+        record = await world.record()
+        assert [as_object(each["outcome"])["code"] for each in record.handoffs] == [11072, 4000]
+        # Nobody could tell the phone that rang.
+        desk.do(lambda now: desk.sessions[0].reject(now, 480))
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_call_whose_human_has_answered_and_is_not_heard_yet_is_ended(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         world.media.outlives = True
         watched = Watched(world)
