@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
 import pytest
 
+from tests.support import rtp_phone
 from tests.support.audio import key_tones, tone, write_wav
 from tests.support.b2bua_process import B2bua
 from tests.support.engines import Carrier, Limit
@@ -20,6 +22,7 @@ CALLER, ASSISTANT, HUMAN, WHISPER = 300.0, 440.0, 880.0, 1500.0
 TONES = (CALLER, ASSISTANT, HUMAN, WHISPER)
 ENOUGH = 25
 """Packets that make sure who is heard."""
+until_heard = partial(rtp_phone.until_heard, tones=TONES, packets=ENOUGH)
 
 
 class Scene(NamedTuple):
@@ -80,16 +83,6 @@ def from_the_first_sound(heard: list[Heard]) -> list[float]:
     """The sequence without the silence at its start: a busy machine may begin with a packet of it."""
     played = sequence(heard)
     return played[1:] if played[:1] == [0.0] else played
-
-
-def until_heard(audio: ToneStream, frequency: float, packets: int = ENOUGH) -> None:
-    """Until so much more of a tone has been heard."""
-    before = len(audio.heard)
-
-    def look() -> bool:
-        return sum(pitch(each.packet.payload, TONES) == frequency for each in audio.heard[before:]) >= packets
-
-    wait_until(look, 10.0, lambda: f"{frequency} Hz; heard {sequence(audio.heard[before:])}")
 
 
 def test_a_key_of_tones_gets_the_human_the_caller_and_nothing_is_bridged_before(

@@ -10,17 +10,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
+from tests.support import rtp_phone
 from tests.support.b2bua_process import ROOT
 from tests.support.cluster import NODES, Cluster
 from tests.support.handoff_stage import SUPPORT, Api
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream, pitch
+from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
 from tests.support.scripted import ScriptedCaller
 
 CALLER, ASSISTANT, HUMAN = TONES = (300.0, 440.0, 880.0)
+until_heard = partial(rtp_phone.until_heard, tones=TONES)
 
 
 @dataclass(slots=True)
@@ -116,17 +119,6 @@ def calling(stage: Stage, user: str = SUPPORT) -> Iterator[RtpCaller]:
             until_heard(caller.audio, HUMAN)
             until_heard(stage.human.audio, CALLER)
         yield caller
-
-
-def until_heard(audio: ToneStream, frequency: float, packets: int = 20) -> None:
-    """Until so many more packets of a tone were heard."""
-    before = len(audio.heard)
-
-    def look() -> bool:
-        fresh = audio.heard[before:]
-        return sum(pitch(each.packet.payload, TONES) == frequency for each in fresh) >= packets
-
-    wait_until(look, 10.0, f"{frequency} Hz")
 
 
 def until_told(

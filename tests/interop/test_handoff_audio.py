@@ -23,7 +23,7 @@ from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.processes import wait_until
 from tests.support.recordings import in_time, place_of, sides
 from tests.support.rtp_peer import Packet
-from tests.support.rtp_phone import FRAME, Heard, RtpCallee, RtpCaller, ToneStream, pitch
+from tests.support.rtp_phone import FRAME, Heard, RtpCallee, RtpCaller, ToneStream, pitch, until_heard
 
 CALLER, ASSISTANT, MUSIC, HUMAN = 300.0, 440.0, 660.0, 880.0
 SILENCE = 0.0
@@ -51,13 +51,7 @@ class Scene:
 
     def until_heard(self, frequency: float, packets: int = ENOUGH) -> None:
         """Until the caller has heard so much more of a tone."""
-        before = len(self.caller.audio.heard)
-
-        def look() -> bool:
-            fresh = self.caller.audio.heard[before:]
-            return sum(pitch(each.packet.payload, TONES) == frequency for each in fresh) >= packets
-
-        wait_until(look, 10.0, lambda: f"{frequency} Hz; heard {sequence(self.caller.audio.heard[before:])}")
+        until_heard(self.caller.audio, frequency, packets, tones=TONES)
 
     def check_pauses(self, heard: list[Heard]) -> None:
         """The caller was never without a packet for long, but for what this process was held up itself."""

@@ -6,18 +6,21 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from signal import SIGKILL
 
 import pytest
 
+from tests.support import rtp_phone
 from tests.support.b2bua_process import B2bua
 from tests.support.engines import over_rtpengine
 from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream, pitch
+from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
 from tests.support.rtpengine import RtpengineDaemon
 
 CALLER, ASSISTANT = TONES = (300.0, 440.0)
+until_heard = partial(rtp_phone.until_heard, tones=TONES)
 
 
 @dataclass(slots=True)
@@ -64,17 +67,6 @@ def talking(stage: Stage) -> Iterator[RtpCaller]:
 def health(api: Api, node: str) -> tuple[float | None, float | None]:
     """Whether a daemon is up, and how often it was lost."""
     return api.metric("rtpengine_up", node=node), api.metric("rtpengine_lost_total", node=node)
-
-
-def until_heard(audio: ToneStream, frequency: float, packets: int = 20) -> None:
-    """Until so many more packets of a tone were heard."""
-    before = len(audio.heard)
-
-    def look() -> bool:
-        fresh = audio.heard[before:]
-        return sum(pitch(each.packet.payload, TONES) == frequency for each in fresh) >= packets
-
-    wait_until(look, 10.0, f"{frequency} Hz")
 
 
 def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stage) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from itertools import groupby
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -311,6 +312,20 @@ def pitch(payload: bytes, frequencies: tuple[float, ...]) -> float:
     window = samples * np.hanning(samples.size)
     strengths = [abs(np.dot(window, np.exp(-2j * np.pi * each * time_axis))) for each in frequencies]
     return frequencies[int(np.argmax(strengths))]
+
+
+def until_heard(audio: ToneStream, frequency: float, packets: int = 20, *, tones: tuple[float, ...]) -> None:
+    """Until so many more packets of one of these tones were heard."""
+    before = len(audio.heard)
+
+    def fresh() -> list[float]:
+        return [pitch(each.packet.payload, tones) for each in audio.heard[before:]]
+
+    wait_until(
+        lambda: fresh().count(frequency) >= packets,
+        10.0,
+        lambda: f"{frequency} Hz; heard {[each for each, _ in groupby(fresh())]}",
+    )
 
 
 def _linear() -> np.ndarray:
