@@ -14,10 +14,9 @@ from tests.support.b2bua_process import ROOT, B2bua
 from tests.support.compose import ComposeFile, Service, variables_of
 from tests.support.handoff_stage import KEY, Api
 from tests.support.kamailio import KamailioProcess, kamailio_port
-from tests.support.ports import LOOPBACK, free_stream_port, listened_to
+from tests.support.ports import LOOPBACK, PortBlock, free_stream_port, listened_to
 from tests.support.processes import ChildProcess, wait_until
 from tests.support.redis_server import PASSWORD
-from tests.support.rtpengine import PortBlock
 
 CLUSTER = ROOT / "docker/cluster"
 COMPOSE = CLUSTER / "compose.yaml"

@@ -14,6 +14,9 @@ _LOWEST, _HIGHEST = 10_000, 32_000
 # SIPp binds the first two pairs of its range when it starts, audio and video, and ends when it cannot.
 _FIRST = 4
 
+BLOCK = 200
+"""Ports of a `PortBlock`, of which the first is a multiple."""
+
 # Not the generator that tests seed: each of them would start at the same port.
 _anywhere = random.SystemRandom()
 
@@ -51,11 +54,47 @@ def free_port_range(count: int) -> tuple[int, int]:
     """
     for _ in range(200):
         first = _anywhere.randrange(_LOWEST, _HIGHEST - count, 2)
+        if _in_a_block(first, count):
+            continue
         taken = [port for port in range(first, first + count) if in_use(port)]
         many = count // 10 if count >= 100 else 0
         if not taken or (len(taken) <= many and taken[0] >= first + _FIRST):
             return first, first + count - 1
     raise OSError(f"found no {count} consecutive free UDP ports")
+
+
+class PortBlock:
+    """UDP ports for a program that takes ports which are in use, too, as rtpengine does: nobody else gets them."""
+
+    def __init__(self, blocks: int = 1) -> None:
+        """The first port of a block is held, to say to all processes that the others are taken; so with several in a
+        row."""
+        firsts = range(_LOWEST, _HIGHEST - blocks * BLOCK, BLOCK)
+        for first in _anywhere.sample(firsts, len(firsts)):
+            if any(in_use(port) for port in range(first, first + blocks * BLOCK)):
+                continue
+            with ExitStack() as stack:
+                try:
+                    for each in range(first, first + blocks * BLOCK, BLOCK):
+                        _bind(stack, each)
+                except OSError:
+                    continue
+                self.first, self.last = first + 2, first + blocks * BLOCK - 1
+                self._held = stack.pop_all()
+                return
+        raise OSError("found no block of free UDP ports")
+
+    def __contains__(self, port: int) -> bool:
+        return self.first <= port <= self.last
+
+    def release(self) -> None:
+        """For others."""
+        self._held.close()
+
+
+def _in_a_block(first: int, count: int) -> bool:
+    """Whether some of these ports are somebody's who has not taken them all yet."""
+    return any(in_use(start) for start in range(first // BLOCK * BLOCK, first + count, BLOCK))
 
 
 def in_use(port: int) -> bool:

@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
 from media.rtpengine.connection import NgConnection, NgError
-from tests.support.ports import LOOPBACK, free_port, free_stream_port
+from tests.support.ports import LOOPBACK, PortBlock, free_port, free_stream_port
 from tests.support.processes import ChildProcess
 
-BLOCK = 200
-"""Ports for audio that each has."""
 PATIENCE = 10.0
 """Seconds for a daemon to come up."""
-
-
-class PortBlock:
-    """UDP ports for the audio of one daemon, which no other daemon has: rtpengine also takes ports that are in use."""
-
-    def __init__(self, blocks: int = 1) -> None:
-        """The first port of a block is held, to say that the others are taken; so with several in a row."""
-        firsts = range(10_000, 32_000 - blocks * BLOCK, BLOCK)
-        for first in random.SystemRandom().sample(firsts, len(firsts)):
-            with ExitStack() as stack:
-                for each in range(first, first + blocks * BLOCK, BLOCK):
-                    held = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-                    try:
-                        held.bind((LOOPBACK, each))
-                    except OSError:
-                        break
-                else:
-                    self.first, self.last = first + 2, first + blocks * BLOCK - 1
-                    self._held = stack.pop_all()
-                    return
-        raise OSError("found no block of free UDP ports")
-
-    def __contains__(self, port: int) -> bool:
-        return self.first <= port <= self.last
-
-    def release(self) -> None:
-        """For others."""
-        self._held.close()
 
 
 class RtpengineDaemon(ChildProcess):
