@@ -30,6 +30,8 @@ class CallCounters:
     def __init__(self) -> None:
         self.calls = Tally()
         """Calls that ended, refused ones included, by trunk, status, cause and code."""
+        self.left_behind = Tally()
+        """Calls that an earlier process had when it was killed, by what became of them."""
         self.setup = Histograms(SETUP_BOUNDS)
         """Seconds from the INVITE to the answer, by trunk."""
         self.talk = Histograms(TALK_BOUNDS)

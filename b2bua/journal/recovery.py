@@ -92,7 +92,9 @@ class Recovery:
                     # A defect costs this call, which is ended like one whose audio is gone.
                     self._log.exception("takeover_failed", call_id=entry.call_id)
                     taken = False
-                if not taken:
+                if taken:
+                    self._count("taken_over")
+                else:
                     lost.append(entry)
 
             await self._for_each(left_behind, take_over)
@@ -141,12 +143,16 @@ class Recovery:
         for entry in entries:
             record = recorded.get(entry.call_id)
             if record is not None:
+                self._count("recorded_before")
                 self._log.info("recorded_before", call_id=entry.call_id)
                 if not await self._is_told(entry.call_id):
                     self._history.keep_closed(as_recorded(entry, record))
                 self._journal.take_over(entry)
         self._journal.recorded(recorded)
         return [entry for entry in entries if entry.call_id not in recorded]
+
+    def _count(self, fate: str) -> None:
+        self._services.counters.left_behind.add((fate,))
 
     async def _is_told(self, call_id: str) -> bool:
         """Whether the store has the story of its end."""
@@ -165,6 +171,7 @@ class Recovery:
         self._history.keep_closed(call)
         self._records.write(call)
         self._services.counters.count(str(entry.record["trunk"]), outcome)
+        self._count("ended")
         self._log.info(
             "ended",
             call_id=entry.call_id,

@@ -40,6 +40,12 @@ FAMILIES = (
         ("trunk", "status", "cause", "code"),
         lambda sources: _counters(sources).calls,
     ),
+    gauge(
+        "calls_left_behind",
+        "Calls of a process that was killed, found when this one started: taken_over, ended, or recorded_before.",
+        ("fate",),
+        lambda sources: _counters(sources).left_behind,
+    ),
     histogram("call_setup_seconds", "From the INVITE to the answer of a call.", ("trunk",), _setup),
     histogram(
         "call_duration_seconds",

@@ -45,6 +45,11 @@ async def outlived(world: World) -> tuple[Watched, Cast]:
     return watched, cast
 
 
+def fates(world: World) -> dict[tuple[str, ...], float]:
+    """What became of the calls that were left behind, by the metrics."""
+    return dict(world.registry.services.counters.left_behind)
+
+
 def legs_now(world: World, role: str = "assistant") -> tuple[LegDouble, LegDouble]:
     """The media of the caller and of whom they talk to, in the process that goes on."""
     call = world.media.calls[-1]
@@ -70,6 +75,7 @@ def test_the_audio_is_found_as_it_was(tmp_path: Path) -> None:
         assert caller.local_address == cast.caller.local_address
         assert (caller.agreed, assistant.agreed) == (cast.caller.agreed[-1:], cast.assistant.agreed[-1:])
         assert caller.timeout == cast.caller.timeout
+        assert fates(world) == {("taken_over",): 1}
         cast.hang_up()
         await world.record()
         await watched.close()
@@ -375,6 +381,7 @@ def test_a_call_that_was_recorded_when_the_process_was_killed_is_not_recorded_ag
         assert world.network.wire.log[said:] == []
         assert await left(watched) == []
         assert len(world.records) == 1
+        assert fates(world) == {("recorded_before",): 1}
         assert as_object((await watched.keeping.operations.call(record.call_id))["outcome"])["code"] == 4000
         await watched.close()
 
@@ -391,6 +398,7 @@ async def ended_by_the_next(world: World, watched: Watched, *phones: Phone) -> N
     record = await world.record()
     assert record.as_json()["outcome"]["code"] == 11072  # type: ignore[index]
     assert len(world.records) == 1
+    assert fates(world) == {("ended",): 1}
     assert await left(watched) == []
     await watched.close()
 
