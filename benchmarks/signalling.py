@@ -159,7 +159,10 @@ def cpu_table(samples: Samples[Step]) -> Table:
         [
             name,
             spread([step.cpu_ms for step in samples[name]], "{:.2f}"),
-            *(spread(ratios(samples[ours], samples[name]), "{:.2f}") for ours in ("ours", "ours, 401")),
+            *(
+                spread(ratios(samples[ours], samples[name]), "{:.2f}") if ours in samples else ""
+                for ours in ("ours", "ours, 401")
+            ),
             *troubles(samples[name]),
         ]
         for name in samples.names()
