@@ -106,6 +106,8 @@ class Node:
         self._stirred = asyncio.Event()
         self._spares: deque[Spare] = deque()
         self._asked = 0
+        self._full = False
+        """It has refused the last leg that it was asked for."""
         self._generation = 0
         self._fresh = True
         self._started: float | None = None
@@ -253,7 +255,8 @@ class Node:
         while self._spares and now - self._spares[0].since > LONGEST_SPARE:
             unused = self._spares.popleft()
             self.request("delete", {"call-id": unused.id, "delete-delay": 0}, _forget)
-        for _ in range(self._settings.spare_legs - len(self._spares) - self._asked):
+        missing = self._settings.spare_legs - len(self._spares) - self._asked
+        for _ in range(min(missing, 1 - self._asked) if self._full else missing):
             self._open()
 
     def _open(self) -> None:
@@ -268,8 +271,14 @@ class Node:
             try:
                 self._spares.append(Spare(identity, read_reply(reply), asyncio.get_running_loop().time()))
             except (NgError, Unreadable) as error:
-                # As when its ports have run out. The next look tries again.
-                _log.warning("rtpengine_no_leg", extra={"node": str(self.where), "error": str(error)})
+                # As when its ports have run out. The next look tries again, with one.
+                if not self._full:
+                    _log.warning("rtpengine_no_leg", extra={"node": str(self.where), "error": str(error)})
+                self._full = True
+            else:
+                if self._full:
+                    self._full = False
+                    self._refill()
 
         self.request("offer", self._offer_to_nobody(identity), opened)
 

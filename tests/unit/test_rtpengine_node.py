@@ -101,14 +101,16 @@ def test_legs_are_ready_and_are_opened_anew_as_they_are_taken() -> None:
     asyncio.run(run())
 
 
-def test_a_daemon_without_ports_is_asked_again() -> None:
+def test_a_daemon_without_ports_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         daemon = Daemon()
         daemon.has_ports = False
         async with looked_at(daemon) as (made, lost):
             assert made.is_up
             assert made.take() is None
-            assert made.counters.refused >= SPARE_LEGS
+            await becomes_true(lambda: made.counters.refused >= SPARE_LEGS + 3)
+            assert daemon.asked.count("offer") <= SPARE_LEGS + daemon.asked.count("statistics"), "one a look"
+            assert [each.message for each in caplog.records].count("rtpengine_no_leg") == 1
             daemon.has_ports = True
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
             assert not lost
