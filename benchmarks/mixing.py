@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from relay import LOAD_CORE, RELAY_CORE  # noqa: E402
-from relays import GENERATOR, build_generator, native  # noqa: E402
+from relays import GENERATOR, build, native  # noqa: E402
 from report import Table, heading, say, spread  # noqa: E402
 
 PAIRS = 150
@@ -32,7 +32,7 @@ WAYS = {
 def cpu_us(way: str) -> float:
     """CPU time per packet received, in microseconds; what is sent for it is in that."""
     engine, law = WAYS[way]
-    command = ["taskset", "-c", str(LOAD_CORE), str(GENERATOR), "load", str(WARMUP), str(SECONDS), law]
+    command = ["taskset", "-c", str(LOAD_CORE), str(GENERATOR), str(WARMUP), str(SECONDS), law]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
         assert generator.stdin is not None
         assert generator.stdout is not None
@@ -48,7 +48,7 @@ def cpu_us(way: str) -> float:
 
 def main() -> None:
     """Measures and prints the table."""
-    build_generator()
+    build()
     measured: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(ROUNDS):
         for way, costs in measured.items():

@@ -1,4 +1,4 @@
-"""The RTP relay against rtpengine and the barest epoll loop, and whole servers with audio against Kamailio with it.
+"""The RTP relay against rtpengine and a bare epoll loop in C, and whole servers with audio against Kamailio with it.
 
 It measures and writes `relay_results.md`, in about half an hour. Sections, all of them without `--sections`:
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from called_relays import CALLED
-from relays import GENERATOR, RELAYS, ROOT, Relay, build_generator
+from relays import GENERATOR, RELAYS, ROOT, Relay, build
 from report import Samples, Table, heading, spread
 
 RELAY_CORE, LOAD_CORE = 1, 0
@@ -93,7 +93,7 @@ def measure(relay: Relay, calls: int, plan: Plan, law: str = "PCMU", flood: Sequ
     With `flood`, of whom and how many packets per second, it has one more, which gets those and is not counted.
     """
     settings = [str(plan.warmup), str(plan.seconds), law, *flood]
-    command = ["taskset", "-c", str(LOAD_CORE), str(GENERATOR), "load", *settings]
+    command = ["taskset", "-c", str(LOAD_CORE), str(GENERATOR), *settings]
     opened = calls + 1 if flood else calls
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
         assert generator.stdin is not None
@@ -288,7 +288,7 @@ SECTIONS = ("cpu", "maximum", "flood", "calls")
 
 
 def main() -> None:
-    """Builds the generator, measures, and writes the report."""
+    """Builds what it needs, measures, and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round of cpu, no report written")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
@@ -303,7 +303,7 @@ def main() -> None:
         "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )
     options = parser.parse_args()
-    build_generator()
+    build()
     only = list(RELAYS) if options.only is None else options.only
     wanted = {"ours", "rtpengine", *only, *map(same_at_rtpengine, only)}
     names = [name for name in RELAYS if name in wanted]

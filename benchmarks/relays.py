@@ -1,4 +1,4 @@
-"""The relays that `relay.py` compares: ours, Debian's rtpengine in userspace, and the barest epoll loop.
+"""The relays that `relay.py` compares: ours, Debian's rtpengine in userspace, and a bare epoll loop in C.
 
 Each is pinned to one core, is given the addresses of both peers of every call, and tells where it takes them.
 """
@@ -29,6 +29,7 @@ LOAD_KEY = b"\x42" * 30
 """What `relay_load` sends under."""
 
 GENERATOR = ROOT / "target/release/examples/relay_load"
+BARE = ROOT / "target/release/bare_relay"
 
 Pair = tuple[str, str]
 """`address:port` of the two sides of a call, with `=KEY` in hexadecimal where the relay sends SRTP under that key."""
@@ -47,10 +48,12 @@ Relay = Callable[[int, list[Pair]], AbstractContextManager[Running]]
 """Runs a relay on a core for the peers of some calls."""
 
 
-def build_generator() -> None:
-    """Builds what plays the peers, and the bare relay."""
-    build = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
-    subprocess.run([*build, "--no-default-features"], cwd=ROOT, check=True)
+def build() -> None:
+    """Builds what plays the peers, and the bare relay; needs a C compiler."""
+    generator = ["cargo", "build", "--release", "--quiet", "-p", "media-core", "--example", "relay_load"]
+    subprocess.run([*generator, "--no-default-features"], cwd=ROOT, check=True)
+    source = ROOT / "benchmarks/bare_relay.c"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", BARE, source], check=True)
 
 
 @contextmanager
@@ -92,8 +95,8 @@ def recording(core: int, peers: list[Pair]) -> Iterator[Running]:
 
 @contextmanager
 def bare(core: int, peers: list[Pair]) -> Iterator[Running]:
-    """One receive, one compare, one send per packet: what any relay costs here."""
-    with speaking_lines([str(GENERATOR), "bare"], core, peers) as running:
+    """One receive, one compare, one send per packet, in C: what any relay costs here."""
+    with speaking_lines([str(BARE)], core, peers) as running:
         yield running
 
 

@@ -1,17 +1,15 @@
-//! Load for RTP relays, and the barest relay to compare with. Driven by `benchmarks/relay.py`.
+//! Load for RTP relays. Driven by `benchmarks/relay.py`.
 //!
-//! `relay_load load WARMUP SECONDS PCMU|PCMA [peer|stranger RATE]` plays both peers of many calls, the second with the
-//! given law: prints the addresses of its sockets, reads the process ids of the relay, then one line `ADDRESS[=KEY] ADDRESS[=KEY]` per call (where
-//! the relay takes each side, and the key it sends under in hexadecimal where that side is SRTP) until an empty line, sends 50 packets per second and side, evenly spread, and prints one line of
-//! figures with the relay's CPU time. With RATE the first call is not measured: after the warm-up its first side gets so
-//! many packets per second more, from where its peer sends or from a stranger.
-//! `relay_load bare` reads one line `ADDRESS ADDRESS` per call (the peers), prints the relay's addresses, relays.
-//! Both are one thread; pin them with taskset.
+//! `relay_load WARMUP SECONDS PCMU|PCMA [peer|stranger RATE]` plays both peers of many calls, the second with the given law:
+//! prints the addresses of its sockets, reads the process ids of the relay, then one line `ADDRESS[=KEY] ADDRESS[=KEY]` per
+//! call (where the relay takes each side, and the key it sends under in hexadecimal where that side is SRTP) until an empty
+//! line, sends 50 packets per second and side, evenly spread, and prints one line of figures with the relay's CPU time. With
+//! RATE the first call is not measured: after the warm-up its first side gets so many packets per second more, from where its
+//! peer sends or from a stranger.
+//! It is one thread; pin it with taskset.
 
 use _native::rtp::HEADER;
 use _native::srtp::{Cipher, MAX_TRAILER, MasterKey, Stream as Keys, Suite};
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, recvfrom,
@@ -36,15 +34,12 @@ const MAGIC: u32 = 0x10ad_10ad;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["load", warmup, seconds, law] => load(number(warmup)?, number(seconds)?, law == "PCMA", None),
-        ["load", warmup, seconds, law, from @ ("peer" | "stranger"), rate] => {
+        [warmup, seconds, law] => load(number(warmup)?, number(seconds)?, law == "PCMA", None),
+        [warmup, seconds, law, from @ ("peer" | "stranger"), rate] => {
             let flood = Flood { rate: number(rate)?, strange: from == "stranger", sent: 0 };
             load(number(warmup)?, number(seconds)?, law == "PCMA", Some(flood))
         }
-        ["bare"] => bare(),
-        _ => Err(Error::other(
-            "usage: relay_load load WARMUP SECONDS PCMU|PCMA [peer|stranger RATE] | relay_load bare",
-        )),
+        _ => Err(Error::other("usage: relay_load WARMUP SECONDS PCMU|PCMA [peer|stranger RATE]")),
     }
 }
 
@@ -342,39 +337,4 @@ fn cpu_time(pids: &[u64]) -> Result<(u64, u64)> {
         waited += fields.next().transpose()?.unwrap_or(0);
     }
     Ok((ran, waited))
-}
-
-/// The least a relay can do: one receive per readiness, the source compared, one send.
-fn bare() -> Result<()> {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut legs: Vec<(OwnedFd, SocketAddr)> = Vec::new();
-    let mut output = String::new();
-    for peers in read_pairs()? {
-        for Side { address: peer, .. } in peers {
-            let (socket, address) = open(65_536)?;
-            epoll::add(&epoll, &socket, EventData::new_u64(legs.len() as u64), EventFlags::IN)?;
-            output.push_str(&format!("{address}{}", if legs.len().is_multiple_of(2) { " " } else { "\n" }));
-            legs.push((socket, peer));
-        }
-    }
-    println!("{output}");
-    stdout().flush()?;
-    let mut ready = Vec::with_capacity(256);
-    let mut buffer = [0; 2_048];
-    loop {
-        ready.clear();
-        epoll::wait(&epoll, spare_capacity(&mut ready), None)?;
-        for event in &ready {
-            let index = event.data.u64() as usize;
-            let (socket, peer) = &legs[index];
-            let Ok((_, length, Some(from))) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
-                continue;
-            };
-            if SocketAddr::try_from(from).ok().as_ref() == Some(peer) {
-                let (other, to) = &legs[index ^ 1];
-                // A full socket buffer loses the packet, as the network would.
-                let _ = sendto(other, &buffer[..length], SendFlags::empty(), to);
-            }
-        }
-    }
 }
