@@ -167,7 +167,7 @@ mod tests {
             quarantine: 0,
             workers,
             options: Options { receive_buffer: 65_536, dscp: 46 },
-            gather: 150,
+            gather: 250,
         };
         Engine::start(&settings).unwrap()
     }

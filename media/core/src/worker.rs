@@ -105,8 +105,10 @@ const REPORTS: u64 = u64::MAX - 2;
 const PACER: u64 = u64::MAX - 3;
 /// Sockets served between two looks at the mailbox and the clock.
 const BATCH: usize = 256;
-/// A batch that is large enough as it is.
-const ENOUGH: usize = 16;
+/// Packets that a nap has to save a waking for: the end of a nap costs about as much as three wakings by a packet.
+const WORTHWHILE: u64 = 4;
+/// Microseconds below which a nap ends before it has begun.
+const SHORTEST_NAP: u64 = 20;
 /// Microseconds after commands within which the worker looks for more without being woken. Calls give theirs in bursts,
 /// and waking a thread for each costs more than all that the thread does.
 const LOOK: u64 = 5_000;
@@ -150,7 +152,7 @@ pub struct Worker {
     buffer: Box<Buffer>,
     /// For a packet that more than one leg hears: each rewrites its own.
     copy: Box<Buffer>,
-    /// Microseconds a busy worker lets packets gather between two batches; 0 for never.
+    /// Microseconds from one look of a busy worker at its sockets to the next; 0 for never a nap.
     gather: u64,
 }
 
@@ -205,7 +207,7 @@ impl Worker {
                 Err(error) => return Err(error),
             }
             // One look at the clock for the batch: it is over within a millisecond.
-            let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let now = self.elapsed();
             if looked.is_some_and(|at| now - at >= LOOK) {
                 looked = None;
                 self.mailbox.watch(false);
@@ -227,21 +229,29 @@ impl Worker {
                     token => self.readable(token, now),
                 }
             }
-            let worthwhile = ready.len() as u64 * self.gather >= 2 * (now - before);
-            if worthwhile && ready.len() < ENOUGH && self.gather > 0 {
-                self.let_packets_gather();
+            if ready.len() as u64 * self.gather >= WORTHWHILE * (now - before) && self.gather > 0 {
+                self.let_packets_gather(now);
             }
             before = now;
         }
     }
 
-    /// Sleeps without listening. Waking up costs several times what relaying a packet costs, so a worker that would
-    /// be woken for every packet takes a few at a time instead. An idle one is woken at once, a loaded one has no
-    /// time to sleep.
-    fn let_packets_gather(&self) {
-        let nap = Timespec { tv_sec: 0, tv_nsec: (self.gather * 1_000) as _ };
-        // Interrupted or refused: then the next batch is smaller.
-        let _ = clock_nanosleep_relative(ClockId::Monotonic, &nap);
+    /// Sleeps without listening until `gather` after the last look at the sockets. Waking up costs several times what
+    /// relaying a packet costs, so a worker that would be woken for every packet takes those of a while together. The
+    /// while begins with the look and not with the nap: a packet waits as long under load as without, and a worker whose
+    /// batches fill the while has no time to sleep.
+    fn let_packets_gather(&self, looked: u64) {
+        let nap = (looked + self.gather).saturating_sub(self.elapsed());
+        if nap >= SHORTEST_NAP {
+            let nap = Timespec { tv_sec: 0, tv_nsec: (nap * 1_000) as _ };
+            // Interrupted or refused: then the next batch is smaller.
+            let _ = clock_nanosleep_relative(ClockId::Monotonic, &nap);
+        }
+    }
+
+    /// Microseconds since the beginning.
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn readable(&mut self, token: u64, now: u64) {
@@ -383,9 +393,8 @@ impl Worker {
         self.next_check = next;
         let mut value = Timespec { tv_sec: 0, tv_nsec: 0 };
         if next != u64::MAX {
-            let elapsed = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             // At least a little: zero would turn the timer off.
-            let wait = next.saturating_sub(elapsed).max(100);
+            let wait = next.saturating_sub(self.elapsed()).max(100);
             value.tv_sec = i64::try_from(wait / 1_000_000).unwrap_or(i64::MAX);
             value.tv_nsec = (wait % 1_000_000 * 1_000) as _;
         }
