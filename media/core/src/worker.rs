@@ -6,6 +6,7 @@
 mod moving;
 mod pacing;
 mod switching;
+mod timeouts;
 
 use crate::content::Parameters;
 use crate::leg::{Events, Leg};
@@ -20,11 +21,9 @@ use crate::schedule::Schedule;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
-use rustix::io::{Errno, read};
+use rustix::io::Errno;
 use rustix::thread::{ClockId, clock_nanosleep_relative, set_current_timer_slack};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
+use rustix::time::{TimerfdClockId, TimerfdFlags, Timespec, timerfd_create};
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -379,27 +378,5 @@ impl Worker {
         // Dropping the leg closes its sockets, which takes them out of the epoll set, and ends its lease.
         self.legs[slot] = None;
         self.vacant.push(slot);
-    }
-
-    /// Looks at every leg. As long as packets come this happens once per timeout, not once per packet.
-    fn check_timeouts(&mut self, now: u64) {
-        let _ = read(&self.timer, &mut [0; 8]);
-        let next =
-            self.legs.iter_mut().flatten().filter_map(|leg| leg.check_timeout(now, &self.events)).min();
-        self.set_timer(next.unwrap_or(u64::MAX));
-    }
-
-    fn set_timer(&mut self, next: u64) {
-        self.next_check = next;
-        let mut value = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if next != u64::MAX {
-            // At least a little: zero would turn the timer off.
-            let wait = next.saturating_sub(self.elapsed()).max(100);
-            value.tv_sec = i64::try_from(wait / 1_000_000).unwrap_or(i64::MAX);
-            value.tv_nsec = (wait % 1_000_000 * 1_000) as _;
-        }
-        let timer = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        // Fails only for descriptors that are no timers.
-        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
     }
 }
