@@ -53,16 +53,10 @@ if TYPE_CHECKING:
 RELOAD_INTERVAL = 2.0
 """Seconds between looks at the configuration files. By content, so that renames and mounts are seen too."""
 
-GC_THRESHOLDS = (25_000, 0, 1_000)
+GC_THRESHOLDS = (10_000, 5, 1_000)
 """Containers made and not freed before the collector looks at the youngest, how many such looks before one at the
-middle-aged as well, and as many of those before one at all. A call leaves no circles behind (`Call.let_go`), so what
-the collector finds in the end is rare, and each look stops everything for a microsecond for four containers. The first
-number is more than a hundred calls have, so that their coming and going is no reason to look; with 0 for the second
-every other look is at both, and none at what six of them left over, which took five times as long."""
-
-THREAD_TURN = 0.0005
-"""Seconds that a thread keeps the interpreter while another waits for it. Records, log lines and the store are written
-by threads: with Python's 5 ms a message that comes meanwhile waits for a whole batch of them."""
+middle-aged, and as many of those before one at all. A call leaves no circles behind (`Call.let_go`), so what the
+collector finds in the end is rare; the defaults (700, 10, 10) make it look forty times in a hundred calls."""
 
 FAREWELL = 2.0
 """Seconds that the last BYEs get to be answered before the sockets close."""
@@ -266,7 +260,6 @@ class Application:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        sys.setswitchinterval(THREAD_TURN)
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
         self._journal.open(self._services.node, sip)
         self._recovery.start()
