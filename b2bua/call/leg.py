@@ -11,26 +11,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
-from b2bua.call.audio_protection import media_terms
-from b2bua.call.codecs import of_new_leg, passes_through
+from b2bua.call.audio_figures import audio_figures
 from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
-from b2bua.call.record import LegRecord
+from b2bua.call.referrals import Referrals, receive_notify
 from b2bua.call.reoffers import Reoffers
 from b2bua.config import Destination
 from b2bua.crossing import headers_for, headers_from, reasons_of
 from b2bua.feed import LegEnded, LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
-from media.engine import G711
-from media.quality import estimate
 from media.value_class import value_class
 from sip_stack import events as sip
-from sip_stack.dialog.refer import event_package, is_terminated, read_sipfrag
-from sip_stack.message import Request, format_host_port
+from sip_stack.message import Request
 from sip_stack.message.session_id import NIL, SessionId, new_uuid
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.record import LegRecord
     from b2bua.config import Dialled, Timers
     from b2bua.encryption import MediaProtection
     from b2bua.headers import Header
@@ -39,9 +36,8 @@ if TYPE_CHECKING:
     from media.engine import LegStatistics, MediaLeg, StreamParameters
     from sip_stack.auth import Credentials
     from sip_stack.dialog.session import Session
-    from sip_stack.message import Message, Response
+    from sip_stack.message import Message
     from sip_stack.transaction import ServerTransaction
-    from sip_stack.transport import Flow
 
 
 _ENDED_BY = {"expired": "session_expired", "no_ack": "not_acknowledged", "no_prack": "not_pracked"}
@@ -63,9 +59,9 @@ class Leg:
     """What both directions have in common: hold, keys, the peer's hang-up, ours, and the statistics."""
 
     __slots__ = (
-        "__weakref__", "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_refers_open", "_waits_for_keys",
+        "__weakref__", "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_waits_for_keys",
         "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
-        "keys_in_audio", "media", "notifys_open", "over", "place", "record", "refers", "reoffers", "role",
+        "keys_in_audio", "media", "notifys_open", "over", "place", "record", "referrals", "reoffers", "role",
         "said", "timers", "uuid",
     )  # fmt: skip
 
@@ -89,9 +85,7 @@ class Leg:
         self._waits_for_keys = self._hears_tones = False
         self.notifys_open = 0
         """NOTIFYs of ours that are not answered yet."""
-        self.refers: set[str] = set()
-        """CSeqs of the REFERs of ours that were accepted."""
-        self._refers_open = 0
+        self.referrals = Referrals(self)
         self.place: Dialled | None = None
         """Where we dialled it, or whom it came in place of; None for who called us."""
         self.facts: LegFacts | None = None
@@ -282,7 +276,7 @@ class Leg:
         """A line about this leg in the call's log."""
         self.call.log.info(event, leg=self.role, **values)
 
-    # -- REFER and NOTIFY ---------------------------------------------------------------------------------------------
+    # -- requests and the end -----------------------------------------------------------------------------------------
 
     def respond(self, transaction: ServerTransaction, status: int, headers: Iterable[Header] = ()) -> None:
         """Answer a request that the session passed up."""
@@ -297,33 +291,6 @@ class Leg:
             self.session.request(self.now(), method, headers=headers, body=body, content_type=content_type)
             self.notifys_open += method == "NOTIFY"
             self.flush()
-
-    def refer(self, refer_to: str, headers: Iterable[Header]) -> None:
-        """REFER the far end to somebody else; `ReferAnswered` and `ReferNotified` follow."""
-        referred_by = ("Referred-By", self.session.contact)
-        self._refers_open += not self.over
-        self.request("REFER", [("Refer-To", refer_to), referred_by, *headers])
-
-    def _referred(self, response: Response | None) -> None:
-        """Tell of the final response to a REFER; not of silence after one that nobody waits for any more."""
-        self._refers_open -= 1
-        if response is not None:
-            number = str(response.cseq.number)
-            self.tell(events.ReferAnswered(self, response.status, response.reason, number))
-        elif self._refers_open == 0:
-            self.tell(events.ReferAnswered(self, None, None, ""))
-
-    def _receive_notify(self, transaction: ServerTransaction, request: Request) -> None:
-        """Hear what became of a REFER of ours; other packages nobody subscribed to (RFC 6665 section 4.1.3)."""
-        package = event_package(request)
-        if package is None:
-            self.respond(transaction, 400)
-        elif package[0] != "refer":
-            self.respond(transaction, 489, [("Allow-Events", "refer")])
-        else:
-            self.respond(transaction, 200)
-            status, number = read_sipfrag(request.body), package[1] or ""
-            self.tell(events.ReferNotified(self, status, is_terminated(request), number))
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         """Let the far end go, whatever state it is in; `headers` go into a BYE. Harmless when repeated."""
@@ -346,22 +313,7 @@ class Leg:
         """Write down how the audio is by now, as records and the API show it. Reads counters; no media worker is
         asked."""
         counters = self.media.statistics()
-        heard = counters.packets_in if counters.codec in G711 else 0
-        record.media = {
-            "codec": str(counters.codec) if counters.codec else None,
-            "packets_in": counters.packets_in,
-            "packets_out": counters.packets_out,
-            "lost": counters.lost,
-            "late": counters.late,
-            "duplicates": counters.duplicates,
-            "jitter_ms": _rounded(counters.jitter_ms),
-            "longest_gap_ms": counters.longest_gap_ms,
-            "mos": estimate(heard, counters.lost, counters.jitter_ms, counters.round_trip_ms),
-            "rtt_ms": _rounded(counters.round_trip_ms),
-            "remote_lost": counters.remote_lost,
-            "unauthenticated": counters.unauthenticated,
-            "replayed": counters.replayed,
-        }
+        record.media = audio_figures(counters)
         return counters
 
     def deliver(self, event: sip.SessionEvent) -> None:
@@ -381,7 +333,7 @@ class Leg:
             case sip.RequestCompleted(_, "INFO", response):
                 self.keys_by_info.completed(response)
             case sip.RequestCompleted(_, "REFER", response):
-                self._referred(response)
+                self.referrals.answered(response)
             case sip.RequestCompleted(_, "NOTIFY", _):
                 self.notifys_open -= 1
                 self.tell(events.NotifyAnswered(self))
@@ -398,7 +350,7 @@ class Leg:
             case "INFO":
                 self._answer_info(transaction, request)
             case "NOTIFY":
-                self._receive_notify(transaction, request)
+                receive_notify(self, transaction, request)
             case "REFER":
                 self.call.on_refer(self.call, self, transaction, request)
             case _:
@@ -418,7 +370,7 @@ class Leg:
     def let_go(self) -> None:
         """Hear nothing more of the session; see `Call.let_go`."""
         self.session.owner = self.home = None
-        del self.reoffers, self.keys_by_info
+        del self.reoffers, self.referrals, self.keys_by_info
 
     def _ended(self, by: sip.EndedBy, message: Message | None) -> None:
         event = _ENDED_BY.get(by, "normal_hangup")
@@ -435,54 +387,9 @@ class Leg:
         self.over = True
 
 
-def _rounded(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(milliseconds, 1)
-
-
 def deliver_to_leg(event: sip.Event) -> None:
     """Hand an event of the stack to the leg it belongs to, if it belongs to one."""
     if isinstance(event, sip.OutOfDialogReceived | sip.OutOfDialogCompleted | sip.InviteRefused):
         return  # not of a call
     if isinstance(event.session.owner, Leg):
         event.session.owner.deliver(event)
-
-
-def describe(
-    call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection, place: Dialled | None = None
-) -> LegDescription:
-    """The descriptions of a new leg whose far end is reached over `flow`, dialled at `place`. Raises `SrtpRequired`
-    where keys would have to cross in clear."""
-    configuration = call.configuration
-    bound = configuration.media.address
-    host = media.announced_host or configuration.advertised_address(flow.remote[0])
-    if host is None:
-        # An audio address of its own is where the audio is; with the wildcard it is where the signalling is.
-        host = flow.advertised[0] if bound in ("0.0.0.0", "::") else bound
-    codecs = of_new_leg(call, place)
-    plain = not passes_through(codecs)
-    others = None if call.caller is None else call.caller.description
-    event_type = None
-    if others is not None and others.parameters is not None and not media.renumbers_events:
-        event_type = others.parameters.telephone_event
-    return LegDescription(
-        address=(host, media.local_address[1]),
-        codecs=codecs,
-        session_id=int(call.services.stack.token()[:15], 16),
-        terms=media_terms(call, media, flow, protection),
-        parameters=None if plain or others is None else others.format_parameters,
-        event_type=event_type,
-    )
-
-
-def leg_record(role: str, session: Session, started: float) -> LegRecord:
-    """The record of a new leg; tags are filled in as they become known."""
-    flow = session.flow
-    return LegRecord(
-        role=role,
-        sip_call_id=session.call_id,
-        local_tag=session.local_tag,
-        remote_tag=session.remote_tag or "",
-        remote_address=format_host_port(*flow.remote),
-        transport=flow.transport,
-        started=started,
-    )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
-from b2bua.call.leg import FarEnd, Leg, describe, leg_record
+from b2bua.call.leg import FarEnd, Leg
+from b2bua.call.new_leg import describe, leg_record
 from b2bua.crossing import headers_for, reasons_of
 from b2bua.headers import P_EARLY_MEDIA
 from b2bua.identity import Caller

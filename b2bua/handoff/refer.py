@@ -46,7 +46,7 @@ async def by_refer(call: Call, caller: Leg, handoff: Handoff, destination: Desti
     where = "request" if uri.lower().startswith("tel:") else destination.refer_headers
     in_uri = headers if where in ("refer_to", "both") else []
     beside = headers if where in ("request", "both") else []
-    caller.refer(refer_to(uri, in_uri), beside)
+    caller.referrals.send(refer_to(uri, in_uri), beside)
     call.log.info("refer_sent", handoff_id=handoff.id, destination=destination.name, target=uri)
     try:
         await _follow(call, caller, handoff, destination)
@@ -62,7 +62,7 @@ async def _follow(call: Call, caller: Leg, handoff: Handoff, destination: Destin
     """Until it is known what became of the REFER; a NOTIFY may come before the response to it."""
     timers = call.configuration.timers_for(destination)
     deadline = call.services.now() + timers.refer_timeout
-    earlier, accepted = frozenset(caller.refers), False
+    earlier, accepted = frozenset(caller.referrals.accepted), False
     while True:
         try:
             event = await call.next_event(deadline)
@@ -79,7 +79,7 @@ async def _follow(call: Call, caller: Leg, handoff: Handoff, destination: Destin
                 if status is None or status >= 300:
                     raise _Refused(cause.refer_refused(status, reason))
                 accepted = True
-                caller.refers.add(number)
+                caller.referrals.accepted.add(number)
                 # The SBC may take the audio away before it says how it went.
                 call.stop_watching()
             case ReferNotified(leg, _, _, number) if leg is not caller or number in earlier:
