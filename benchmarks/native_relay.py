@@ -10,7 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from media.engine import Address, Codec, MediaEvent, StreamParameters
+from media.engine import Address, Codec, StreamParameters
+from media.events import MediaEvent
 from media.native import NativeEngine, NativeSettings
 from media.srtp import CryptoSuite, SrtpKeys
 

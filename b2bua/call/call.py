@@ -34,10 +34,10 @@ from b2bua.call.events import (
 )
 from b2bua.call.inbox import Inbox
 from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
-from media.engine import AnswerJudged as MediaAnswerJudged
-from media.engine import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded, RecordingEnded
-from media.engine import Quiet as MediaQuiet
-from media.engine import Switched as MediaSwitched
+from media.events import AnswerJudged as MediaAnswerJudged
+from media.events import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded, RecordingEnded
+from media.events import Quiet as MediaQuiet
+from media.events import Switched as MediaSwitched
 from sip_stack.message.session_id import new_uuid
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
     from b2bua.telemetry.logs import Logger
-    from media.engine import LegStatistics, MediaCall, MediaEvent, MediaLeg, Prompt
+    from media.engine import LegStatistics, MediaCall, MediaLeg, Prompt
+    from media.events import MediaEvent
     from sip_stack.message import Request
     from sip_stack.transaction import ServerTransaction
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from b2bua.call.record import RecordingRecord
 from b2bua.control import ControlError
 from b2bua.feed import RecordingChanged
-from media.engine import MediaError, Recording, RecordingEnded
+from media.engine import MediaError, Recording
+from media.events import RecordingEnded
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call

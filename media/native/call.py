@@ -7,16 +7,8 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from media import _native
-from media.engine import (
-    EngineLost,
-    Latching,
-    MediaCall,
-    MediaError,
-    MediaEvent,
-    MediaLeg,
-    OnMediaEvent,
-    Prompt,
-)
+from media.engine import Latching, MediaCall, MediaError, MediaLeg, Prompt
+from media.events import EngineLost, MediaEvent, OnMediaEvent
 from media.native.core import asked, nobody
 from media.native.leg import NativeLeg
 from media.native.prompt import NativePrompt

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from media import _native
-from media.engine import MediaError, MediaEvent, PortsExhausted
+from media.engine import MediaError, PortsExhausted
+from media.events import MediaEvent
 
 _T = TypeVar("_T")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from weakref import WeakSet
 
 from media import _native
-from media.engine import MediaError, OnMediaEvent, Ringback
+from media.engine import MediaError, Ringback
+from media.events import OnMediaEvent
 from media.native.call import NativeCall, Registry
 from media.native.core import EventName, asked
 from media.native.prompt import NativePrompt

@@ -5,20 +5,15 @@ from __future__ import annotations
 import secrets
 
 from media import _native
-from media.engine import (
-    Address,
+from media.engine import Address, Codec, LegStatistics, MachineSign, MediaError, StreamParameters
+from media.events import (
     AnswerJudged,
-    Codec,
     DtmfDigit,
     FirstPacket,
-    LegStatistics,
-    MachineSign,
-    MediaError,
     MediaTimeout,
     OnMediaEvent,
     PromptEnded,
     Quiet,
-    StreamParameters,
     Switched,
 )
 from media.native.core import EventName, asked, nobody

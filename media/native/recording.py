@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from media import _native
-from media.engine import MediaEvent, RecordingEnded
+from media.events import MediaEvent, RecordingEnded
 
 _log = logging.getLogger(__name__)
 

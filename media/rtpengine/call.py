@@ -11,20 +11,8 @@ from itertools import count
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from media.engine import (
-    Codec,
-    EngineLost,
-    Latching,
-    MediaCall,
-    MediaError,
-    MediaEvent,
-    MediaLeg,
-    OnMediaEvent,
-    PortsExhausted,
-    Prompt,
-    Recording,
-    Switched,
-)
+from media.engine import Codec, Latching, MediaCall, MediaError, MediaLeg, PortsExhausted, Prompt, Recording
+from media.events import EngineLost, MediaEvent, OnMediaEvent, Switched
 from media.rtpengine.connection import NgError
 from media.rtpengine.description import Unreadable
 from media.rtpengine.leg import RtpengineLeg

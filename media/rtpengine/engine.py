@@ -9,7 +9,8 @@ from pathlib import Path
 from weakref import WeakSet, WeakValueDictionary
 
 from media import _native
-from media.engine import MediaError, OnMediaEvent, Ringback
+from media.engine import MediaError, Ringback
+from media.events import OnMediaEvent
 from media.rtpengine.call import RtpengineCall
 from media.rtpengine.connection import LONGEST_DATAGRAM, Reply
 from media.rtpengine.digits import DigitListener, Pressed, read_pressed

@@ -12,16 +12,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from media.engine import (
-    Address,
-    DtmfDigit,
-    Latching,
-    LegStatistics,
-    MachineSign,
-    MediaError,
-    MediaEvent,
-    StreamParameters,
-)
+from media.engine import Address, Latching, LegStatistics, MachineSign, MediaError, StreamParameters
+from media.events import DtmfDigit, MediaEvent
 from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import NgError, OnReply, Reply, refusal
 from media.rtpengine.description import (

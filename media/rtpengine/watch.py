@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from media.engine import FirstPacket, LegStatistics, MediaTimeout, PromptEnded, StreamParameters
+from media.engine import LegStatistics, StreamParameters
+from media.events import FirstPacket, MediaTimeout, PromptEnded
 from media.rtpengine.connection import Reply, refusal
 from media.rtpengine.node import INSIDE, OUTSIDE
 from media.rtpengine.query import Side, read_side

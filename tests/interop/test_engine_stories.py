@@ -12,16 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from media.engine import (
-    Address,
-    Codec,
-    DtmfDigit,
-    FirstPacket,
-    MediaError,
-    MediaTimeout,
-    PromptEnded,
-    Switched,
-)
+from media.engine import Address, Codec, MediaError
+from media.events import DtmfDigit, FirstPacket, MediaTimeout, PromptEnded, Switched
 from media.srtp import CryptoSuite
 from tests.support.audio import Samples, a_law, key_tones, mu_law, tone, write_wav
 from tests.support.engines import Carrier, Limit

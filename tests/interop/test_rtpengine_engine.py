@@ -9,7 +9,8 @@ from signal import SIGKILL
 
 import pytest
 
-from media.engine import Codec, EngineLost, MediaError, PortsExhausted
+from media.engine import Codec, MediaError, PortsExhausted
+from media.events import EngineLost
 from media.rtpengine.leg import RtpengineLeg
 from media.srtp import CryptoSuite
 from tests.support.audio import tone, write_wav

@@ -16,27 +16,29 @@ from pathlib import Path
 
 from media.engine import (
     Address,
-    AnswerJudged,
     Codec,
-    DtmfDigit,
-    EngineLost,
-    FirstPacket,
     Latching,
     LegStatistics,
     MachineSign,
     MediaCall,
     MediaError,
-    MediaEvent,
     MediaLeg,
-    MediaTimeout,
-    OnMediaEvent,
     PortsExhausted,
     Prompt,
+    Ringback,
+    StreamParameters,
+)
+from media.events import (
+    AnswerJudged,
+    DtmfDigit,
+    EngineLost,
+    FirstPacket,
+    MediaEvent,
+    MediaTimeout,
+    OnMediaEvent,
     PromptEnded,
     Quiet,
     RecordingEnded,
-    Ringback,
-    StreamParameters,
     Switched,
 )
 from media.srtp import CryptoSuite

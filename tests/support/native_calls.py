@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from media.engine import Codec, Engine, MediaCall, MediaEvent, MediaLeg
+from media.engine import Codec, Engine, MediaCall, MediaLeg
+from media.events import MediaEvent
 from media.native import NativeEngine, NativeSettings
 from tests.support.rtp_peer import STALL, RtpPeer
 

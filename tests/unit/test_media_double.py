@@ -8,20 +8,22 @@ import pytest
 
 from media.engine import (
     Codec,
-    DtmfDigit,
     Engine,
-    EngineLost,
-    FirstPacket,
     MediaCall,
     MediaError,
-    MediaEvent,
     MediaLeg,
-    MediaTimeout,
     PortsExhausted,
     Prompt,
+    StreamParameters,
+)
+from media.events import (
+    DtmfDigit,
+    EngineLost,
+    FirstPacket,
+    MediaEvent,
+    MediaTimeout,
     PromptEnded,
     Quiet,
-    StreamParameters,
     Switched,
 )
 from tests.support.media_double import MediaDouble, Nothing

@@ -11,7 +11,8 @@ import struct
 from dataclasses import replace
 from itertools import pairwise
 
-from media.engine import Codec, DtmfDigit, FirstPacket, MediaTimeout
+from media.engine import Codec
+from media.events import DtmfDigit, FirstPacket, MediaTimeout
 from media.native import NativeSettings
 from tests.support.native_calls import Bridged, becomes_true, running, story
 from tests.support.rtp_peer import STALL, Packet, RtpPeer

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from media.engine import FirstPacket, Latching, MediaCall, MediaLeg
+from media.engine import Latching, MediaCall, MediaLeg
+from media.events import FirstPacket
 from media.native import NativeSettings
 from tests.support.native_calls import Events, running
 from tests.support.rtp_peer import STALL, RtpPeer

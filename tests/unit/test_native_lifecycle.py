@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from media.engine import Codec, EngineLost, MediaError, PortsExhausted
+from media.engine import Codec, MediaError, PortsExhausted
+from media.events import EngineLost
 from media.native import NativeEngine, NativeSettings
 from tests.support.native_calls import ANY_PORTS, Bridged, Events, becomes_true, running, story
 from tests.support.rtp_peer import RtpPeer

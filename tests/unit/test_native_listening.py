@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media.engine import (
-    AnswerJudged,
-    Codec,
-    DtmfDigit,
-    FirstPacket,
-    MachineSign,
-    MediaError,
-    PromptEnded,
-    Ringback,
-)
+from media.engine import Codec, MachineSign, MediaError, Ringback
+from media.events import AnswerJudged, DtmfDigit, FirstPacket, PromptEnded
 from media.native import NativeEngine, NativeSettings
 from tests.support.audio import dominant_frequency, key_tones, mu_law, share_of, tone
 from tests.support.listening import heard, samples

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from media.engine import Codec, DtmfDigit, FirstPacket, MediaError, MediaLeg, MediaTimeout
+from media.engine import Codec, MediaError, MediaLeg
+from media.events import DtmfDigit, FirstPacket, MediaTimeout
 from media.native import NativeSettings
 from tests.support.audio import (
     Samples,

@@ -16,7 +16,8 @@ from aiortc.codecs.g722 import G722Decoder, G722Encoder
 from aiortc.codecs.opus import OpusDecoder, OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
 
-from media.engine import Codec, DtmfDigit, PromptEnded
+from media.engine import Codec
+from media.events import DtmfDigit, PromptEnded
 from tests.support.audio import dominant_frequency
 from tests.support.native_calls import Bridged, becomes_true, story
 from tests.support.rtp_peer import Packet, RtpPeer

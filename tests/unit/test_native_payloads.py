@@ -6,7 +6,8 @@ import struct
 from dataclasses import replace
 from itertools import pairwise
 
-from media.engine import Codec, DtmfDigit, FirstPacket
+from media.engine import Codec
+from media.events import DtmfDigit, FirstPacket
 from tests.support.native_calls import Bridged, story
 from tests.support.rtp_peer import Packet, RtpPeer
 

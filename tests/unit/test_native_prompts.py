@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media.engine import G711, Codec, DtmfDigit, FirstPacket, MediaError, Prompt, PromptEnded
+from media.engine import G711, Codec, MediaError, Prompt
+from media.events import DtmfDigit, FirstPacket, PromptEnded
 from media.native import NativeEngine, NativeSettings
 from tests.support.audio import dominant_frequency, mu_law, share_of
 from tests.support.listening import MUSIC, SILENCE, assert_one_stream, heard, samples, tone_of

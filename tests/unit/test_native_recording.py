@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from media.engine import Codec, MediaError, MediaEvent, Recording, RecordingEnded
+from media.engine import Codec, MediaError, Recording
+from media.events import MediaEvent, RecordingEnded
 from tests.support.audio import mu_law, tone
 from tests.support.listening import AGENT, ASSISTANT, frame, heard, heard_until, talking
 from tests.support.native_calls import Bridged, becomes_true, peers, running, story

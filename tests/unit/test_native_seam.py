@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from media.engine import Codec, FirstPacket, MediaError, MediaEvent, MediaTimeout, Prompt, Quiet, Switched
+from media.engine import Codec, MediaError, Prompt
+from media.events import FirstPacket, MediaEvent, MediaTimeout, Quiet, Switched
 from media.native import NativeEngine, NativeSettings
 from tests.support.listening import (
     AGENT,

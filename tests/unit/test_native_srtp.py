@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from aiortc.rtp import RtcpReceiverInfo
 
-from media.engine import FirstPacket, MediaError
+from media.engine import MediaError
+from media.events import FirstPacket
 from media.srtp import CryptoSuite, SrtpKeys
 from tests.support.listening import AGENT, ASSISTANT, assert_one_stream, heard_until, story_of, talking
 from tests.support.native_calls import Bridged, becomes_true, running

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media.engine import Codec, FirstPacket, MediaError, PromptEnded, Quiet, Switched
+from media.engine import Codec, MediaError
+from media.events import FirstPacket, PromptEnded, Quiet, Switched
 from tests.support.native_calls import Bridged, Events, becomes_true, peers, running, story
 from tests.support.rtp_peer import Packet, RtpPeer
 

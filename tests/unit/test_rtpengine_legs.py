@@ -9,17 +9,8 @@ from weakref import WeakValueDictionary
 
 import pytest
 
-from media.engine import (
-    Codec,
-    DtmfDigit,
-    EngineLost,
-    FirstPacket,
-    MediaError,
-    MediaEvent,
-    MediaTimeout,
-    StreamParameters,
-    Switched,
-)
+from media.engine import Codec, MediaError, StreamParameters
+from media.events import DtmfDigit, EngineLost, FirstPacket, MediaEvent, MediaTimeout, Switched
 from media.rtpengine.call import RtpengineCall
 from media.rtpengine.leg import RtpengineLeg
 from media.srtp import CryptoSuite, SrtpKeys
