@@ -7,17 +7,15 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from b2bua import __version__
 from b2bua.admission import Load, LoopLoad
+from b2bua.assembly import build_services, listens, seal_of
 from b2bua.call.clock import CallClock
 from b2bua.call.registry import CallRegistry
-from b2bua.call.services import METHODS, SUPPORTED, Records, Services
-from b2bua.config import Configuration, ConfigurationWatcher, Media, Position, Problem, ReloadResult
+from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
 from b2bua.feed import HandoffChanged
 from b2bua.history import History
 from b2bua.journal import Journal, Recovery
@@ -30,24 +28,16 @@ from b2bua.store import DISABLED, Store, StoreNotInstalled, open_store
 from b2bua.telemetry.logs import get_logger
 from b2bua.telemetry.loop_meter import LoopMeter
 from b2bua.tls import ExpiryWatch, contexts_of
-from b2bua.trace import TraceRing
 from b2bua.trace.hep import Collector, HepExporter
 from b2bua.webhooks import Webhooks
-from media.engine import Engine, MediaError
-from media.native import NativeEngine, NativeSettings
-from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
-from sip_stack.aio.advertise import AdvertisedAddresses
-from sip_stack.aio.network import Listen
+from media.engine import MediaError
 from sip_stack.aio.resolver import Resolver
-from sip_stack.aio.stack import SipStack
 from sip_stack.aio.tls_contexts import TlsContexts, TlsFileError
 from sip_stack.errors import SipError
 from sip_stack.message import format_host_port
-from sip_stack.settings import EndpointSettings
 
 if TYPE_CHECKING:
     from b2bua.http_api import ApiServer
-    from b2bua.journal.seal import Seal
     from b2bua.webhooks.sender import Sender
 
 RELOAD_INTERVAL = 2.0
@@ -60,68 +50,6 @@ collector finds in the end is rare; the defaults (700, 10, 10) make it look fort
 
 FAREWELL = 2.0
 """Seconds that the last BYEs get to be answered before the sockets close."""
-
-
-def build_engine(media: Media) -> Engine:
-    """The engine that is configured."""
-    if media.rtpengine is None:
-        ports = media.ports.first, media.ports.last
-        return NativeEngine(NativeSettings(address=media.address, ports=ports, dscp=media.dscp))
-    configured = media.rtpengine
-    nodes = tuple(NgAddress(node.transport, node.host, node.port) for node in configured.nodes)
-    digits = configured.dtmf_listen
-    return RtpengineEngine(
-        RtpengineSettings(
-            nodes, None if digits is None else (digits.host, digits.port), configured.spare_legs
-        )
-    )
-
-
-def build_services(
-    current: Callable[[], Configuration], records: Records, journal: Journal | None = None
-) -> Services:
-    """Stack, engine and resolver for the configuration in force; nothing is opened yet.
-
-    `current` is asked again for what a reload may change.
-    """
-    sip, media = current().sip, current().media
-    advertise = AdvertisedAddresses(lambda peer: current().advertised_address(peer))
-    families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
-    # UDP first, where a domain leaves it to us (RFC 3263 section 4.1).
-    transports = sorted({where.transport for where in sip.listen}, key=["udp", "tcp", "tls"].index)
-    stack = SipStack(
-        EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
-        advertise=advertise,
-    )
-    telemetry = current().telemetry
-    trace = TraceRing(telemetry.trace) if telemetry.trace or telemetry.hep else None
-    stack.tap = trace
-    return Services(
-        stack=stack,
-        trace=trace,
-        journal=journal,
-        engine=build_engine(media),
-        resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
-        records=records,
-        node=socket.gethostname(),
-    )
-
-
-def listens(configuration: Configuration) -> list[Listen]:
-    """What `sip.listen` asks for, in the stack's words."""
-    sip = configuration.sip
-    return [Listen(where.transport, where.host, where.port, sip.dscp) for where in sip.listen]
-
-
-def _seal_of(configuration: Configuration) -> Seal | None:
-    """What hides keys of SRTP in the journal; None where there is no TLS. Raises `OSError`."""
-    tls = configuration.sip.tls
-    if tls is None:
-        return None
-    # Imported here: who has no TLS need not pay for it.
-    from b2bua.journal.seal import Seal
-
-    return Seal(Path(tls.private_key).read_bytes())
 
 
 class StartError(Exception):
@@ -240,7 +168,7 @@ class Application:
             self._load_prompts(self.configuration)
             self._services.stack.tls = contexts_of(self.configuration)
             if self._store.has_backend:
-                self._journal.seal = _seal_of(self.configuration)
+                self._journal.seal = seal_of(self.configuration)
                 self._services.stack.endpoint.await_sessions()
             bound = await self._services.stack.start(listens(self.configuration))
             api = await self._start_api()

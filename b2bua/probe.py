@@ -9,7 +9,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from b2bua.app import FAREWELL, build_services, listens
+from b2bua.app import FAREWELL
+from b2bua.assembly import build_services, listens
 from b2bua.call import story
 from b2bua.call.call import Call
 from b2bua.call.clock import CallClock

@@ -1,0 +1,87 @@
+"""What a process is put together from, as it is configured: the SIP stack, the media engine, the resolver."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from b2bua import __version__
+from b2bua.call.services import METHODS, SUPPORTED, Records, Services
+from b2bua.config import Configuration, Media
+from b2bua.journal import Journal
+from b2bua.trace import TraceRing
+from media.engine import Engine
+from media.native import NativeEngine, NativeSettings
+from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
+from sip_stack.aio.advertise import AdvertisedAddresses
+from sip_stack.aio.network import Listen
+from sip_stack.aio.resolver import Resolver
+from sip_stack.aio.stack import SipStack
+from sip_stack.settings import EndpointSettings
+
+if TYPE_CHECKING:
+    from b2bua.journal.seal import Seal
+
+
+def build_engine(media: Media) -> Engine:
+    """The engine that is configured."""
+    if media.rtpengine is None:
+        ports = media.ports.first, media.ports.last
+        return NativeEngine(NativeSettings(address=media.address, ports=ports, dscp=media.dscp))
+    configured = media.rtpengine
+    nodes = tuple(NgAddress(node.transport, node.host, node.port) for node in configured.nodes)
+    digits = configured.dtmf_listen
+    return RtpengineEngine(
+        RtpengineSettings(
+            nodes, None if digits is None else (digits.host, digits.port), configured.spare_legs
+        )
+    )
+
+
+def build_services(
+    current: Callable[[], Configuration], records: Records, journal: Journal | None = None
+) -> Services:
+    """Stack, engine and resolver for the configuration in force; nothing is opened yet.
+
+    `current` is asked again for what a reload may change.
+    """
+    sip, media = current().sip, current().media
+    advertise = AdvertisedAddresses(lambda peer: current().advertised_address(peer))
+    families = sorted({6 if ":" in where.host else 4 for where in sip.listen})
+    # UDP first, where a domain leaves it to us (RFC 3263 section 4.1).
+    transports = sorted({where.transport for where in sip.listen}, key=["udp", "tcp", "tls"].index)
+    stack = SipStack(
+        EndpointSettings(user_agent=f"b2bua/{__version__}", allow=METHODS, supported=SUPPORTED),
+        advertise=advertise,
+    )
+    telemetry = current().telemetry
+    trace = TraceRing(telemetry.trace) if telemetry.trace or telemetry.hep else None
+    stack.tap = trace
+    return Services(
+        stack=stack,
+        trace=trace,
+        journal=journal,
+        engine=build_engine(media),
+        resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
+        records=records,
+        node=socket.gethostname(),
+    )
+
+
+def listens(configuration: Configuration) -> list[Listen]:
+    """What `sip.listen` asks for, in the stack's words."""
+    sip = configuration.sip
+    return [Listen(where.transport, where.host, where.port, sip.dscp) for where in sip.listen]
+
+
+def seal_of(configuration: Configuration) -> Seal | None:
+    """What hides keys of SRTP in the journal; None where there is no TLS. Raises `OSError`."""
+    tls = configuration.sip.tls
+    if tls is None:
+        return None
+    # Imported here: who has no TLS need not pay for it.
+    from b2bua.journal.seal import Seal
+
+    return Seal(Path(tls.private_key).read_bytes())
