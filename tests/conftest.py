@@ -15,7 +15,6 @@ settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
-_INTEROP = Path(__file__).parent / "interop"
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -31,13 +30,15 @@ def _open_sockets_and_loops() -> set[str]:
     return found
 
 
+@pytest.hookimpl(
+    tryfirst=True
+)  # xdist reads the groups in the same hook, and comes after who is registered later
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests with real processes in one worker of `pytest -n`, one after the other: they wait more than they
-    work, and two at a time would take ports from each other. The other worker does the rest meanwhile, file by file:
-    what a file prepares once, a wheel for one, must not be built by both at a time."""
+    """Keep the tests of a file in one worker of `pytest -n`: what it prepares once, a wheel or a daemon for one, is
+    not prepared by both. Tests of two files may have real processes at the same time: each worker has ports of its
+    own (`tests.support.ports`)."""
     for item in items:
-        group = "real_processes" if _INTEROP in item.path.parents else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(autouse=True)

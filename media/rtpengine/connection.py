@@ -74,6 +74,10 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         # Of no connection before: the daemon would answer with what it said then.
         self._cookies = (b"%b_%d" % (secrets.token_hex(6).encode(), number) for number in count())
         self._pending: dict[bytes, _Pending] = {}
+        """In the order of the requests."""
+        self._under_way: bytes | None = None
+        """The one request that is, over a WebSocket: rtpengine 10.5.3 answers several at a time from several threads,
+        and their replies run into each other."""
 
     @classmethod
     async def open(
@@ -131,7 +135,10 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
             for wait in RETRANSMISSIONS:
                 after += wait
                 pending.timers.append(loop.call_later(after, self._send, data))
-        self._send(data)
+        if self._transport_name != "ws":
+            self._send(data)
+        elif self._under_way is None:
+            self._send_oldest()
 
     async def ask(self, command: str, arguments: Mapping[str, Writable] | None = None) -> Reply:
         """Sends a command and waits for the reply. Raises `NgError` for none, and for a refusal."""
@@ -166,6 +173,11 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         else:
             self._transport.sendto(data)
 
+    def _send_oldest(self) -> None:
+        self._under_way = next(iter(self._pending), None)
+        if self._under_way is not None:
+            self._send(self._pending[self._under_way].data)
+
     def _fail(self, cookie: bytes) -> None:
         self._answer(cookie, None)
 
@@ -173,6 +185,8 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         pending = self._pending.pop(cookie, None)
         if pending is not None:
             pending.stop()
+            if cookie == self._under_way:
+                self._send_oldest()
             self._count(reply, pending.since)
             pending.on_reply(reply)
 

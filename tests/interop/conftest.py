@@ -10,11 +10,14 @@ import pytest
 from tests.support.engines import ENGINES, NATIVE, Carrier, over_rtpengine
 from tests.support.rtpengine import RtpengineDaemon
 
+BLOCKS = 2
+"""Of ports: those of the tests before rest for two seconds."""
+
 
 @pytest.fixture(scope="session")
 def rtpengine_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtpengineDaemon]:
     """One for all tests that do not kill it."""
-    with RtpengineDaemon(tmp_path_factory.mktemp("rtpengine")) as daemon:
+    with RtpengineDaemon(tmp_path_factory.mktemp("rtpengine"), blocks=BLOCKS) as daemon:
         asyncio.run(daemon.answers())
         yield daemon
 
@@ -22,7 +25,9 @@ def rtpengine_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpen
 @pytest.fixture(scope="session")
 def rtpengine_with_a_listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtpengineDaemon]:
     """For those to whom it tells of keys by datagrams: one that finds nobody makes it lose the next one, too."""
-    with RtpengineDaemon(tmp_path_factory.mktemp("rtpengine"), "rtpengine-with-a-listener") as daemon:
+    with RtpengineDaemon(
+        tmp_path_factory.mktemp("rtpengine"), "rtpengine-with-a-listener", blocks=BLOCKS
+    ) as daemon:
         asyncio.run(daemon.answers())
         yield daemon
 

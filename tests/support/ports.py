@@ -1,15 +1,24 @@
-"""Free UDP ports on loopback, picked at run time. Before they are used somebody else may take one: rare."""
+"""Free UDP ports on loopback, picked at run time. Before they are used somebody else may take one: rare, as each worker
+of `pytest -n` looks among its own."""
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from contextlib import ExitStack
 
 LOOPBACK = "127.0.0.1"
 
-# Below the range the system hands out by itself (ip_local_port_range), which other sockets of a test come from.
-_LOWEST, _HIGHEST = 10_000, 32_000
+
+def _range_of(worker: str) -> tuple[int, int]:
+    """Of the ports below the range the system hands out by itself (ip_local_port_range), which other sockets of a test
+    come from: half of them for each of the two workers of `make test`."""
+    half = {"gw0": (10_000, 21_000), "gw1": (21_000, 32_000)}
+    return half.get(worker, (10_000, 32_000))
+
+
+_LOWEST, _HIGHEST = _range_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 # SIPp binds the first two pairs of its range when it starts, audio and video, and ends when it cannot.
 _FIRST = 4

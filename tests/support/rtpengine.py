@@ -27,6 +27,7 @@ class RtpengineDaemon(ChildProcess):
         former: RtpengineDaemon | None = None,
         timeout: int = 60,
         offer_timeout: int = 3600,
+        blocks: int = 1,
     ) -> None:
         """The times are its own defaults: a call without packets, and one without an answer, are dropped after those;
         the latter not before the former."""
@@ -34,7 +35,7 @@ class RtpengineDaemon(ChildProcess):
         self.tcp_port = free_stream_port() if former is None else former.tcp_port
         self.http_port = free_stream_port() if former is None else former.http_port
         self.digits_port = free_port() if former is None else former.digits_port
-        self.ports = PortBlock() if former is None else former.ports
+        self.ports = PortBlock(blocks) if former is None else former.ports
         command = [
             "rtpengine",
             "--config-file=none",

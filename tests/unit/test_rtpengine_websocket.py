@@ -112,6 +112,29 @@ def test_messages_come_in_pieces_between_pings() -> None:
     assert answered == [Pong(payload=b"there?")]
 
 
+def test_one_request_waits_for_the_other() -> None:
+    """rtpengine 10.5.3 answers requests of one WebSocket from several threads, and the replies run into each other."""
+    between: list[Event] = []
+
+    async def daemon(here: Daemon) -> None:
+        await here.accept()
+        for _ in range(3):
+            cookie = await here.asked()
+            here.say(Ping(payload=b"and then?"))
+            between.append(await here.next())
+            here.reply(cookie)
+
+    async def run() -> None:
+        async with serving(daemon) as where:
+            connection = await NgConnection.open(where, nobody, nobody)
+            replies = await asyncio.gather(*(connection.ask("offer") for _ in range(3)))
+            assert [reply["sdp"] for reply in replies] == [b"v=0 and so on"] * 3
+            connection.close()
+
+    asyncio.run(run())
+    assert between == [Pong(payload=b"and then?")] * 3
+
+
 async def closes(here: Daemon) -> None:
     here.say(CloseConnection(1001))
 
