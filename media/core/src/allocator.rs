@@ -135,13 +135,18 @@ mod tests {
     use super::*;
     use crate::socket::Socket;
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::atomic::AtomicU16;
 
     const OPTIONS: Options = Options { receive_buffer: 65_536, dscp: 46 };
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+    /// Where the next test looks for ports: tests run at the same time, and would find the same ones.
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+
     /// A range of three pairs that nobody uses right now.
     fn three_pairs() -> u16 {
-        for low in (20_000..30_000).step_by(6) {
+        for _ in 0..1_000 {
+            let low = NEXT.fetch_add(6, Ordering::Relaxed);
             if (low..low + 6).all(|port| Socket::bind(SocketAddr::new(LOOPBACK, port), OPTIONS).is_ok()) {
                 return low;
             }
