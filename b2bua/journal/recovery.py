@@ -44,7 +44,7 @@ TRIES = 300
 
 
 class Recovery:
-    """Ends what is found in the journal, once, in the background of a process that has started."""
+    """Goes on with or ends what is found in the journal, once, in the background of a process that has started."""
 
     def __init__(
         self,

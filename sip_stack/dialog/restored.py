@@ -13,7 +13,6 @@ from sip_stack.dialog.core import Core
 from sip_stack.dialog.refreshing import Refreshing, RefreshingSnapshot
 from sip_stack.dialog.session import Session
 from sip_stack.dialog.snapshot import DialogSnapshot
-from sip_stack.dialog.uac import ClientSession
 from sip_stack.dialog.usage import SessionState
 from sip_stack.extensions import Extensions
 from sip_stack.message import NameAddr
@@ -39,7 +38,7 @@ class SessionSnapshot(NamedTuple):
         """The session as it is now."""
         return cls(
             None if session.dialog is None else session.dialog.remote_cseq,
-            session.we_called if isinstance(session, RestoredSession) else isinstance(session, ClientSession),
+            session.we_called,
             session.secure,
             session.contact_user,
             None if session.refreshing is None else session.refreshing.snapshot(),
@@ -49,7 +48,7 @@ class SessionSnapshot(NamedTuple):
 class RestoredSession(Session):
     """Both sides of it: who called whom matters for a glare alone."""
 
-    __slots__ = ("we_called",)
+    __slots__ = ("_we_called",)
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class RestoredSession(Session):
             credentials=credentials,
             owner=owner,
         )
-        self.we_called = usage.we_called
+        self._we_called = usage.we_called
         self.dialog = restored
         self.remote_tag = restored.remote_tag
         self.state = SessionState.CONFIRMED
@@ -88,6 +87,6 @@ class RestoredSession(Session):
             self.refreshing = self.refreshing or Refreshing(self, self.extensions.timer)
             self.refreshing.resume(refreshing, now)
 
-    def glare_delay(self) -> float:
-        """The owner of the Call-ID waits longer (section 14.1)."""
-        return 2.1 + 0.01 * self.draw(191) if self.we_called else super().glare_delay()
+    @property
+    def we_called(self) -> bool:
+        return self._we_called

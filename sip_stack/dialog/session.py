@@ -320,9 +320,15 @@ class Session(InviteUsage):
         dialog = self.dialog
         return response.status == 500 and dialog is not None and response.cseq.number < dialog.local_cseq
 
+    @property
+    def we_called(self) -> bool:
+        """The Call-ID of its dialog is ours."""
+        return False
+
     def glare_delay(self) -> float:
-        """Seconds to wait after a 491; the side that does not own the Call-ID goes first (section 14.1)."""
-        return 0.01 * self.draw(200)
+        """Seconds to wait after a 491, in steps of 10 ms: whoever owns the Call-ID lets the other side go first
+        (section 14.1)."""
+        return 2.1 + 0.01 * self.draw(191) if self.we_called else 0.01 * self.draw(200)
 
     def _reoffer_on_the_way(self) -> bool:
         return self._reoffer is not None and self._reoffer.request is not None

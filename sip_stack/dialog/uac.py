@@ -99,9 +99,9 @@ class ClientSession(Session):
         """An unanswered call is cancelled."""
         self.cancel(now, headers)
 
-    def glare_delay(self) -> float:
-        """We own the Call-ID: 2.1 to 4 seconds in steps of 10 ms (section 14.1)."""
-        return 2.1 + 0.01 * self.draw(191)
+    @property
+    def we_called(self) -> bool:
+        return True
 
     # Responses to the INVITE
 
