@@ -268,11 +268,14 @@ def test_comfort_noise_of_one_side(engine: Carrier) -> None:
             await heard_until(assistant, MUSIC)
         legs[0].set_remote(replace(caller.parameters(), comfort_noise=True))
         caller.say(legs[0].local_address, b"\x4e", payload_type=noise)
+        if not engine.can(Limit.COMFORT_NOISE):
+            # rtpengine's threads may overtake each other with two packets that come together, so one is all there is.
+            while (await assistant.hear()).payload_type != noise:
+                pass
+            return
         last = caller.say(legs[0].local_address, b"\x2a" * 160)
-        kinds = set()
         while (packet := await assistant.hear()).payload != last.payload:
-            kinds.add(packet.payload_type)
-        assert (noise in kinds) is not engine.can(Limit.COMFORT_NOISE)
+            assert packet.payload_type != noise
 
     play(engine, told, PCMU, PCMU)
 
