@@ -51,6 +51,7 @@ type: $(VENV)/.dev ## mypy --strict, and the native core against its typed stub
 bench: $(VENV)/.dev ## measure relay, signalling and handoff on this machine (see benchmarks/README.md)
 	@scripts/install_peers
 	@scripts/install_bench_peers
+	@scripts/install_asterisk
 	@$(BIN)/python benchmarks/relay.py
 	@$(BIN)/python benchmarks/signalling.py
 	@$(BIN)/python benchmarks/call_path.py

@@ -32,7 +32,15 @@ from sip_load import Step, measure, stage  # noqa: E402
 from sip_servers import SERVERS  # noqa: E402
 
 CHALLENGED = ", 401"
-CANDIDATES = ("ours", "ours, 401", "sippy", "sippy with rtp.io", "Kamailio, a proxy")
+CANDIDATES = (
+    "ours",
+    "ours, 401",
+    "Asterisk",
+    "Asterisk, 401",
+    "sippy",
+    "sippy with rtp.io",
+    "Kamailio, a proxy",
+)
 """sippy is not challenged: its ACK for the 401 comes before or after its second INVITE, which SIPp cannot follow."""
 CPU_RATE, CPU_SECONDS = 200, 6
 """Calls per second that every candidate can do, and seconds of load."""

@@ -1,7 +1,6 @@
-"""The servers that `signalling.py` compares: ours, the sippy B2BUA (PyPI) and Kamailio as a proxy (Debian).
+"""The servers that `signalling.py` compares: ours, Asterisk (Debian unstable), sippy (PyPI) and Kamailio as a proxy.
 
-Each is a process on one core that brings calls to the callees it is given. Asterisk is not in
-Debian 12, and FreeSWITCH is in no Debian: what others measured of them is in `README.md`.
+Each is a process on one core that brings calls to the callees it is given. FreeSWITCH is in no Debian.
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ SERVER_CORE, LOAD_CORE = 1, 0
 USER, PASSWORD = "acme", "benchmark"
 SIPPY = ROOT / "target/peers/bin/b2bua"
 """Where `scripts/install_bench_peers` puts it."""
+ASTERISK = ROOT / "target/asterisk"
+"""Where `scripts/install_asterisk` puts it, and all that it needs of Debian unstable."""
 KAMAILIO = ROOT / "benchmarks/kamailio.cfg"
 
 
@@ -83,8 +84,37 @@ def kamailio(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
         yield Running(process, process.address)
 
 
+@contextmanager
+def asterisk(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
+    """Asterisk with `Dial()` and direct media off, so that it opens ports; records as CSV, and no log."""
+    port = free_port_range(2)[0]
+    values = {
+        "FOLDER": str(folder),
+        "SYSTEM": str(ASTERISK),
+        "PORT": str(port),
+        "AGENT": next(iter(places.values())),
+        "USER": USER,
+        "PASSWORD": PASSWORD,
+    }
+    for template in (ROOT / "benchmarks/asterisk").glob("*.conf"):
+        text = template.read_text()
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        (folder / template.name).write_text(text)
+    (folder / "cdr-csv").mkdir()
+    libraries = ASTERISK / "usr/lib/x86_64-linux-gnu"
+    # By its own loader, as its C library is newer than this system's.
+    loader = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries]
+    command = [*loader, ASTERISK / "usr/sbin/asterisk", "-f", "-C", folder / "asterisk.conf"]
+    with ChildProcess("asterisk", command, folder, cpus=[SERVER_CORE]) as process:
+        wait_until(partial(_listens, process, port), 20.0, "Asterisk listens")
+        time.sleep(1)  # It listens before it is ready.
+        yield Running(process, f"{LOOPBACK}:{port}", partial(_lines, folder / "cdr-csv/Master.csv"))
+
+
 SERVERS: dict[str, Server] = {
     "ours": ours,
+    "Asterisk": asterisk,
     "sippy": sippy,
     "sippy with rtp.io": partial(sippy, media=True),
     "Kamailio, a proxy": kamailio,
