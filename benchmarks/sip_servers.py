@@ -16,7 +16,7 @@ from report import ROOT
 
 from tests.support.b2bua_process import B2bua
 from tests.support.kamailio import Kamailio, kamailio_port
-from tests.support.ports import LOOPBACK, free_port_range, in_use
+from tests.support.ports import LOOPBACK, free_port, in_use
 from tests.support.processes import ChildProcess, PeerError, wait_until
 from tests.support.sipp import SCENARIOS
 
@@ -59,7 +59,7 @@ def ours(
 @contextmanager
 def sippy(folder: Path, places: Mapping[str, str], *, media: bool = False) -> Iterator[Running]:
     """The sippy B2BUA without a log and without records; with `media` it opens ports too, by rtp.io in its process."""
-    port = free_port_range(2)[0]
+    port = free_port()
     command = [SIPPY, "-f", "-u", "-D", "-A", "0", "-l", LOOPBACK, "-p", str(port)]
     command += ["-s", f"{next(iter(places.values()))};auth={USER}:{PASSWORD}", "-c", folder / "sippy.sock"]
     command += ["-L", folder / "sippy.log", *(["-r", "rtp.io:"] if media else [])]
@@ -87,7 +87,7 @@ def kamailio(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
 @contextmanager
 def asterisk(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
     """Asterisk with `Dial()` and direct media off, so that it opens ports; records as CSV, and no log."""
-    port = free_port_range(2)[0]
+    port = free_port()
     values = {
         "FOLDER": str(folder),
         "SYSTEM": str(ASTERISK),

@@ -16,7 +16,7 @@ from tests.support.b2bua_process import B2bua
 from tests.support.choir import Choir, Voice
 from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText
-from tests.support.ports import LOOPBACK, free_port_range
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
 from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.rtpengine import RtpengineDaemon
@@ -44,7 +44,7 @@ class Stage:
     def __init__(self, folder: Path, daemons: list[RtpengineDaemon], pairs: list[Pair]) -> None:
         self.folder, self.daemons, self.pairs = folder, daemons, pairs
         # Not one that somebody gets by chance while nobody listens.
-        self._listen = f"udp:{LOOPBACK}:{free_port_range(2)[0]}"
+        self._listen = f"udp:{LOOPBACK}:{free_port()}"
         nodes = [str(daemon.tcp) for daemon in daemons]
         self.settings = {
             **stage_settings("sip:nobody@127.0.0.1"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.b2bua_process import B2bua
 from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText, response, sdp
-from tests.support.ports import LOOPBACK, free_port_range
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
 from tests.support.scripted import ScriptedCallee, ScriptedCaller
 
@@ -22,7 +22,7 @@ def answers(invite: SipText) -> list[bytes]:
 
 def somewhere() -> list[str]:
     """A port that nobody gets by chance while nobody listens there."""
-    return [f"udp:{LOOPBACK}:{free_port_range(2)[0]}"]
+    return [f"udp:{LOOPBACK}:{free_port()}"]
 
 
 def number(request: SipText) -> int:

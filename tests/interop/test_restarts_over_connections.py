@@ -21,7 +21,7 @@ from tests.support.certificates import Authority
 from tests.support.handoff_stage import KEY, Api
 from tests.support.pjsua2_pair import agree, connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone
-from tests.support.ports import LOOPBACK, free_stream_port
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
 from tests.support.rtpengine import RtpengineDaemon
 
@@ -31,7 +31,7 @@ class Stage:
 
     def __init__(self, folder: Path, transport: str) -> None:
         self.folder, self.transport = folder, transport
-        self.sip: dict[str, object] = {"listen": [f"{transport}:{LOOPBACK}:{free_stream_port()}"]}
+        self.sip: dict[str, object] = {"listen": [f"{transport}:{LOOPBACK}:{free_port()}"]}
         self.phone: dict[str, object] = {"tcp": True, "names_listener": True}
         if transport == "tls":
             ca = Authority(folder)

@@ -11,7 +11,7 @@ from b2bua.webhooks.signature import sign
 from tests.support import webhook_receiver
 from tests.support.handoff_stage import SUPPORT, staged
 from tests.support.peer_sip import SipText, response, sdp
-from tests.support.ports import LOOPBACK, free_stream_port
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ChildProcess, wait_until
 from tests.support.scripted import ScriptedCallee, ScriptedCaller
 
@@ -30,7 +30,7 @@ class Receiver:
     """The receiver, which can be killed and started again at the same port."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_stream_port()
+        self.port = free_port()
         self.file = folder / "received.jsonl"
         self.file.touch()
         self._folder = folder
@@ -101,7 +101,7 @@ def test_the_receiver_dies_and_comes_back_while_the_caller_talks(tmp_path: Path)
 
 
 def test_a_receiver_that_never_was_is_a_line_in_the_log_and_no_more(tmp_path: Path) -> None:
-    port = free_stream_port()
+    port = free_port()
     with ScriptedCallee(answers) as bot, ScriptedCallee(refuses) as human, ScriptedCaller() as caller:
         stage = staged(
             tmp_path,

@@ -14,7 +14,7 @@ from tests.support.b2bua_process import ROOT, B2bua
 from tests.support.compose import ComposeFile, Service, variables_of
 from tests.support.handoff_stage import KEY, Api
 from tests.support.kamailio import KamailioProcess, kamailio_port
-from tests.support.ports import LOOPBACK, PortBlock, free_stream_port, listened_to
+from tests.support.ports import LOOPBACK, PortBlock, free_port, listened_to
 from tests.support.processes import ChildProcess, wait_until
 from tests.support.redis_server import PASSWORD
 
@@ -159,7 +159,7 @@ class Cluster:
         """Free ports that no rtpengine takes while what listens there is killed."""
         ports: set[int] = set()
         while len(ports) < count:
-            port = free_stream_port()
+            port = free_port()
             if not any(port in block for block in self.audio.values()):
                 ports.add(port)
         return sorted(ports)

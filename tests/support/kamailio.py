@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.certificates import Pair
-from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
+from tests.support.ports import LOOPBACK, free_port, in_use, listened_to
 from tests.support.processes import ChildProcess, PeerError, cpu_seconds, wait_until
 
 TEMPLATES = Path(__file__).parent.parent / "interop" / "kamailio"
@@ -18,7 +18,7 @@ TEMPLATES = Path(__file__).parent.parent / "interop" / "kamailio"
 
 def kamailio_port() -> int:
     """A port for a Kamailio that is still to be started: whom it serves may have to know."""
-    return free_port_range(2)[0]
+    return free_port()
 
 
 class KamailioProcess(ChildProcess):

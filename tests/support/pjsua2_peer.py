@@ -19,7 +19,7 @@ from typing import Literal
 from tests.support.audio import Samples, read_wav, tone, write_wav
 from tests.support.certificates import Pair
 from tests.support.json_peer import Event, JsonPeer
-from tests.support.ports import LOOPBACK, free_port, free_port_range, free_stream_port, listened_to
+from tests.support.ports import LOOPBACK, free_port, free_port_range, listened_to
 from tests.support.processes import PeerError
 
 Srtp = Literal["disabled", "optional", "mandatory"]
@@ -104,7 +104,7 @@ class PjsuaPhone(JsonPeer):
             prack=prack,
             session_timer=session_timer,
             names_listener=names_listener,
-            port=free_stream_port() if streams else free_port(),
+            port=free_port(),
         )
         settings = json.dumps(asdict(self.settings))
         super().__init__(f"phone-{user}", "tests.support.pjsua2_worker", folder, [settings])

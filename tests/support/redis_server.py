@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from tests.support.ports import LOOPBACK
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ChildProcess, PeerError, wait_until
 
 PASSWORD = "s3cret-of-redis"
@@ -15,7 +15,7 @@ class RedisServer(ChildProcess):
     """A running Redis that asks for a password; with `port` at that one, to come back where another one was."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.port = port if port is not None else _free_port()
+        self.port = port if port is not None else free_port()
         options = {"bind": LOOPBACK, "port": self.port, "requirepass": PASSWORD, "dir": folder}
         options |= {"save": "", "appendonly": "no", "daemonize": "no"}
         written = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -46,10 +46,3 @@ class RedisServer(ChildProcess):
         except ConnectionError:
             return b""
         return answer.removeprefix(b"+OK\r\n").removesuffix(b"+OK\r\n")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
 from media.rtpengine.connection import NgConnection, NgError
-from tests.support.ports import LOOPBACK, PortBlock, free_port, free_stream_port
+from tests.support.ports import LOOPBACK, PortBlock, free_port
 from tests.support.processes import ChildProcess
 
 PATIENCE = 10.0
@@ -32,8 +32,8 @@ class RtpengineDaemon(ChildProcess):
         """The times are its own defaults: a call without packets, and one without an answer, are dropped after those;
         the latter not before the former."""
         self.ng_port = free_port() if former is None else former.ng_port
-        self.tcp_port = free_stream_port() if former is None else former.tcp_port
-        self.http_port = free_stream_port() if former is None else former.http_port
+        self.tcp_port = free_port() if former is None else former.tcp_port
+        self.http_port = free_port() if former is None else former.http_port
         self.digits_port = free_port() if former is None else former.digits_port
         self.ports = PortBlock(blocks) if former is None else former.ports
         command = [

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.ports import LOOPBACK, free_port_range, in_use, listened_to
+from tests.support.ports import LOOPBACK, free_port, in_use, listened_to
 from tests.support.processes import ChildProcess, PeerError, wait_until
 
 _SOUND = re.compile(r" *<nop>\s*<action><exec rtp_stream=.*?</nop>\n", re.DOTALL)
@@ -62,8 +62,7 @@ class Sipp(ChildProcess):
         RTP takes two ports for each call from `media_port` on; without `media_port` the calls are silent. With
         `trace` it keeps its messages, for `header_lines`.
         """
-        # Below the ports that connections come from: SIPp would not start on one of theirs.
-        self.port = free_port_range(2)[0]
+        self.port = free_port()
         self._stats, self._counts = folder / f"{name}.csv", folder / f"{name}.counts.csv"
         options = ["-i", LOOPBACK, "-p", str(self.port), "-mi", LOOPBACK]
         options += ["-t", "t1" if tcp else "u1"]

@@ -1,13 +1,15 @@
-"""Ports of a program that does not look who has them are nobody else's, in this process or another."""
+"""Ports that tests are given: each once, and those of a program that does not look who has them to nobody else, in this
+process or another."""
 
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
 from tests.support.b2bua_process import ROOT
-from tests.support.ports import PortBlock, free_port_range
+from tests.support.ports import LOOPBACK, PortBlock, free_port, free_port_range, in_use, listened_to
 
 ASK = """
 import json
@@ -29,3 +31,27 @@ def test_who_asks_for_ports_gets_none_of_a_block() -> None:
     finally:
         for block in blocks:
             block.release()
+
+
+def span(ports: tuple[int, int]) -> range:
+    first, last = ports
+    return range(first, last + 1)
+
+
+def test_no_port_is_given_twice_before_it_is_bound() -> None:
+    given = [port for _ in range(50) for port in (free_port(), *span(free_port_range(40)))]
+    assert len(set(given)) == len(given)
+
+
+def test_a_port_of_either_protocol_is_not_given() -> None:
+    udp, tcp = free_port(), free_port()
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.create_server((LOOPBACK, tcp)),
+    ):
+        datagrams.bind((LOOPBACK, udp))
+        assert [(in_use(port), listened_to(port)) for port in (udp, tcp)] == [(True, False), (False, True)]
+        given = {free_port() for _ in range(15_000)}  # once round, and again
+    assert not given & {udp, tcp}
+    assert not in_use(udp)
+    assert not listened_to(tcp)

@@ -12,7 +12,7 @@ import pytest
 from media.rtpengine.bencode import decode, encode
 from media.rtpengine.connection import NgConnection, NgError, NobodyThere, Reply
 from media.rtpengine.settings import NgAddress
-from tests.support.ports import LOOPBACK, free_stream_port
+from tests.support.ports import LOOPBACK, free_port
 
 
 class DeafDaemon(asyncio.DatagramProtocol):
@@ -77,7 +77,7 @@ async def connected(
             writer.close()
             over.set()
 
-    server = await asyncio.start_server(serve, LOOPBACK, free_stream_port())
+    server = await asyncio.start_server(serve, LOOPBACK, free_port())
     async with server:
         where = NgAddress("tcp", LOOPBACK, server.sockets[0].getsockname()[1])
         connection = await NgConnection.open(where, on_notice, on_lost)
@@ -128,7 +128,7 @@ def test_an_end_or_nonsense_is_told_once_and_fails_what_waits(last_words: bytes)
 def test_where_nobody_listens_is_known_at_once() -> None:
     async def run() -> None:
         with pytest.raises(NobodyThere):
-            await NgConnection.open(NgAddress("tcp", LOOPBACK, free_stream_port()), nobody, nobody)
+            await NgConnection.open(NgAddress("tcp", LOOPBACK, free_port()), nobody, nobody)
 
     asyncio.run(run())
 

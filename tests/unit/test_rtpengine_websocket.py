@@ -23,7 +23,7 @@ from media.rtpengine import websocket
 from media.rtpengine.bencode import encode
 from media.rtpengine.connection import NgConnection, NgError, Reply
 from media.rtpengine.settings import NgAddress
-from tests.support.ports import LOOPBACK, free_stream_port
+from tests.support.ports import LOOPBACK, free_port
 
 SUBPROTOCOL = "ng.rtpengine.com"
 
@@ -85,7 +85,7 @@ async def serving(served: Served) -> AsyncIterator[NgAddress]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, LOOPBACK, free_stream_port())
+    server = await asyncio.start_server(serve, LOOPBACK, free_port())
     async with server:
         yield NgAddress("ws", *server.sockets[0].getsockname()[:2])
 

@@ -13,7 +13,7 @@ from sip_stack.errors import TransportError
 from sip_stack.events import Acknowledged, Answered, Ended, Event, InviteReceived
 from sip_stack.message import SipUri
 from sip_stack.transport import Target
-from tests.support.ports import free_port_range, free_stream_port
+from tests.support.ports import free_port
 from tests.support.tcp_stack import SDP, Party, party, run
 
 LARGE = SDP + b"a=x\r\n" * 2000
@@ -56,7 +56,7 @@ def test_a_call_on_each_transport_and_family(host: str, transport: str) -> None:
 
 def test_the_wildcard_of_one_family_leaves_the_other_alone() -> None:
     async def main() -> None:
-        port = free_port_range(2)[0]
+        port = free_port()
         every = [Listen(each, host, port) for each in ("udp", "tcp") for host in ("0.0.0.0", "::")]
         async with party(*every) as us:
             for host in ("127.0.0.1", "::1"):
@@ -148,7 +148,7 @@ def test_advertised_addresses_are_asked_for_again_after_a_reload() -> None:
 @pytest.mark.parametrize("bob_has_tcp", [True, False])
 def test_a_large_call_arrives_by_tcp_or_in_fragments(bob_has_tcp: bool) -> None:
     async def main() -> None:
-        port = free_stream_port()
+        port = free_port()
         async with AsyncExitStack() as parties:
             alice = await parties.enter_async_context(
                 party(Listen("udp", "127.0.0.1", 0), Listen("tcp", "127.0.0.1", 0))

@@ -14,7 +14,7 @@ from sip_stack.aio.network import Listen, Transport
 from sip_stack.errors import TransportError
 from sip_stack.events import Failed, InviteReceived
 from sip_stack.transport import Flow, Target
-from tests.support.ports import free_port_range
+from tests.support.ports import free_port
 from tests.support.tcp_stack import (
     NOWHERE,
     SDP,
@@ -238,7 +238,7 @@ def test_a_port_in_use_is_a_transport_error() -> None:
 
 def test_udp_and_tcp_share_a_port() -> None:
     async def main() -> None:
-        port = free_port_range(2)[0]
+        port = free_port()
         async with party(Listen("udp", "127.0.0.1", port), Listen("tcp", "127.0.0.1", port)) as us:
             assert us.port("udp") == us.port("tcp") == port
 
