@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
-from b2bua.call.leg import FarEnd, Leg
+from b2bua.call.far_end import FarEnd
+from b2bua.call.leg import Leg
 from b2bua.call.new_leg import describe, leg_record
 from b2bua.call.redirects import contacts_of
-from b2bua.config import Destination
 from b2bua.crossing import headers_from
 from b2bua.encryption import media_protection
 from b2bua.feed import LegAnswered, LegFacts, LegRinging
@@ -90,8 +90,7 @@ class DialledLeg(Leg):
             from_user=place.from_user or caller.shown,
             handoff_id="" if call.handoff is None else call.handoff.id,
         )
-        if isinstance(place, Destination):
-            services.outgoing.enter(place.name)
+        self.count()
         self._alerted = False
         self._answered = False
         self.mutes_early_media = False
@@ -130,11 +129,6 @@ class DialledLeg(Leg):
     @property
     def session(self) -> ClientSession:
         return self._session
-
-    def note_end(self, by: str, outcome: cause.Outcome) -> None:
-        if self.record.ended is None and isinstance(self.place, Destination):
-            self.call.services.outgoing.leave(self.place.name)
-        super().note_end(by, outcome)
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:

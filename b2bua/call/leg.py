@@ -20,21 +20,19 @@ from b2bua.config import Destination
 from b2bua.crossing import headers_for, headers_from, reasons_of
 from b2bua.feed import LegEnded, LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
-from media.value_class import value_class
 from sip_stack import events as sip
 from sip_stack.message import Request
 from sip_stack.message.session_id import NIL, SessionId, new_uuid
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.far_end import FarEnd
     from b2bua.call.record import LegRecord
     from b2bua.config import Dialled, Timers
-    from b2bua.encryption import MediaProtection
     from b2bua.headers import Header
     from b2bua.identity import Caller
     from b2bua.pass_list import PassList
     from media.engine import LegStatistics, MediaLeg, StreamParameters
-    from sip_stack.auth import Credentials
     from sip_stack.dialog.session import Session
     from sip_stack.message import Message
     from sip_stack.transaction import ServerTransaction
@@ -43,23 +41,11 @@ if TYPE_CHECKING:
 _ENDED_BY = {"expired": "session_expired", "no_ack": "not_acknowledged", "no_prack": "not_pracked"}
 
 
-@value_class
-class FarEnd:
-    """On what terms we are with a far end; whoever takes its place is on the same."""
-
-    trunk: str
-    """Its trunk; empty when it is none's."""
-    protection: MediaProtection
-    """Of its audio."""
-    credentials: Credentials | None
-    """What answers its challenges."""
-
-
 class Leg:
     """What both directions have in common: hold, keys, the peer's hang-up, ours, and the statistics."""
 
     __slots__ = (
-        "__weakref__", "_agreed", "_hears_tones", "_media_timeout", "_permitted", "_waits_for_keys",
+        "__weakref__", "_agreed", "_counts", "_hears_tones", "_media_timeout", "_permitted", "_waits_for_keys",
         "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
         "keys_in_audio", "media", "notifys_open", "over", "place", "record", "referrals", "reoffers", "role",
         "said", "timers", "uuid",
@@ -88,6 +74,7 @@ class Leg:
         self.referrals = Referrals(self)
         self.place: Dialled | None = None
         """Where we dialled it, or whom it came in place of; None for who called us."""
+        self._counts = False
         self.facts: LegFacts | None = None
         """What the feed tells of this leg; None for who called us."""
         self.timers: Timers = call.configuration.timers
@@ -101,6 +88,13 @@ class Leg:
         """The call that it was brought from and that lasts as long as it does."""
         self.over = False
         """Nothing more will be heard from or said to the far end: it left, or we hung up."""
+
+    def count(self) -> None:
+        """Be one of the running calls of the destination where we dialled it, until its end. Who came in place of
+        another is there as well, and no call of ours."""
+        if isinstance(self.place, Destination):
+            self._counts = True
+            self.call.services.outgoing.enter(self.place.name)
 
     @property
     def may_refer(self) -> bool:
@@ -300,6 +294,8 @@ class Leg:
         """Write down who ended the leg; the first to say so stands."""
         record, call, now = self.record, self.call, self.now()
         if record.ended is None:
+            if self._counts and self.place is not None:
+                call.services.outgoing.leave(self.place.name)
             if self.facts is not None:
                 ended = LegEnded(call.id, call.record.clock, now, self.facts, outcome, by, record.answered)
                 call.services.feed.publish(ended)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
 from b2bua.call.audio_protection import unusable
-from b2bua.call.leg import FarEnd, Leg
+from b2bua.call.leg import Leg
 from b2bua.call.new_leg import describe, leg_record
 from b2bua.crossing import headers_for, reasons_of
 from b2bua.headers import P_EARLY_MEDIA
@@ -18,6 +18,7 @@ from sip_stack.errors import RemoteError
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.far_end import FarEnd
     from b2bua.headers import Header
     from b2bua.sdp_bridge import LocalOffer
     from media.engine import MediaLeg
@@ -191,11 +192,3 @@ class ReceivedLeg(Leg):
                 outcome = replace(cause.local("cancel", source="caller"), reasons=reasons_of(request))
                 self.tell(events.Cancelled(self, outcome))
                 self.over = True
-
-
-def caller_of_trunk(call: Call) -> FarEnd:
-    """The caller of a call from a trunk: who challenges us there is answered with what we call the trunk with."""
-    name, configuration = call.record.trunk, call.configuration
-    trunk = configuration.trunks.get(name)
-    auth = trunk.outbound.auth if trunk is not None and trunk.outbound is not None else None
-    return FarEnd(name, configuration.srtp_for(name), None if auth is None else auth.credentials)

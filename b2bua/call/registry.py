@@ -11,13 +11,14 @@ from b2bua.call.audio_protection import unusable
 from b2bua.call.call import Call
 from b2bua.call.codecs import of_call
 from b2bua.call.events import CallEvent, ShutDown
+from b2bua.call.far_end import caller_of_trunk
 from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
 from b2bua.call.leg import Leg, deliver_to_leg
 from b2bua.call.limits import Limits
 from b2bua.call.new_record import record_of_invite
 from b2bua.call.placing import errand_of, placed_call
-from b2bua.call.received_leg import ReceivedLeg, caller_of_trunk
+from b2bua.call.received_leg import ReceivedLeg
 from b2bua.call.record import CallRecord
 from b2bua.call.replacing import is_dialled_at, replace_leg
 from b2bua.control import ControlError

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
-from b2bua.call.leg import FarEnd, Leg
-from b2bua.config import Destination
+from b2bua.call.leg import Leg
 from sip_stack import events as sip
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.far_end import FarEnd
     from b2bua.call.record import LegRecord
     from b2bua.config import Dialled
     from b2bua.feed import LegFacts
@@ -51,17 +51,12 @@ class RestoredLeg(Leg):
         self._wish = description.wish
         self._session = session
         session.owner = self
-        if isinstance(place, Destination):
-            call.services.outgoing.enter(place.name)
+        if session.we_called:
+            self.count()
 
     @property
     def session(self) -> RestoredSession:
         return self._session
-
-    def note_end(self, by: str, outcome: cause.Outcome) -> None:
-        if self.record.ended is None and isinstance(self.place, Destination):
-            self.call.services.outgoing.leave(self.place.name)
-        super().note_end(by, outcome)
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:

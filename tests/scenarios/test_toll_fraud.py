@@ -11,8 +11,9 @@ from b2bua.control import ControlError
 from b2bua.handoff.begin import place_of
 from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog import ClientSession
-from sip_stack.events import Answered, Rejected
+from sip_stack.events import Acknowledged, Answered, Ended, Rejected
 from tests.support.b2bua_world import BILLING, CONFIGURATION, DESK, SBC, World, play, ring
+from tests.support.next_process import Watched
 
 LIMITED = f"""\
 front-desk:
@@ -169,3 +170,30 @@ def test_uris_from_outside_have_a_limit_of_their_own_all_together(tmp_path: Path
 
     limits = "  max_calls: 1\n  max_calls_per_hour: 2\n"
     play(story, tmp_path, main=CONFIGURATION + POLICY + limits)
+
+
+def test_who_came_in_place_of_a_human_is_no_call_of_ours_in_the_next_process_either(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        def refusal() -> str | None:
+            return world.registry.services.outgoing.admit("front-desk", 0.0, at_once=1, per_hour=None)
+
+        world.media.outlives = True
+        watched = Watched(world)
+        sbc, desk = await world.phone(SBC), await world.phone(DESK)
+        session = await answered(world, "desk")
+        await desk.until(Acknowledged)
+        await watched.kill_and_restart()
+        assert refusal() == "destination_full"
+        ours = desk.sessions[0]
+        replaced = f"{ours.call_id};to-tag={ours.remote_tag};from-tag={ours.local_tag}"
+        desk.call("anybody", headers=(("Replaces", replaced), ("Require", "replaces")))
+        await desk.until(Ended)
+        assert refusal() is None
+        await watched.kill_and_restart()
+        assert refusal() is None
+        sbc.do(session.bye)
+        await world.record()
+        assert refusal() is None
+        await watched.close()
+
+    play(story, tmp_path, destinations=LIMITED.replace("LIMIT", "max_calls: 1"))
