@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from b2bua.demo.story import ASKED_OVER_HTTP, CALLS, HANDOFFS, MUSIC_TONE, OLD_P
 CONFIG = Path(__file__).parents[2] / "configs/b2bua.yaml"
 TIMERS = {"connect_timeout": "2s", "auth_timeout": "2s", "ring_timeout": "4s"}
 """Short, so that nobody has to wait long for the calls that fail by silence."""
-MEDIA_PORTS = 40
-FIRST_MEDIA_PORT, LAST_MEDIA_PORT = 20000, 32000
 KEY = "B2BUA_DEMO_KEY"
 """The environment variable that has the API key; it is a new one for each demonstration."""
 
@@ -24,11 +21,10 @@ Destination = dict[str, object]
 
 def overrides(centre_port: int, assistant_port: int, output: Path) -> list[str]:
     """Values for `b2bua run --set`. Right passwords are in the environment, and not in an argument."""
-    first = free_media_ports()
     values: dict[str, object] = {
         "sip.listen": [f"udp:{HOST}:0"],
         "media.address": HOST,
-        "media.ports": f"{first}-{first + MEDIA_PORTS - 1}",
+        "media.ports": 0,
         "records.cdr": str(output / "cdr.jsonl"),
         "store": f"sqlite:{output / 'b2bua.db'}",
         "api": {"listen": f"{HOST}:0", "keys": [f"${{{KEY}}}"]},
@@ -93,20 +89,3 @@ def _destination(user: str, port: int) -> Destination:
 
 def _auth(password: str) -> Mapping[str, str]:
     return {"username": USERNAME, "password": password}
-
-
-def free_media_ports() -> int:
-    """The first of `MEDIA_PORTS` UDP ports in a row that nobody uses now."""
-    for first in range(FIRST_MEDIA_PORT, LAST_MEDIA_PORT, MEDIA_PORTS):
-        if all(_is_free(port) for port in range(first, first + MEDIA_PORTS)):
-            return first
-    raise OSError(f"no {MEDIA_PORTS} UDP ports in a row are free on {HOST}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
