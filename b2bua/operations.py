@@ -151,7 +151,7 @@ class Operations:
 
     async def calls(self, *, limit: int) -> list[JsonObject]:
         """Live calls, then recent ones, newest first; each in short."""
-        live = [call.record for call in reversed(self.registry.calls.values()) if not call.over][:limit]
+        live = [call.record for call in reversed(self.registry.calls.values()) if not call.recorded][:limit]
         shown = [record.as_json() for record in live]
         if len(live) < limit:
             shown += await self._history.ended_calls(limit - len(live))
@@ -160,7 +160,7 @@ class Operations:
     async def call(self, call_id: str) -> JsonObject:
         """One call in full."""
         call = self.registry.calls.get(call_id)
-        if call is None or call.over:
+        if call is None or call.recorded:
             return await self._not_here(call_id)
         call.note_statistics()
         return await self._history.with_notes(self._history.story(call.record, call.handoffs))
@@ -286,7 +286,7 @@ class Operations:
     async def _live(self, call_id: str) -> Call:
         call = self.registry.calls.get(call_id)
         if call is None or call.over:
-            told = await self._not_here(call_id)
+            told = await self.call(call_id)
             if told["ended"] is None:
                 raise ControlError(409, "call_elsewhere", f"the call is up at node {told['node']}")
             raise ControlError(409, "call_ended", "the call has ended")

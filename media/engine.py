@@ -278,6 +278,11 @@ class MediaCall(Protocol):
         """Closes every leg. No event is delivered afterwards."""
         ...
 
+    async def settle(self) -> None:
+        """Waits until the statistics of the legs that are closed say all there was, a second at most. At once where
+        the counters are in this process."""
+        ...
+
 
 @runtime_checkable
 class Engine(Protocol):

@@ -132,6 +132,8 @@ class Call:
         self.on_alone: Callable[[], None] | None = None
         """What is done for a caller whom somebody leaves; None: they hear silence."""
         self.answered = False
+        self.recorded = False
+        """It has ended, and its record is written."""
 
     @property
     def id(self) -> str:
@@ -176,6 +178,7 @@ class Call:
                 # They have talked, and now nobody is left: that is a hang-up, whatever the last attempt said.
                 outcome = cause.local("normal_hangup", source="b2bua", detail=failed.outcome.name)
         self.end(outcome)
+        await self.conclude()
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -334,7 +337,7 @@ class Call:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def end(self, outcome: cause.Outcome) -> None:
-        """The one end of a call: every leg is let go, ports are freed, the record is written. Only the first counts."""
+        """The one end of a call: every leg is let go, ports are freed. Only the first counts."""
         if self.over:
             return
         now = self.services.now()
@@ -342,9 +345,6 @@ class Call:
         self.record.ended = now
         for leg in self.own_legs():
             leg.hang_up(outcome)
-        for leg, statistics in self.note_statistics():
-            if leg.call is self:
-                self.services.counters.heard(leg.role, statistics)
         recording.end_with(self)
         for attempt in self.record.attempts:
             attempt.close(now, outcome)
@@ -360,12 +360,25 @@ class Call:
             sip_status=outcome.sip_status,
             duration_ms=self.record.duration_ms,
         )
+
+    async def conclude(self) -> None:
+        """Write the record of the call that has ended, once it is known how its audio was. Only the first counts."""
+        if self.recorded:
+            return
+        await self.media.settle()
+        self.recorded = True
+        for leg, statistics in self.note_statistics():
+            if leg.call is self:
+                self.services.counters.heard(leg.role, statistics)
         self.services.counters.ended(self.record)
         self.services.records.write(self.record)
         if self.services.journal is not None:
             self.services.journal.forget(self.id)
+        ended, outcome = self.record.ended, self.record.outcome
+        assert ended is not None, "it has ended"
+        assert outcome is not None, "it has ended"
         self.services.feed.publish(
-            CallEnded(self.id, self.record.clock, now, outcome, self.record.duration_ms)
+            CallEnded(self.id, self.record.clock, ended, outcome, self.record.duration_ms)
         )
 
     def let_go(self) -> None:

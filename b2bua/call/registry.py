@@ -340,6 +340,7 @@ class CallRegistry:
             self.failures += 1
             call.log.exception("internal_error")
             call.end(cause.local("internal_error"))
+            await call.conclude()
         finally:
             call.let_go()
             self._limits.leave(call.record.trunk)

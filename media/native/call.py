@@ -150,6 +150,9 @@ class NativeCall:
         for leg in self._legs:
             leg.close()
 
+    async def settle(self) -> None:
+        """Nothing to wait for."""
+
     def lose(self, reason: str) -> None:
         """The worker is gone: tells the call once and closes what is left of it."""
         if self._open:

@@ -6,6 +6,7 @@ heard by one listener at a time: the last who asked for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -16,10 +17,12 @@ from media.events import EngineLost, MediaEvent, OnMediaEvent, Switched
 from media.rtpengine.connection import NgError
 from media.rtpengine.description import Unreadable
 from media.rtpengine.leg import RtpengineLeg
-from media.rtpengine.node import Node
+from media.rtpengine.node import Node, forget
 from media.rtpengine.prompt import RtpenginePrompt, silence
 from media.rtpengine.told import Played
 
+SETTLED_WITHIN = 1.0
+"""Seconds that figures of legs that were closed are waited for: a daemon that is down tells none."""
 _order = count(1)
 """Of all calls, as legs move between them."""
 
@@ -63,7 +66,7 @@ class RtpengineCall:
         except (NgError, Unreadable) as error:
             raise MediaError(f"rtpengine {where}: {error}") from error
         if not self._open:
-            node.give_back(call_id)
+            node.give_back(call_id, forget)
             raise MediaError("the call is closed")
         return self._add(RtpengineLeg(self, node, spare, role, latching, left_behind=True))
 
@@ -145,6 +148,12 @@ class RtpengineCall:
         self._on_event = None
         for leg in self._legs:
             self._close(leg)
+
+    async def settle(self) -> None:
+        """Waits for what the daemons say of the legs when they let go of them."""
+        unsettled = [leg.watch.settled for leg in self._legs if not (leg.is_open or leg.watch.settled.done())]
+        if unsettled:
+            await asyncio.wait(unsettled, timeout=SETTLED_WITHIN)
 
     # -- for its legs and its engine -----------------------------------------------------------------------------------
 

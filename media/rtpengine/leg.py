@@ -397,7 +397,7 @@ class RtpengineLeg:
                 self._delete()
 
     def _delete(self) -> None:
-        self.node.give_back(self.id)
+        self.node.give_back(self.id, self.watch.take_last)
 
 
 def read_plain(reply: Reply | None) -> None:

@@ -166,12 +166,18 @@ class Node:
         # Only an offer tells the keys, and would send what the peer says elsewhere.
         return Spare(identity, Opened((host, side.port)), now, (host, inside.port) if inside.port else None)
 
-    def give_back(self, identity: str) -> None:
+    def give_back(self, identity: str, on_reply: OnReply) -> None:
         """A leg that was taken is of no more use. Its ports rest for a while, in which nothing comes out of it: late
-        packets of its peer must not be the first that a new leg hears."""
+        packets of its peer must not be the first that a new leg hears. The reply tells what was counted."""
         self.in_use -= 1
-        self.request("block media", {"call-id": identity}, _forget)
-        self.request("delete", {"call-id": identity, "delete-delay": QUARANTINE}, _forget)
+        self.request("block media", {"call-id": identity}, forget)
+        # Without a tag the reply would tell nothing; with that of the offer, which each leg has, all of it goes.
+        whole: dict[str, Writable] = {
+            "call-id": identity,
+            "from-tag": INSIDE,
+            "delete-delay": QUARANTINE,
+        }
+        self.request("delete", whole, on_reply)
 
     def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
         """Asks the daemon something; None is the reply of one that does not answer."""
@@ -254,7 +260,7 @@ class Node:
         now = asyncio.get_running_loop().time()
         while self._spares and now - self._spares[0].since > LONGEST_SPARE:
             unused = self._spares.popleft()
-            self.request("delete", {"call-id": unused.id, "delete-delay": 0}, _forget)
+            self.request("delete", {"call-id": unused.id, "delete-delay": 0}, forget)
         missing = self._settings.spare_legs - len(self._spares) - self._asked
         for _ in range(min(missing, 1 - self._asked) if self._full else missing):
             self._open()
@@ -317,5 +323,5 @@ def _uptime(reply: Reply) -> float:
     raise NgError("does not tell since when it runs")
 
 
-def _forget(reply: Reply | None) -> None:
+def forget(reply: Reply | None) -> None:
     """Nobody waits for the reply."""

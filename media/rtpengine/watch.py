@@ -47,6 +47,8 @@ class Watch:
         self._quiet_since = self._fresh_since = self._loop.time()
         self._timed_out = False
         self._waiting: list[tuple[RtpengineLeg, int | None]] = []
+        self.settled: asyncio.Future[None] = self._loop.create_future()
+        """Done when the daemon has let go of the leg: the statistics are final."""
 
     def arm(self) -> None:
         """From the next packet on the peer counts as heard for the first time."""
@@ -98,6 +100,12 @@ class Watch:
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+
+    def take_last(self, reply: Reply | None) -> None:
+        """What the daemon says as it lets go of the leg is all that there was. Without, the answer before stands."""
+        if reply is not None and "tags" in reply:
+            self._outside, self._inside = read_side(reply, OUTSIDE), read_side(reply, INSIDE)
+        self.settled.set_result(None)
 
     def statistics(self, parameters: StreamParameters | None) -> LegStatistics:
         """What the last answer said."""

@@ -176,6 +176,33 @@ def test_a_prompt_played_once_tells_of_its_end_and_silence_of_a_peer_is_noticed(
     play(engine, told, PCMU, PCMU)
 
 
+@pytest.mark.parametrize("engine", WAYS, indirect=True)
+def test_the_figures_of_a_call_that_is_over_have_its_last_packets(engine: Carrier) -> None:
+    """And those of who was let go before."""
+
+    async def told(call: Bridged, people: list[RtpPeer]) -> None:
+        (caller, assistant), legs = people, call.legs
+        async with talking(caller, legs[0].local_address, MUSIC):
+            heard = len(await heard_until(assistant, MUSIC))
+        for payload in (b"\x2a" * 160, b"\x2b" * 160):
+            caller.say(legs[0].local_address, payload)
+            assistant.say(legs[1].local_address, payload)
+            assert (await caller.hear()).payload == payload
+            heard += 1
+            while (await assistant.hear()).payload != payload:
+                heard += 1
+        call.call.close_leg(legs[1])
+        call.call.close()
+        await call.call.settle()
+        hers, theirs = (leg.statistics() for leg in legs)
+        # What came before it was known who hears it may be counted or not.
+        assert heard <= hers.packets_in <= caller.sequence - 1000
+        assert hers.octets_in == 160 * hers.packets_in
+        assert (theirs.packets_in, theirs.octets_in) == (2, 320)
+
+    play(engine, told, PCMU, PCMU)
+
+
 @pytest.mark.parametrize("suite", PROFILES)
 def test_one_side_is_encrypted(engine: Carrier, suite: CryptoSuite) -> None:
     async def run() -> None:

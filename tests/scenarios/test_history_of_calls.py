@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from b2bua.control import ControlError
 from b2bua.history import Annotation, Resolution
 from b2bua.store import Document, Kind, Removal
 from tests.support.b2bua_world import DESK, World, play, refuse
@@ -126,6 +130,31 @@ def test_a_live_call_shows_how_the_audio_of_each_leg_is_now_without_asking_a_wor
         assert as_object(as_object(shown["media"])["caller"])["packets_in"] == 7
         cast.caller.counters = replace(cast.caller.counters, packets_in=9)
         cast.hang_up()
+        record = (await world.record()).as_json()
+        assert as_object(as_objects(record["legs"])[0]["media"])["packets_in"] == 9
+        await keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_record_waits_for_the_last_packets_to_be_counted_and_nobody_else_does(tmp_path: Path) -> None:
+    """As on rtpengine, which tells them when it lets go of a leg."""
+
+    async def story(world: World) -> None:
+        keeping = Keeping(world)
+        world.media.settles_within = 0.5
+        cast = await talking(world)
+        (call_id,) = world.registry.calls
+        cast.caller.hear(7)
+        world.media.calls[-1].heard_late[cast.caller] = 2
+        cast.hang_up()
+        await asyncio.sleep(0.25)
+        assert not world.records, "not all is counted yet"
+        world.media.assert_nothing_open()
+        for shown in (await keeping.operations.call(call_id), *await keeping.operations.calls(limit=5)):
+            assert (shown["call_id"], as_object(shown["outcome"])["code"]) == (call_id, 4000)
+        with pytest.raises(ControlError, match="has ended"):
+            await keeping.operations.hang_up(call_id)
         record = (await world.record()).as_json()
         assert as_object(as_objects(record["legs"])[0]["media"])["packets_in"] == 9
         await keeping.store.close(1.0)

@@ -31,7 +31,6 @@ class Limit(StrEnum):
     RECORD = "record"
     EVENTS = "send digits as events"
     RENUMBER_EVENTS = "give telephone-event another payload type"
-    LAST_PACKET = "count up to the last packet"
     COUNT_LOSS = "count loss and jitter"
     PROTECT_LATER = "turn a plain leg into an SRTP one"
     COMFORT_NOISE = "comfort noise for one side alone"

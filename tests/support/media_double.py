@@ -254,6 +254,8 @@ class CallDouble:
         self.engine = engine
         self.legs: list[LegDouble] = []
         self.recordings: list[RecordingDouble] = []
+        self.heard_late: dict[LegDouble, int] = {}
+        """Packets of legs that are known only when all is counted."""
         self.closed = False
         self._on_event = on_event
 
@@ -367,6 +369,13 @@ class CallDouble:
             self.close_leg(leg)
         self.closed = True
 
+    async def settle(self) -> None:
+        """As in the contract: as long as the engine says, in which `heard_late` comes to be counted."""
+        if self.engine.settles_within:
+            await asyncio.sleep(self.engine.settles_within)
+        for leg, packets in self.heard_late.items():
+            leg.counters = replace(leg.counters, packets_in=leg.counters.packets_in + packets)
+
     def fire(self, event: MediaEvent) -> None:
         """Delivers an event, unless the call or the event's leg is closed."""
         if self.closed:
@@ -434,6 +443,8 @@ class MediaDouble:
         self.calls: list[CallDouble] = []
         self.unreadable: set[Path] = set()
         self.records_nothing = False
+        self.settles_within = 0.0
+        """Seconds until all is counted."""
         self.outlives = False
         """Its legs outlive the process that opened them."""
         self.started = False

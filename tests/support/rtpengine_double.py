@@ -52,10 +52,11 @@ class NodeDouble:
         port = self._ports[identity]
         return Spare(identity, Opened((host, port)), 0.0, (host, port + 2))
 
-    def give_back(self, identity: str) -> None:
-        """As in `Node`."""
+    def give_back(self, identity: str, on_reply: OnReply) -> None:
+        """As in `Node`; the reply comes with those to the questions for packets."""
         self.in_use -= 1
         self.commands.append(("give back", {"call-id": identity}))
+        self._waiting.append(("query", {"call-id": identity}, on_reply))
 
     def doubt(self) -> None:
         """As in `Node`."""

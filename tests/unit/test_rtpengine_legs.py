@@ -193,6 +193,35 @@ def test_the_first_packet_is_told_once_and_a_silence_too() -> None:
     staged(told)
 
 
+def test_the_figures_of_a_leg_that_was_closed_are_those_that_its_daemon_lets_it_go_with() -> None:
+    async def told(stage: Stage) -> None:
+        caller = stage.legs[0]
+        await pass_time(stage, 1.0, leg0=5)
+        stage.call.close()
+        assert caller.statistics().packets_in == 5
+        settling = asyncio.create_task(stage.call.settle())
+        await asyncio.sleep(0.01)
+        assert not settling.done()
+        stage.node.count(leg0=9)
+        await settling
+        assert caller.statistics().packets_in == 9
+        await stage.call.settle()
+
+    staged(told)
+
+
+def test_a_daemon_that_tells_no_figures_is_not_waited_for_any_longer_than_a_second() -> None:
+    async def told(stage: Stage) -> None:
+        await pass_time(stage, 1.0, leg0=5)
+        stage.call.close()
+        begun = asyncio.get_running_loop().time()
+        await stage.call.settle()
+        assert asyncio.get_running_loop().time() - begun == pytest.approx(1.0)
+        assert stage.legs[0].statistics().packets_in == 5
+
+    staged(told)
+
+
 def test_who_is_waited_for_is_heard_from_their_next_packet_on() -> None:
     async def told(stage: Stage) -> None:
         caller, _, agent = stage.legs
