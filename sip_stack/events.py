@@ -133,6 +133,14 @@ class RefreshDue:
 
 
 @dataclass(frozen=True, slots=True)
+class TermsChanged:
+    """The far end's Contact, or what is agreed on for the session timer, is another one since an UPDATE without an
+    offer, of either side. Nothing is to be done; whoever writes a session down does so anew."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class ReofferReceived:
     """A re-INVITE, or an UPDATE with a body, waits for `answer_reoffer` or `refuse`. Glare is already dealt
     with."""
@@ -212,6 +220,7 @@ SessionEvent = (
     | Acknowledged
     | Ended
     | RefreshDue
+    | TermsChanged
     | ReofferReceived
     | ReofferCompleted
     | RequestReceived

@@ -8,7 +8,7 @@ as a story in `story.py` and in `b2bua.handoff`. That the caller may leave at an
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import cause, recording
 from b2bua.call.bridge import Bridge
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from b2bua.call.leg import Leg
     from b2bua.call.record import CallRecord, LegRecord
     from b2bua.call.services import Services
-    from b2bua.config import Configuration
+    from b2bua.config import Configuration, Dialled
     from b2bua.handoff.handoff import Handoff
     from b2bua.telemetry.logs import Logger
     from media.engine import LegStatistics, MediaCall, MediaLeg, Prompt
@@ -79,6 +79,16 @@ class MovedOn(Exception):
         self.lasts = lasts
 
 
+class Left(NamedTuple):
+    """Whom a caller talked to who talks to nobody now."""
+
+    role: str
+    place: Dialled | None
+    """Where they were dialled."""
+    media: MediaLeg | None
+    """Their audio; None when that ended with the process before."""
+
+
 class HandoffCancelled(Exception):
     """The handoff in hand is no longer wanted."""
 
@@ -111,8 +121,10 @@ class Call:
         """Whom it is there for; None in a call of our own until somebody joins whom we called."""
         self.peer: Leg | None = None
         """Whom the caller talks to: the assistant, later the human; None while that is nobody."""
-        self.last_peer: Leg | None = None
-        """Who that was before."""
+        self.newcomer: Leg | None = None
+        """The human who has answered and is about to be heard in the place of `peer`; nothing else is in the way."""
+        self.left: Left | None = None
+        """Whom they talked to before."""
         self.peer_outcome = cause.local("normal_hangup")
         """How that ended."""
         self.handoff: Handoff | None = None
@@ -312,8 +324,10 @@ class Call:
     def lose_peer(self, outcome: cause.Outcome) -> None:
         """The caller talks to nobody from now on."""
         assert self.peer is not None
-        self.last_peer, self.peer_outcome, self.peer = self.peer, outcome, None
+        peer, self.peer = self.peer, None
+        self.left, self.peer_outcome = Left(peer.role, peer.place, peer.media), outcome
         self.bridge = None
+        self.note_up()
         for handoff in self.handoffs:
             if handoff.is_connected:
                 handoff.close(outcome, self.services.now())
@@ -392,5 +406,5 @@ class Call:
         self.inbox.close()
         self.legs.clear()
         self._leg_records.clear()
-        self.caller = self.peer = self.last_peer = self.replacement = None
+        self.caller = self.peer = self.newcomer = self.left = self.replacement = None
         self.bridge = self.on_alone = None

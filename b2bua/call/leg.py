@@ -317,6 +317,8 @@ class Leg:
         match event:
             case sip.RefreshDue():
                 self.reoffers.refresh()
+            case sip.TermsChanged():
+                self.call.note_up()
             case sip.ReofferReceived(_, transaction, request):
                 self._relearn_uuid(request)
                 self.reoffers.received(transaction, request)

@@ -73,7 +73,8 @@ async def of_placed(
 async def of_restored(call: Call, route: Route | None) -> cause.Outcome:
     """A call that was answered in an earlier process: from where it was, for what is left of its time."""
     peer = call.peer
-    assert peer is not None, "they talk"
+    if peer is None:  # The caller is alone: they get as much time as anybody with whom is found for them.
+        return await _talk(call, route, call.services.now())
     assert peer.record.answered is not None, "they talk"
     return await _talk(call, route, peer.record.answered + peer.timers.time_limit)
 
@@ -128,11 +129,12 @@ def _time_limit(call: Call) -> float:
 
 async def _find_somebody(call: Call, caller: Leg, route: Route) -> None:
     """The caller is alone: the assistant again, the default destination, or the end (`CallOver`), as configured."""
-    left, outcome = call.last_peer, call.peer_outcome
+    left, outcome = call.left, call.peer_outcome
     assert left is not None
     handed_over_in_vain = bool(call.handoffs) and call.handoffs[-1].outcome is not None
     call.media.hear(caller.media, call.ringback())
-    call.media.close_leg(left.media)
+    if left.media is not None:
+        call.media.close_leg(left.media)
     if left.role != "assistant":
         back = (left.place.after_agent if isinstance(left.place, Destination) else None) or route.after_agent
         if back == "hangup" or route.assistant is None:

@@ -6,7 +6,7 @@ assistant (REFER).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from b2bua.call.clock import CallClock
     from b2bua.call.leg import Leg
     from b2bua.config import Destination
+    from b2bua.handoff.referral import Subscription
     from sip_stack.auth import Credentials
 
 
@@ -89,10 +90,6 @@ class HandoffRequest:
     idempotency_key: str = ""
 
 
-def _nobody(handoff: Handoff) -> None:
-    """Whom a handoff tells that nobody follows."""
-
-
 @dataclass(slots=True)
 class Handoff:
     """One handoff and its story so far. Times are loop times (seconds)."""
@@ -123,10 +120,8 @@ class Handoff:
     """Whoever asked for it changed their mind before it began: the call was at something else."""
     irrevocable: bool = False
     """What was sent cannot be taken back: a BYE to the caller."""
-    notifies: Leg | None = field(default=None, repr=False)
-    """The assistant, or the human, that asked by REFER and is told how it goes."""
-    on_progress: Callable[[Handoff], None] = field(default=_nobody, repr=False)
-    """Told after each change of state."""
+    subscription: Subscription | None = field(default=None, repr=False, compare=False)
+    """Of the assistant, or the human, that asked by REFER and is told how it goes."""
     feed: Feed = field(default_factory=Feed, repr=False, compare=False)
     """Told of its beginning and of each change of state."""
 
@@ -134,6 +129,11 @@ class Handoff:
     def is_connected(self) -> bool:
         """True from the moment the caller hears the human."""
         return self.state in (HandoffState.CONNECTED, HandoffState.COMPLETED)
+
+    @property
+    def notifies(self) -> Leg | None:
+        """Who is told how it goes; None once there is nothing more to tell."""
+        return None if self.subscription is None else self.subscription.leg
 
     @property
     def is_talking(self) -> bool:
@@ -156,10 +156,11 @@ class Handoff:
             return
         self.state, self.updated = state, now
         self.publish()
-        self.on_progress(self)
+        if self.subscription is not None:
+            self.subscription.tell(self)
         if state.final:
             # What is remembered of it must not keep the legs of its call alive.
-            self.notifies, self.on_progress = None, _nobody
+            self.subscription = None
 
     def move_consult(self, phase: ConsultPhase, now: float) -> None:
         """Its consultation goes on to `phase`."""

@@ -51,25 +51,39 @@ async def by_invite(call: Call, caller: Leg, handoff: Handoff, place: Destinatio
     try:
         if handoff.request.consult:
             await consult(call, caller, handoff, place, agent, interlude)
-        elif not cuts_at_start:
+        # Whatever becomes of us, the human gets the caller from here on.
+        call.newcomer = agent
+        call.note_up()
+        if not handoff.request.consult and not cuts_at_start:
             await wait_for_silence(call, patience, lambda event: _still_there(agent, event))
         interlude.end()
         if not await switch(call, caller, agent):
             raise _left()
     except (HandoffCancelled, HandoffFailed) as stopped:
+        call.newcomer = None
         _give_up(call, handoff, agent, stopped)
         interlude.resume()
         raise
+    assistant = connect(call, caller, agent, handoff, heard_already=True)
+    if assistant is not None:
+        await _let_go(call, assistant, handoff)
+
+
+def connect(call: Call, caller: Leg, agent: Leg, handoff: Handoff, *, heard_already: bool) -> Leg | None:
+    """The caller talks to the human from now on; who is to be let go for that, if anybody.
+
+    `heard_already`: the media engine lets them hear each other.
+    """
+    call.newcomer = None
     handoff.move(HandoffState.CONNECTED, call.services.now())
     call.log.info("handed_over", handoff_id=handoff.id, destination=handoff.destination)
     for earlier in call.handoffs:
         if earlier is not handoff and earlier.is_connected:
             earlier.close(HANDED_OVER, call.services.now())  # its human has handed the caller on
     assistant = call.peer
-    call.join(caller, agent, heard_already=True)
+    call.join(caller, agent, heard_already=heard_already)
     call.note_answered(agent)
-    if assistant is not None:
-        await _let_go(call, assistant, handoff)
+    return assistant
 
 
 async def _dial(call: Call, caller: Leg, handoff: Handoff, place: Destination, interlude: Interlude) -> Leg:

@@ -54,7 +54,8 @@ def receive_refer(call: Call, leg: Leg, transaction: ServerTransaction, request:
         headers = [("Event", "refer"), ("Subscription-State", subscription_state(active=False))]
         leg.request("NOTIFY", headers, sipfrag(200), SIPFRAG)
     else:
-        _Subscription(call, leg, handoff, request.cseq.number)
+        handoff.subscription = Subscription(leg, _event_of(call, handoff, request.cseq.number))
+        handoff.subscription.begin()
 
 
 def _accept(call: Call, leg: Leg, target: ReferTo) -> Handoff:
@@ -95,35 +96,41 @@ def _declined(why: str) -> RemoteError:
     return RemoteError(603, why, [("Warning", f'399 b2bua "{text}"')])
 
 
-class _Subscription:
+def _event_of(call: Call, handoff: Handoff, cseq: int) -> str:
+    """The id is needed from the second REFER of a dialog on (RFC 3515 section 2.4.6); some peers know only the bare
+    package name, so the first does without."""
+    same = [each for each in call.handoffs if each.request.asked_by == handoff.request.asked_by]
+    return "refer" if len(same) == 1 else f"refer;id={cseq}"
+
+
+class Subscription:
     """The implicit subscription of one REFER: one NOTIFY per change of the handoff, the last with its outcome."""
 
-    def __init__(self, call: Call, leg: Leg, handoff: Handoff, cseq: int) -> None:
-        self._leg = leg
-        # The id is needed from the second REFER of a dialog on (RFC 3515 section 2.4.6); some peers know only the
-        # bare package name, so the first does without.
-        same = [each for each in call.handoffs if each.request.asked_by == handoff.request.asked_by]
-        self._event = "refer" if len(same) == 1 else f"refer;id={cseq}"
-        self._told = 0
-        self._over = False
-        handoff.on_progress = self.tell
-        if leg is call.peer:
-            handoff.notifies = leg
+    def __init__(self, leg: Leg, event: str, told: int = 0) -> None:
+        """`event` is what its NOTIFYs say in Event, `told` the status that the last of them told."""
+        self.leg = leg
+        """Who has asked, whom the caller talked to then."""
+        self.event = event
+        self.told = told
+        self.over = False
+
+    def begin(self) -> None:
+        """The first NOTIFY, which says that it was heard."""
         self._notify(100, active=True)
 
     def tell(self, handoff: Handoff) -> None:
-        """Notify the assistant of where the handoff is now."""
+        """Notify whoever asked of where the handoff is now."""
         if handoff.state in (HandoffState.FAILED, HandoffState.CANCELLED):
             self._notify(_failure_status(handoff), active=False)
-        elif (status := _STATUS_OF.get(handoff.state, 200)) > self._told:
+        elif (status := _STATUS_OF.get(handoff.state, 200)) > self.told:
             self._notify(status, active=status < 200)
 
     def _notify(self, status: int, *, active: bool) -> None:
-        if self._over or self._leg.over:
+        if self.over or self.leg.over:
             return
-        self._told, self._over = status, not active
-        headers = [("Event", self._event), ("Subscription-State", subscription_state(active))]
-        self._leg.request("NOTIFY", headers, sipfrag(status), SIPFRAG)
+        self.told, self.over = status, not active
+        headers = [("Event", self.event), ("Subscription-State", subscription_state(active))]
+        self.leg.request("NOTIFY", headers, sipfrag(status), SIPFRAG)
 
 
 def _failure_status(handoff: Handoff) -> int:

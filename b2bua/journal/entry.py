@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from b2bua.journal.going_on import CallState
+from b2bua.journal.going_on import CallState, legs_up
 from b2bua.telemetry.json_text import json_text
 from sip_stack.dialog.snapshot import DialogSnapshot
 
@@ -75,15 +75,13 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     record = call.record.as_json()
     node = call.record.node
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
-    legs = tuple(filter(None, map(_entry_of, call.own_legs())))
+    legs = tuple(map(_entry_of, legs_up(call)))
     return JournalEntry(call.id, run, record, legs, CallState.of(call))
 
 
-def _entry_of(leg: Leg) -> LegEntry | None:
+def _entry_of(leg: Leg) -> LegEntry:
     session = leg.session
-    record = leg.record
-    if leg.over or record.answered is None or record.ended is not None or session.dialog is None:
-        return None
+    assert session.dialog is not None, "its far end is there"
     flow = session.flow
     return LegEntry(
         leg.role,

@@ -1,17 +1,19 @@
-"""What is written down of a plain call beside what ends it: enough to go on with it, where its audio goes on.
+"""What is written down of a call beside what ends it: enough to go on with it, where its audio goes on.
 
-Plain is a caller who talks to somebody, with nothing under way. What cannot be told in values is not plain: a
-consultation or a replacement under way, a call joined with another one, a recording. Of a handoff that nobody has
-answered yet the call is left, and the handoff has failed; one that an assistant asked for by REFER has to be told it.
+A caller goes on with whom they talk to; with the human who has answered and whom nothing keeps any more from being
+heard; alone, to whom is found for them. Whoever else is there, the human of a consultation or one who has not accepted
+yet, is let go. What cannot be told in values does not go on: a call joined with another one, a recording.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
+from b2bua.call import cause
+from b2bua.call.call import Left
 from b2bua.feed import LegFacts
 from b2bua.identity import Caller
 from b2bua.sdp_bridge import Agreed
@@ -20,11 +22,10 @@ from sip_stack.dialog.restored import SessionSnapshot
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
-    from b2bua.handoff.handoff import Handoff
 
 
 class LegState(NamedTuple):
-    """One of the two legs."""
+    """A leg."""
 
     media: str
     """By what its media engine finds it."""
@@ -41,30 +42,77 @@ class LegState(NamedTuple):
     """Its Allow names INFO."""
 
 
-class CallState(NamedTuple):
-    """A plain call."""
+class LeftState(NamedTuple):
+    """Whom a caller talked to who talks to nobody."""
 
+    role: str
+    place: str
+    """The destination or assistant that was dialled."""
+    outcome: dict[str, object]
+    """How that ended, as in the record."""
+
+
+class SubscriptionState(NamedTuple):
+    """Of whoever asked by REFER for the handoff under way."""
+
+    leg: int
+    event: str
+    told: int
+
+
+class Asked(NamedTuple):
+    """What the record does not tell of how a handoff was asked for."""
+
+    by: Literal["api", "assistant", "agent"]
+    idempotency_key: str
+
+
+class CallState(NamedTuple):
+    """A call. Legs are told by their places in the entry."""
+
+    legs: tuple[LegState | None, ...]
+    """None: of this one no more is known than what ends it."""
     caller: int
-    """Which of the two legs is the caller's."""
-    legs: tuple[LegState, ...]
-    """In the order of the entry."""
+    peer: int | None
+    newcomer: int | None
+    """The human who has answered and is about to be heard in place of the peer."""
+    left: LeftState | None
+    """Whom they talked to before, when there is no peer."""
+    subscription: SubscriptionState | None
+    asked: tuple[Asked, ...]
+    """In the order of the handoffs."""
 
     @classmethod
     def of(cls, call: Call) -> CallState | None:
-        """The call as it is now; None when it is not plain, or its audio ends with this process."""
-        caller, peer = call.caller, call.peer
-        if caller is None or peer is None or caller.media.identity is None or not _is_plain(call):
+        """The call as it is now; None when it cannot go on, or its audio ends with this process."""
+        caller = call.caller
+        if caller is None or caller.media.identity is None or not _can_go_on(call):
             return None
-        legs = [leg for leg in call.own_legs() if not leg.over and leg.record.answered is not None]
-        states = [state for leg in legs if (state := _state_of(leg)) is not None]
-        if len(states) != 2 or {id(leg) for leg in legs} != {id(caller), id(peer)}:
+        legs = legs_up(call)
+        states = tuple(map(_state_of, legs))
+
+        def place_of(leg: Leg | None) -> int | None:
+            """Where somebody stands who is there and can be restored."""
+            return legs.index(leg) if leg in legs and states[legs.index(leg)] is not None else None
+
+        caller_at, peer, newcomer = place_of(caller), place_of(call.peer), place_of(call.newcomer)
+        left = None if peer is not None else _left(call)
+        if caller_at is None or (peer is None and newcomer is None and left is None):
             return None
-        return cls(legs.index(caller), tuple(states))
+        return cls(
+            states,
+            caller_at,
+            peer,
+            newcomer,
+            left,
+            _subscription_of(call, legs),
+            tuple(Asked(each.request.asked_by, each.request.idempotency_key) for each in call.handoffs),
+        )
 
     @property
     def has_keys(self) -> bool:
         """True when there are keys of SRTP in it, which nobody may read in a store."""
-        return any(leg.agreed.is_encrypted for leg in self.legs)
+        return any(leg is not None and leg.agreed.is_encrypted for leg in self.legs)
 
     def plain(self) -> object:
         """As it is written down."""
@@ -74,29 +122,49 @@ class CallState(NamedTuple):
     def read(cls, written: object) -> CallState:
         """Raises `ValueError` for what is none of ours."""
         state = _ADAPTER.validate_python(written)
-        if len(state.legs) != 2 or state.caller not in (0, 1):
-            raise ValueError("not two legs, or no caller among them")
+        subscriber = None if state.subscription is None else state.subscription.leg
+        named = [each for each in (state.caller, state.peer, state.newcomer, subscriber) if each is not None]
+        if not all(0 <= each < len(state.legs) and state.legs[each] is not None for each in named):
+            raise ValueError("somebody is not among the legs")
+        if state.peer is None and state.newcomer is None and state.left is None:
+            raise ValueError("a caller who was with nobody")
         return state
 
 
 _ADAPTER = TypeAdapter(CallState)
 
 
-def _is_plain(call: Call) -> bool:
-    return (
-        call.bridge is not None
-        and (call.handoff is None or _may_fail(call.handoff))
-        and call.replacement is None
-        and call.recording is None
-        and not call.record.placed
-        and not call.record.bridges
-    )
+def legs_up(call: Call) -> list[Leg]:
+    """Those of its legs whose far end is there."""
+    return [
+        leg
+        for leg in call.own_legs()
+        if not leg.over
+        and leg.record.answered is not None
+        and leg.record.ended is None
+        and leg.session.dialog is not None
+    ]
 
 
-def _may_fail(handoff: Handoff) -> bool:
-    """True when nobody but us has to know that nothing comes of it."""
-    asked = handoff.request.asked_by == "api" and not handoff.request.consult
-    return asked and handoff.method == "invite" and not handoff.is_connected
+def _can_go_on(call: Call) -> bool:
+    return call.recording is None and not call.record.placed and not call.record.bridges
+
+
+def _left(call: Call) -> LeftState | None:
+    if call.peer is not None:  # Gone in this moment: the call has not heard of it.
+        left, outcome = Left(call.peer.role, call.peer.place, None), cause.local("normal_hangup")
+    elif call.left is not None:
+        left, outcome = call.left, call.peer_outcome
+    else:
+        return None
+    return LeftState(left.role, "" if left.place is None else left.place.name, outcome.as_record())
+
+
+def _subscription_of(call: Call, legs: list[Leg]) -> SubscriptionState | None:
+    subscription = None if call.handoff is None else call.handoff.subscription
+    if subscription is None or subscription.over or subscription.leg not in legs:
+        return None
+    return SubscriptionState(legs.index(subscription.leg), subscription.event, subscription.told)
 
 
 def _state_of(leg: Leg) -> LegState | None:

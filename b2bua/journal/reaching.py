@@ -30,11 +30,11 @@ class Reaching:
         """What is configured now."""
         return self._configuration()
 
-    def place(self, entry: JournalEntry, leg: LegEntry) -> Dialled | None:
-        """Where the leg was dialled; None for who called us, and for a place that is not configured any more."""
+    def place(self, entry: JournalEntry, role: str, name: str) -> Dialled | None:
+        """Where somebody was dialled; None for who called us, and for a place that is not configured any more."""
         configuration = self.configuration
-        if leg.role != "assistant":
-            return configuration.destinations.get(leg.place)
+        if role != "assistant":
+            return configuration.destinations.get(name)
         route = configuration.route_for(str(entry.record["trunk"]), str(entry.record["called"]))
         return None if route is None else configuration.assistant_for(route)
 

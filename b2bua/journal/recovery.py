@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from b2bua.call import cause
-from b2bua.inquiry import Inquiry
 from b2bua.journal.closing import as_recorded, closed
+from b2bua.journal.farewell import say_farewell
 from b2bua.journal.reaching import Reaching
-from b2bua.journal.takeover import Takeover
+from b2bua.journal.takeover import Stranger, Takeover
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import get_logger
-from sip_stack.errors import SipError
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.services import Services
     from b2bua.config import Configuration
     from b2bua.history import History
-    from b2bua.journal.entry import JournalEntry, LegEntry
+    from b2bua.journal.entry import JournalEntry
     from b2bua.journal.journal import Journal
     from b2bua.record_writer import RecordWriter
 
-PATIENCE = 5.0
-"""Seconds that a far end has to answer the BYE."""
 AT_ONCE = 50
 """Calls that are dealt with at the same time."""
 LATEST = 10.0
@@ -41,6 +38,9 @@ RETRY = 2.0
 """Seconds between two questions to a store that does not answer."""
 TRIES = 300
 """Questions before what is in it is left alone: after ten minutes the far ends have given up as well."""
+
+
+T = TypeVar("T")
 
 
 class Recovery:
@@ -100,6 +100,7 @@ class Recovery:
             await self._for_each(left_behind, take_over)
             self._let_in()
             await self._for_each(lost, self._end)
+            await self._for_each(self._takeover.strangers, self._dismiss)
         except Exception:
             # A defect here must not take the new calls with it.
             self._log.exception("recovery_failed")
@@ -115,14 +116,12 @@ class Recovery:
         stack.endpoint.sessions_restored(self._services.now())
         stack.flush()
 
-    async def _for_each(
-        self, entries: list[JournalEntry], do: Callable[[JournalEntry], Coroutine[None, None, None]]
-    ) -> None:
+    async def _for_each(self, each_of: Iterable[T], do: Callable[[T], Coroutine[None, None, None]]) -> None:
         free = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for entry in entries:
+            for each in each_of:
                 await free.acquire()
-                doing = group.create_task(do(entry), name=f"recovery of {entry.call_id}")
+                doing = group.create_task(do(each), name="recovery of a call")
                 doing.add_done_callback(lambda _: free.release())
 
     async def _read(self) -> list[JournalEntry]:
@@ -161,11 +160,18 @@ class Recovery:
         except StoreUnavailable:
             return False
 
+    async def _dismiss(self, stranger: Stranger) -> None:
+        """BYE to somebody without whom a call goes on."""
+        outcome = cause.local("process_lost")
+        await say_farewell(self._services, self._reaching, stranger.entry, stranger.leg, outcome)
+
     async def _end(self, entry: JournalEntry) -> None:
         """End one call toward every side and record it, which strikes it out: in this order, so that it is never
         lost."""
         outcome = cause.local("process_lost")
-        answers = await asyncio.gather(*(self._farewell(entry, leg, outcome) for leg in entry.legs))
+        answers = await asyncio.gather(
+            *(say_farewell(self._services, self._reaching, entry, leg, outcome) for leg in entry.legs)
+        )
         call = closed(entry, outcome, time.time())
         self._journal.take_over(entry)
         self._history.keep_closed(call)
@@ -182,26 +188,3 @@ class Recovery:
                 {"leg": leg.role, "status": status} for leg, status in zip(entry.legs, answers, strict=True)
             ],
         )
-
-    async def _farewell(self, entry: JournalEntry, leg: LegEntry, outcome: cause.Outcome) -> int | None:
-        """Send BYE to one far end; the status it answers with, None for none."""
-        stack, inquiry, place = self._services.stack, Inquiry(), self._reaching.place(entry, leg)
-        try:
-            dialog = leg.dialog.restored()
-            target = await self._reaching.target(leg, dialog.next_hop, place)
-            stack.endpoint.farewell(
-                self._services.now(),
-                flow=stack.flow_to(target),
-                dialog=dialog,
-                headers=outcome.reason_headers(),
-                credentials=self._reaching.credentials(leg, place),
-                owner=inquiry,
-            )
-            stack.flush()
-            response = await inquiry.response(PATIENCE)
-            return None if response is None else response.status
-        except SipError as error:
-            self._log.warning(
-                "farewell_failed", leg=leg.role, sip_call_id=leg.dialog.call_id, error=str(error)
-            )
-        return None

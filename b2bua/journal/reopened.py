@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
     from b2bua.config import Configuration
     from b2bua.feed import Feed
+    from b2bua.journal.going_on import Asked
 
 
 def reopened_record(left: JsonObject, now: float) -> CallRecord:
@@ -40,7 +41,9 @@ def reopened_record(left: JsonObject, now: float) -> CallRecord:
     )
 
 
-def reopened_handoff(left: JsonObject, clock: CallClock, configuration: Configuration, feed: Feed) -> Handoff:
+def reopened_handoff(
+    left: JsonObject, asked: Asked, clock: CallClock, configuration: Configuration, feed: Feed
+) -> Handoff:
     """One of its handoffs. Raises as `reopened_record`."""
     name = str(left["destination"])
     consult = left["consult"]
@@ -53,6 +56,8 @@ def reopened_handoff(left: JsonObject, clock: CallClock, configuration: Configur
             utterance=str(left["utterance"]),
             shared_id=str(left["shared_id"]),
             data=cast("dict[str, str]", left["data"]),
+            asked_by=asked.by,
+            idempotency_key=asked.idempotency_key,
         ),
         # Where it went is history: nobody dials it any more.
         first=configuration.destinations.get(name) or configuration.default_destination,

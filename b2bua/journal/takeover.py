@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import cause
-from b2bua.call.call import Call
+from b2bua.call.call import Call, Left
 from b2bua.call.far_end import FarEnd
 from b2bua.call.inbox import Inbox
 from b2bua.call.new_leg import describe
 from b2bua.call.restored_leg import RestoredLeg
 from b2bua.encryption import media_protection
+from b2bua.handoff.referral import Subscription
 from b2bua.journal.reopened import reopened_handoff, reopened_record
+from b2bua.journal.settling import There, settle
 from b2bua.telemetry.logs import get_logger
 from media.engine import MediaError
 from sip_stack.errors import SipError
@@ -29,13 +31,29 @@ if TYPE_CHECKING:
     from b2bua.call.services import Services
     from b2bua.config import Dialled
     from b2bua.journal.entry import JournalEntry, LegEntry
-    from b2bua.journal.going_on import LegState
+    from b2bua.journal.going_on import CallState, LegState
     from b2bua.journal.journal import Journal
     from b2bua.journal.reaching import Reaching
     from b2bua.sdp_bridge import LegDescription
     from media.engine import MediaLeg
 
 GoOn = Callable[[Call], None]
+
+
+class Stranger(NamedTuple):
+    """A far end that is to be let go, and of which no leg is here."""
+
+    entry: JournalEntry
+    leg: LegEntry
+
+
+class Found(NamedTuple):
+    """What a leg is made of beside its entry."""
+
+    state: LegState
+    media: MediaLeg
+    flow: Flow
+    place: Dialled | None
 
 
 class Takeover:
@@ -48,6 +66,8 @@ class Takeover:
         self._reaching = reaching
         self._go_on = go_on
         self._log = get_logger()
+        self.strangers: list[Stranger] = []
+        """Far ends without whom calls go on, and who have not been told."""
 
     async def take(self, entry: JournalEntry) -> bool:
         """Go on with a call; False when it can only be ended."""
@@ -63,7 +83,7 @@ class Takeover:
         inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
         call = Call(services, configuration, record, inbox, log)
         try:
-            await self._restore(call, entry)
+            there = await self._restore(call, entry)
         except (MediaError, SipError, KeyError, TypeError, ValueError) as error:
             for leg in call.legs:
                 leg.hang_up(cause.local("process_lost"))
@@ -72,48 +92,70 @@ class Takeover:
             return False
         self._journal.take_over(entry)
         self._go_on(call)
-        for handoff in call.handoffs:
-            if not handoff.is_connected:  # Whoever rang for it has nobody to answer to.
-                handoff.close(cause.local("process_lost"), services.now())
-        call.note_up()
+        settle(call, there)
         log.info("taken_over", run=entry.run)
         return True
 
-    async def _restore(self, call: Call, entry: JournalEntry) -> None:
+    async def _restore(self, call: Call, entry: JournalEntry) -> There:
         """Raises `MediaError` when its audio is gone, `SipError` when a far end cannot be reached, and what values that
         are none of ours raise."""
-        assert entry.state is not None, "looked for before"
-        pairs = list(zip(entry.legs, entry.state.legs, strict=True))
-        found = [await self._find(call, entry, leg, state) for leg, state in pairs]
+        state = entry.state
+        assert state is not None, "looked for before"
+        needed = [n for n in (state.caller, state.peer) if n is not None]
+        found = [await self._found(call, entry, n, needed=n in needed) for n in range(len(entry.legs))]
         # From here on nothing is waited for: nobody sees half a call.
         restored = [
-            self._leg(call, leg, state, *there) for (leg, state), there in zip(pairs, found, strict=True)
+            None if one is None else self._leg(call, leg, *one)
+            for leg, one in zip(entry.legs, found, strict=True)
         ]
-        caller = restored.pop(entry.state.caller)
-        (peer,) = restored
-        handoffs = _objects(entry.record["handoffs"])
+        caller = restored[state.caller]
+        assert caller is not None, "needed"
+        peer, newcomer = (None if n is None else restored[n] for n in (state.peer, state.newcomer))
+        if peer is None and newcomer is None and state.left is None:
+            raise MediaError("the human is gone")
+        call.caller, call.peer, call.answered = caller, peer, True
+        self._remember(call, entry, state)
+        if state.subscription is not None:
+            subscriber = restored[state.subscription.leg]
+            if subscriber is not None:
+                _, event, told = state.subscription
+                call.handoffs[-1].subscription = Subscription(subscriber, event, told)
+        self.strangers += [
+            Stranger(entry, leg) for leg, one in zip(entry.legs, restored, strict=True) if one is None
+        ]
+        return There(caller, newcomer, [leg for leg in restored if leg not in (None, caller, peer, newcomer)])
+
+    def _remember(self, call: Call, entry: JournalEntry, state: CallState) -> None:
+        """What has been before."""
         feed = self._services.feed
         call.handoffs += [
-            reopened_handoff(each, call.record.clock, call.configuration, feed) for each in handoffs
+            reopened_handoff(each, asked, call.record.clock, call.configuration, feed)
+            for each, asked in zip(_objects(entry.record["handoffs"]), state.asked, strict=True)
         ]
-        call.caller, call.peer, call.answered = caller, peer, True
-        call.join(caller, peer)
-        for leg in (caller, peer):
-            leg.agree()
-        call.watch(peer)
-        caller.wait_for_keys(peer.hangs_up_on_star)
+        if state.left is not None:
+            role, name, said = state.left
+            call.left = Left(role, self._reaching.place(entry, role, name), None)
+            call.peer_outcome = cause.of_record(said) or call.peer_outcome
 
-    async def _find(
-        self, call: Call, entry: JournalEntry, leg: LegEntry, state: LegState
-    ) -> tuple[MediaLeg, Flow, Dialled | None]:
-        """Its audio, the way to its far end, and where it was dialled."""
-        place = self._reaching.place(entry, leg)
-        latching = call.configuration.latching_for(leg.trunk)
-        media = await call.media.take_over(state.media, leg.role, latching)
-        target = await self._reaching.target(leg, leg.dialog.restored().next_hop, place)
+    async def _found(self, call: Call, entry: JournalEntry, number: int, *, needed: bool) -> Found | None:
+        """What is there of a leg; None when nothing is and the call can go on without it. Else it raises as
+        `_restore`."""
+        assert entry.state is not None, "looked for before"
+        leg, state = entry.legs[number], entry.state.legs[number]
+        if state is None:
+            return None
+        try:
+            place = self._reaching.place(entry, leg.role, leg.place)
+            latching = call.configuration.latching_for(leg.trunk)
+            media = await call.media.take_over(state.media, leg.role, latching)
+            target = await self._reaching.target(leg, leg.dialog.restored().next_hop, place)
+        except (MediaError, SipError):
+            if needed:
+                raise
+            return None
         ours = (state.host, state.port)
         like = Flow(target.transport, ours, (target.host, target.port), ours)
-        return media, self._services.stack.flow_to(target, like), place
+        return Found(state, media, self._services.stack.flow_to(target, like), place)
 
     def _leg(
         self,

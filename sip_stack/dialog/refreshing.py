@@ -116,8 +116,10 @@ class Refreshing:
         if response is None or response.status in (408, 481):
             timer.unanswered(now)
         elif response.status < 300:
+            before = session.terms
             session.refresh_target(response)
             self.answered(response, now)
+            session.note_terms(before)
         elif response.status in (405, 501):
             self._by_update = False
             timer.try_again(now, 0.0)

@@ -26,6 +26,7 @@ from sip_stack.events import (
     RequestCompleted,
     RequestReceived,
     SessionEvent,
+    TermsChanged,
 )
 from sip_stack.extensions import Extensions
 from sip_stack.message import Request, Response
@@ -251,9 +252,11 @@ class Session(InviteUsage):
     def _receive_update(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """RFC 3311 section 5.2: an offer is glare while another is open; without a body it only refreshes."""
         if not request.body:
+            before = self.terms
             self.refresh_target(request)
             lines = [("Contact", self.contact), *self.answer_timer(request, now)]
             self.reply(now, transaction, 200, headers=lines)
+            self.note_terms(before)
         elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
             self.reply(now, transaction, 491)
         elif self._remote_reoffer is not None or self.first_offer_is_open:
@@ -261,6 +264,16 @@ class Session(InviteUsage):
         else:
             self._remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
+
+    @property
+    def terms(self) -> object:
+        """What an UPDATE without an offer may change: the far end's Contact, and the session timer."""
+        return (self.remote_contact, None if self.refreshing is None else self.refreshing.snapshot())
+
+    def note_terms(self, before: object) -> None:
+        """Tell of it when the `terms` are not what they were."""
+        if self.terms != before:
+            self.core.events.append(TermsChanged(self))
 
     # Requests of ours
 

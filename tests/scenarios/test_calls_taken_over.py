@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from b2bua.journal.entry import JournalEntry
 from b2bua.journal.seal import Seal
 from sip_stack.dialog import SessionState
-from sip_stack.events import Acknowledged, Answered, Ended, ReofferCompleted, ReofferReceived, RequestReceived
+from sip_stack.events import (
+    Acknowledged,
+    Answered,
+    Ended,
+    ReofferCompleted,
+    ReofferReceived,
+    RequestCompleted,
+    RequestReceived,
+)
 from sip_stack.extensions import Extensions, TimerTerms
+from sip_stack.message import Request
 from sip_stack.sdp import Direction, parse
-from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, answer, offer, play, ring
+from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, World, offer, play
 from tests.support.handoff_cast import MAIN, Cast, talking, with_route
 from tests.support.kept_history import as_object, as_objects
-from tests.support.media_double import LegDouble, Nothing
+from tests.support.media_double import Nothing
 from tests.support.next_process import Watched
+from tests.support.taken_over import clock_of_the_loop, ended_by_the_next, fates, legs_now
 
 SENDRECV, SENDONLY, RECVONLY = Direction.SENDRECV, Direction.SENDONLY, Direction.RECVONLY
 
 
 @pytest.fixture(autouse=True)
 def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What outlives a process is told by the wall clock: it goes as fast as the loop's."""
-    begun = time.time()
-    wall = SimpleNamespace(time=lambda: begun + asyncio.get_running_loop().time())
-    monkeypatch.setattr("b2bua.call.clock.time", wall)
-    monkeypatch.setattr("b2bua.journal.recovery.time", wall)
+    clock_of_the_loop(monkeypatch)
 
 
 async def outlived(world: World) -> tuple[Watched, Cast]:
@@ -43,17 +47,6 @@ async def outlived(world: World) -> tuple[Watched, Cast]:
     await watched.kill_and_restart()
     assert world.network.wire.log[said:] == [], "nothing is said to anybody"
     return watched, cast
-
-
-def fates(world: World) -> dict[tuple[str, ...], float]:
-    """What became of the calls that were left behind, by the metrics."""
-    return dict(world.registry.services.counters.left_behind)
-
-
-def legs_now(world: World, role: str = "assistant") -> tuple[LegDouble, LegDouble]:
-    """The media of the caller and of whom they talk to, in the process that goes on."""
-    call = world.media.calls[-1]
-    return call.leg("caller"), call.leg(role)
 
 
 def version(body: bytes) -> tuple[str, int]:
@@ -367,6 +360,34 @@ def test_session_timers_go_on(tmp_path: Path) -> None:
     )
 
 
+def test_a_contact_and_a_session_interval_that_an_update_has_changed_are_known(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await asyncio.sleep(1)
+        cast.session.contact_user = "alice-elsewhere"
+        interval = [("Supported", "timer"), ("Session-Expires", "120;refresher=uas")]
+        cast.sbc.do(lambda now: cast.session.request(now, "UPDATE", interval))
+        await cast.sbc.until(RequestCompleted)
+        await watched.kill_and_restart()
+        (refresh,) = [
+            each.message
+            for each in world.network.wire.log
+            if (each.source[0], each.title) == (B2BUA, "UPDATE") and isinstance(each.message, Request)
+        ]
+        assert refresh.uri == f"sip:alice-elsewhere@{SBC}:5060"
+        assert refresh.headers.get("Session-Expires") == "120;refresher=uac"
+        cast.bot.do(cast.bot.sessions[0].bye)
+        bye = (await cast.sbc.until(Ended)).message
+        assert isinstance(bye, Request)
+        assert bye.uri == f"sip:alice-elsewhere@{SBC}:5060"
+        await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
 def test_a_call_that_was_recorded_when_the_process_was_killed_is_not_recorded_again(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         watched, cast = await outlived(world)
@@ -391,18 +412,6 @@ def test_a_call_that_was_recorded_when_the_process_was_killed_is_not_recorded_ag
 # -- what cannot go on ------------------------------------------------------------------------------------------------
 
 
-async def ended_by_the_next(world: World, watched: Watched, *phones: Phone) -> None:
-    """Each of them hears BYE, and there is one record that says why."""
-    for phone in phones:
-        assert (await phone.until(Ended)).by == "remote"
-    record = await world.record()
-    assert record.as_json()["outcome"]["code"] == 11072  # type: ignore[index]
-    assert len(world.records) == 1
-    assert fates(world) == {("ended",): 1}
-    assert await left(watched) == []
-    await watched.close()
-
-
 def test_a_call_whose_audio_is_gone_is_ended_toward_both_sides(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         world.media.outlives = True
@@ -413,56 +422,6 @@ def test_a_call_whose_audio_is_gone_is_ended_toward_both_sides(tmp_path: Path) -
         await watched.restart()
         await ended_by_the_next(world, watched, cast.sbc, cast.bot)
         world.media.assert_nothing_open()
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
-        desk = await world.phone(DESK, ring)
-        handoff = world.hand_off(destination="front-desk")
-        await asyncio.sleep(1.0)
-        await watched.kill()
-        cast.call.close_leg(cast.agent())
-        await watched.restart()
-        caller, assistant = legs_now(world)
-        assert (caller.peer, assistant.peer) == (assistant, caller)
-        shown = await watched.keeping.operations.handoff(handoff.id)
-        assert (shown["state"], as_object(shown["outcome"])["code"]) == ("failed", 11072)
-
-        desk.on_invite = answer
-        again = world.hand_off(destination="front-desk")
-        await world.until(lambda: legs_now(world, "caller")[0].awaits is not None)
-        legs_now(world, "agent")[1].hear()
-        await world.until(lambda: again.is_connected)
-        await cast.bot.until(Ended)
-        cast.hang_up()
-        record = await world.record()
-        assert [as_object(each["outcome"])["code"] for each in record.handoffs] == [11072, 4000]
-        # Nobody could tell the phone that rang.
-        desk.do(lambda now: desk.sessions[0].reject(now, 480))
-        await watched.close()
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_a_call_whose_human_has_answered_and_is_not_heard_yet_is_ended(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
-        await world.phone(DESK)
-        world.hand_off(destination="front-desk")
-        await cast.until_awaited()
-        await watched.kill()
-        (entry,) = await left(watched)
-        assert entry.state is None
-        cast.call.close()
-        await watched.restart()
-        await ended_by_the_next(world, watched, cast.sbc, cast.bot)
 
     play(story, tmp_path, main=MAIN)
 

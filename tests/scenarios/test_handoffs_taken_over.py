@@ -1,0 +1,285 @@
+"""A process is killed in the middle of a handoff: the next one brings it to its end, and the call goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from b2bua.handoff.begin import begin
+from b2bua.handoff.consultation import ConsultPhase, tell
+from b2bua.handoff.handoff import Handoff, HandoffRequest
+from sip_stack.dialog.refer import is_terminated, read_sipfrag
+from sip_stack.events import Ended, RequestCompleted
+from tests.support.b2bua_world import B2BUA, DESK, DESTINATIONS, World, answer, play, ring
+from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with_route
+from tests.support.kept_history import as_object
+from tests.support.media_double import PromptDouble
+from tests.support.next_process import Watched
+from tests.support.taken_over import clock_of_the_loop, fates, legs_now
+
+
+@pytest.fixture(autouse=True)
+def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_of_the_loop(monkeypatch)
+
+
+async def killed(world: World, watched: Watched) -> None:
+    """The process is killed, and the next one has looked at what it left."""
+    before = list(world.media.calls)
+    await watched.kill_and_restart()
+    assert fates(world) == {("taken_over",): 1}
+    for call in before:  # What nobody has taken over the daemon gives up by itself.
+        call.close()
+
+
+async def shown(watched: Watched, handoff: Handoff) -> tuple[object, object]:
+    """State and code of a handoff, as the API tells them."""
+    told = await watched.keeping.operations.handoff(handoff.id)
+    outcome = told["outcome"]
+    return told["state"], None if outcome is None else as_object(outcome)["code"]
+
+
+def refer(cast: Cast, target: str) -> None:
+    """The assistant refers the caller to `target`."""
+    session = cast.bot.sessions[0]
+    cast.bot.do(lambda now: session.request(now, "REFER", headers=[("Refer-To", f"<{target}>")]))
+
+
+def notified(cast: Cast) -> list[int | None]:
+    """The statuses of the NOTIFYs that reached the assistant."""
+    return [read_sipfrag(request.body) for request in cast.bot.requests if request.method == "NOTIFY"]
+
+
+async def ended(world: World, watched: Watched, cast: Cast) -> None:
+    """The caller hangs up; one record, nothing left."""
+    cast.hang_up()
+    record = await world.record()
+    assert len(world.records) == 1
+    assert all(leg["ended"] for leg in record.as_json()["legs"])  # type: ignore[attr-defined]
+    assert await watched.entries() == []
+    await watched.close()
+
+
+# -- a human who has answered -----------------------------------------------------------------------------------------
+
+
+def test_a_human_who_has_answered_and_is_not_heard_yet_gets_the_caller(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        desk = await world.phone(DESK)
+        handoff = world.hand_off(destination="front-desk")
+        await cast.until_awaited()
+        await killed(world, watched)
+        caller, agent = legs_now(world, "agent")
+        assert (caller.peer, agent.peer) == (agent, caller)
+        assert (await cast.bot.until(Ended)).by == "remote"
+        assert await shown(watched, handoff) == ("connected", None)
+        desk.do(desk.sessions[0].bye)
+        assert (await cast.sbc.until(Ended)).by == "remote"
+        record = await world.record()
+        assert record.outcome is not None
+        assert (record.outcome.code, record.outcome.source) == (4000, "agent")
+        assert await shown(watched, handoff) == ("completed", 4000)
+        assert [as_object(each["outcome"])["code"] for each in record.handoffs] == [4000]
+        assert [leg.role for leg in record.legs] == ["caller", "assistant", "agent"]
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_the_assistant_that_asked_hears_that_it_worked_before_it_is_let_go(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await world.phone(DESK)
+        refer(cast, f"sip:front-desk@{B2BUA}")
+        await cast.until_awaited()
+        await killed(world, watched)
+        assert (await cast.bot.until(Ended)).by == "remote"
+        assert notified(cast) == [100, 180, 200]
+        assert is_terminated(cast.bot.requests[-1])
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_human_who_has_not_accepted_yet_is_let_go(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        desk = await world.phone(DESK, answer_at_once)
+        handoff = world.hand_off(destination="front-desk")
+        await world.until(lambda: desk.sessions)
+        await asyncio.sleep(1)
+        await killed(world, watched)
+        assert (await desk.until(Ended)).by == "remote"
+        caller, assistant = legs_now(world)
+        assert (caller.peer, assistant.peer) == (assistant, caller)
+        assert await shown(watched, handoff) == ("failed", 11072)
+        await ended(world, watched, cast)
+
+    held = f'  route: sip:operator@{DESK}\n  accept_key: "1"\n'
+    play(
+        story, tmp_path, main=MAIN, destinations=DESTINATIONS.replace(f"  route: sip:operator@{DESK}\n", held)
+    )
+
+
+@pytest.mark.parametrize("phase", [ConsultPhase.WAITING, ConsultPhase.BRIEFING])
+def test_a_consultation_is_over_and_the_caller_is_back_with_the_assistant(
+    tmp_path: Path, phase: ConsultPhase
+) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        desk = await world.phone(DESK, answer_at_once)
+        cast = await talking(world)
+        handoff = world.hand_off(destination="front-desk", consult=True)
+        await world.until(lambda: handoff.consult is ConsultPhase.WAITING)
+        if phase is ConsultPhase.BRIEFING:
+            (call,) = world.registry.calls.values()
+            tell(call, handoff, "brief")
+            await world.until(lambda: handoff.consult is phase)
+        await killed(world, watched)
+        assert (await desk.until(Ended)).by == "remote"
+        caller, assistant = legs_now(world)
+        assert (caller.peer, assistant.peer) == (assistant, caller)
+        assert await shown(watched, handoff) == ("failed", 11072)
+        assert (await watched.keeping.operations.handoff(handoff.id))["consult"] == "declined"
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=MAIN)
+
+
+# -- nobody has answered ----------------------------------------------------------------------------------------------
+
+
+def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        desk = await world.phone(DESK, ring)
+        handoff = world.hand_off(destination="front-desk")
+        await asyncio.sleep(1.0)
+        await killed(world, watched)
+        caller, assistant = legs_now(world)
+        assert (caller.peer, assistant.peer) == (assistant, caller)
+        assert await shown(watched, handoff) == ("failed", 11072)
+
+        desk.on_invite = answer
+        again = world.hand_off(destination="front-desk")
+        await world.until(lambda: legs_now(world, "caller")[0].awaits is not None)
+        legs_now(world, "agent")[1].hear()
+        await world.until(lambda: again.is_connected)
+        await cast.bot.until(Ended)
+        cast.hang_up()
+        record = await world.record()
+        assert [as_object(each["outcome"])["code"] for each in record.handoffs] == [11072, 4000]
+        # Nobody could tell the phone that rang.
+        desk.do(lambda now: desk.sessions[0].reject(now, 480))
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_the_assistant_that_asked_hears_that_it_failed_and_may_ask_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        desk = await world.phone(DESK, ring)
+        refer(cast, f"sip:front-desk@{B2BUA}")
+        await world.until(lambda: notified(cast) == [100, 180])
+        await killed(world, watched)
+        await world.until(lambda: len(notified(cast)) == 3)
+        assert notified(cast)[-1] == 500
+        assert is_terminated(cast.bot.requests[-1])
+
+        desk.on_invite = answer
+        refer(cast, f"sip:front-desk@{B2BUA}")
+        completed = await cast.bot.until(RequestCompleted, count=2)
+        assert completed.response is not None
+        assert completed.response.status == 202
+        await world.until(lambda: len(notified(cast)) == 4)
+        event = cast.bot.requests[-1].headers.get("Event")
+        assert event == f"refer;id={completed.response.cseq.number}", "it is the second of the dialog"
+        await world.until(lambda: legs_now(world, "caller")[0].awaits is not None)
+        legs_now(world, "agent")[1].hear()
+        await cast.bot.until(Ended)
+        await ended(world, watched, cast)
+        desk.do(lambda now: desk.sessions[0].reject(now, 480))
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_who_asks_again_with_the_same_key_gets_the_handoff_that_there_was(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await world.phone(DESK)
+        handoff = world.hand_off(destination="front-desk", idempotency_key="once")
+        await cast.until_awaited()
+        await killed(world, watched)
+        (call,) = world.registry.calls.values()
+        again = begin(call, HandoffRequest(destination="front-desk", idempotency_key="once"))
+        assert again.id == handoff.id
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=MAIN)
+
+
+# -- a caller who is alone --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ["redial_assistant: true", "on_assistant_lost: default_destination"])
+def test_a_caller_who_waits_alone_gets_whom_the_route_has_for_that(tmp_path: Path, route: str) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        desk = await world.phone(DESK, ring)
+        handoff = world.hand_off(
+            destination="billing", release_assistant="before_dial", hold_music="ringback"
+        )
+        await cast.bot.until(Ended)
+        await asyncio.sleep(1)
+        desk.on_invite = cast.bot.on_invite = answer
+        await killed(world, watched)
+        assert isinstance(legs_now(world, "caller")[0].source, PromptDouble), (
+            "they hear that somebody is called"
+        )
+        role = "assistant" if "redial" in route else "agent"
+        await world.until(lambda: legs_now(world, "caller")[0].peer is not None)
+        caller, found = legs_now(world, role)
+        assert (caller.peer, found.peer) == (found, caller)
+        assert await shown(watched, handoff) == ("failed", 11072)
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=with_route(route))
+
+
+def test_a_caller_who_waits_alone_and_for_whom_the_route_has_nobody_is_hung_up_on(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await world.phone(DESK, ring)
+        world.hand_off(destination="billing", release_assistant="before_dial")
+        await cast.bot.until(Ended)
+        await asyncio.sleep(1)
+        await killed(world, watched)
+        assert (await cast.sbc.until(Ended)).by == "remote"
+        record = await world.record()
+        assert [as_object(each["outcome"])["code"] for each in record.handoffs] == [11072]
+        assert all(leg.ended is not None for leg in record.legs)
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
