@@ -13,6 +13,8 @@ from b2bua.telemetry.logs import get_logger
 
 MAX_LAG = 0.1
 """Seconds of lag, smoothed, beyond which the loop is overloaded: scheduling alone explains tens of milliseconds."""
+MOST_LAG = 0.3
+"""Seconds of lag that one measurement counts for: once is no overload, however long the machine stood still."""
 MAX_BUSY = 0.95
 """Share of a core, smoothed, beyond which the loop is overloaded."""
 MAX_BEHIND = 2
@@ -69,7 +71,7 @@ class Overload:
 
     def measured(self, load: Load, now: float) -> None:
         """Take one measurement into account."""
-        self._lag += SMOOTHING * (load.lag - self._lag)
+        self._lag += SMOOTHING * (min(load.lag, MOST_LAG) - self._lag)
         self._busy += SMOOTHING * (load.busy - self._busy)
         self._behind = self._behind + 1 if load.behind else 0
         self._measure_rates(now)

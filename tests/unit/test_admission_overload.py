@@ -143,11 +143,13 @@ def test_a_loop_that_never_catches_up_is_overloaded_though_it_is_neither_late_no
     assert overload.active
 
 
-def test_one_hiccup_is_not_overload() -> None:
+@pytest.mark.parametrize("stall", [0.3, 0.5, 10.0])
+def test_one_hiccup_is_not_overload(stall: float) -> None:
+    """A machine that stood still, for however long: what waited is dealt with once it goes on."""
     overload = Overload()
     for tick in range(1, 31):
         overload.measured(
-            Load(lag=0.3, busy=1.0, behind=True) if tick % 10 == 1 else Load(0.0, 0.3), tick / 10
+            Load(lag=stall, busy=1.0, behind=True) if tick % 10 == 1 else Load(0.0, 0.3), tick / 10
         )
 
     assert not overload.active
