@@ -36,6 +36,15 @@ async def becomes_true(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def no_more_is_sent(leg: MediaLeg) -> int:
+    """Waits until a leg has sent nothing for ten packets' time. Returns how many it had sent."""
+    sent = -1
+    while sent != leg.statistics().packets_out:
+        sent = leg.statistics().packets_out
+        await asyncio.sleep(0.2)
+    return sent
+
+
 @asynccontextmanager
 async def running(settings: NativeSettings = ANY_PORTS) -> AsyncIterator[NativeEngine]:
     engine = NativeEngine(settings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from media.engine import Address, Codec, StreamParameters
+from tests.support.arrival import note_arrivals, receive
 
 STALL = 5.0
 """Seconds after which a packet that should be there counts as missing."""
@@ -25,6 +26,8 @@ class Packet:
     payload: bytes
     payload_type: int = 0
     marker: bool = False
+    at: float = field(default=0.0, compare=False)
+    """When it came, by the clock of `time.monotonic`."""
 
     def encode(self) -> bytes:
         """The packet on the wire."""
@@ -32,11 +35,11 @@ class Packet:
         return struct.pack("!BBHII", 0x80, kind, self.sequence, self.timestamp, self.ssrc) + self.payload
 
     @classmethod
-    def decode(cls, data: bytes) -> Self:
+    def decode(cls, data: bytes, at: float = 0.0) -> Self:
         """Reads a packet and insists on a plain header."""
         version, kind, sequence, timestamp, ssrc = struct.unpack("!BBHII", data[:12])
         assert version == 0x80, f"not a plain RTP header: {data[:12].hex()}"
-        return cls(sequence, timestamp, ssrc, data[12:], kind & 0x7F, bool(kind & 0x80))
+        return cls(sequence, timestamp, ssrc, data[12:], kind & 0x7F, bool(kind & 0x80), at)
 
 
 class RtpPeer:
@@ -59,6 +62,9 @@ class RtpPeer:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind((host, 0))
+        note_arrivals(self._socket)
+        self.came = 0.0
+        """When the last datagram came that was heard."""
 
     @property
     def address(self) -> Address:
@@ -109,12 +115,18 @@ class RtpPeer:
 
     async def hear(self) -> Packet:
         """The next packet that arrives."""
-        return Packet.decode(await self.hear_data())
+        return Packet.decode(await self.hear_data(), self.came)
 
     async def hear_data(self) -> bytes:
         """The next datagram that arrives, whatever it is."""
         async with asyncio.timeout(STALL):
-            return await asyncio.get_running_loop().sock_recv(self._socket, 2048)
+            while True:
+                try:
+                    data, self.came = receive(self._socket)
+                except BlockingIOError:
+                    await self._readable()
+                else:
+                    return data
 
     def peek(self) -> bytes:
         """A datagram that is here already. Raises `BlockingIOError` when there is none."""
@@ -131,6 +143,15 @@ class RtpPeer:
     async def hear_many(self, count: int) -> list[Packet]:
         """The next packets that arrive, in order of arrival."""
         return [await self.hear() for _ in range(count)]
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        there = asyncio.Event()
+        loop.add_reader(self._socket, there.set)
+        try:
+            await there.wait()
+        finally:
+            loop.remove_reader(self._socket)
 
     def close(self) -> None:
         """Closes the socket."""

@@ -16,6 +16,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
+from tests.support.arrival import note_arrivals, receive
 from tests.support.audio import RATE, Samples, mu_law, tone
 from tests.support.peer_sip import MIRRORED, SipText, new_branch, response, sdp, write
 from tests.support.ports import LOOPBACK
@@ -53,6 +54,7 @@ class ToneStream:
         self._once: deque[bytes] = deque()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((LOOPBACK, 0))
+        note_arrivals(self._socket)
         self._target: Address | None = None
         self._begin = 0.0
         self._closing = threading.Event()
@@ -112,10 +114,10 @@ class ToneStream:
 
     def _receive(self) -> None:
         try:
-            data = self._socket.recv(2048)
+            data, at = receive(self._socket)
         except (TimeoutError, ConnectionRefusedError):
             return
-        self.heard.append(Heard(time.monotonic(), Packet.decode(data)))
+        self.heard.append(Heard(at, Packet.decode(data, at)))
 
     def _say(self, target: Address) -> None:
         payload = self._once.popleft() if self._once else self._frames[self.said % len(self._frames)]

@@ -17,7 +17,7 @@ from media.events import DtmfDigit, FirstPacket, PromptEnded
 from media.native import NativeEngine, NativeSettings
 from tests.support.audio import dominant_frequency, mu_law, share_of
 from tests.support.listening import MUSIC, SILENCE, assert_one_stream, heard, samples, tone_of
-from tests.support.native_calls import Bridged, peers, running, story
+from tests.support.native_calls import Bridged, no_more_is_sent, peers, running, story
 from tests.support.rtp_peer import Packet, RtpPeer
 from tests.support.wav_files import A_LAW, MU_LAW, floats, pcm, riff, save, sine
 
@@ -179,7 +179,7 @@ async def test_a_held_listener_hears_nothing_and_then_the_same_stream(
     bridged.call.hear(leg, None)
     before = await heard(caller, 3)
     leg.set_remote(caller.parameters(send=False))
-    sent = await no_more_is_sent(bridged)
+    sent = await no_more_is_sent(leg)
     before += await heard(caller, sent - 3)
     leg.set_remote(caller.parameters())
     after = await heard(caller, 3)
@@ -187,15 +187,6 @@ async def test_a_held_listener_hears_nothing_and_then_the_same_stream(
     first, last = after[0].packet, before[-1].packet
     assert (first.sequence, first.marker) == ((last.sequence + 1) & 0xFFFF, True)
     assert (first.timestamp - last.timestamp) & 0xFFFFFFFF > 5 * 160, "the clock went on"
-
-
-async def no_more_is_sent(bridged: Bridged) -> int:
-    """Waits until the first leg has sent nothing for ten packets' time. Returns how many it had sent."""
-    sent = -1
-    while sent != bridged.legs[0].statistics().packets_out:
-        sent = bridged.legs[0].statistics().packets_out
-        await asyncio.sleep(0.2)
-    return sent
 
 
 @story(Codec.PCMU)

@@ -22,6 +22,7 @@ from tests.support.listening import (
     MUSIC,
     SILENCE,
     assert_one_stream,
+    follows_in_time,
     frame,
     heard,
     heard_until,
@@ -186,8 +187,7 @@ async def test_silence_that_goes_on_is_no_switch(bridged: Bridged, people: list[
     packets = [each.packet for each in taken]
     assert {packet.payload for packet in packets} == {SILENCE[Codec.PCMU]}
     assert [packet.marker for packet in packets] == [True] + [False] * 7
-    steps = {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(packets)}
-    assert steps == {160}
+    assert all(follows_in_time(*pair) for pair in pairwise(packets))
 
 
 @story(*THREE)
@@ -198,8 +198,7 @@ async def test_one_prompt_after_another_keeps_time(bridged: Bridged, people: lis
     bridged.call.hear(leg, prompt)
     packets = [each.packet for each in taken + await heard(people[0], 10)]
     again = next(n for n, packet in enumerate(packets) if n and packet.marker)
-    steps = {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(packets)}
-    assert steps == {160}
+    assert all(follows_in_time(*pair) for pair in pairwise(packets))
     count = min(again, len(packets) - again)
     assert (samples(packets[again : again + count]) == samples(packets[:count])).all(), "from its beginning"
 
@@ -263,8 +262,8 @@ async def test_who_is_asked_not_to_send_is_not_quiet(bridged: Bridged, people: l
 @story(Codec.PCMU, Codec.PCMU)
 async def test_a_watch_that_was_ended_tells_nothing(bridged: Bridged, people: list[RtpPeer]) -> None:
     caller, assistant = bridged.legs
-    assistant.watch_silence(60)
+    assistant.watch_silence(500)
     assistant.watch_silence(None)
-    caller.watch_silence(150)
+    caller.watch_silence(600)
     assert await told(bridged, Quiet) == Quiet(caller)
     assert bridged.events.empty()
