@@ -14,7 +14,7 @@ from b2bua.config.parts import Parts
 from b2bua.config.policy import Policy
 from b2bua.config.problems import KeyPath, closest, listing
 from b2bua.config.proxies import ProxyKeys
-from b2bua.encryption import UNENCRYPTED, signalling_transport
+from b2bua.encryption import UNENCRYPTED, needs_tls, signalling_transport
 from sip_stack.message import SipUri
 
 
@@ -39,7 +39,7 @@ def check_transports(parts: Parts, listeners: Iterable[Listener]) -> None:
             uri = _dialled_uri(parts, place, text)
             if uri is not None:
                 transport = signalling_transport(place.encryption, transport_said(uri))
-                _check_transport(judge, (*path, "route", index), transport, transports)
+                _check_transport(judge, (*path, "route", index), transport, transports, place.encryption)
         _check_proxies(judge, path, place, transports)
     for name, trunk in parts.trunks.items():
         said = None if trunk.outbound is None else transport_said(SipUri.parse(trunk.outbound.uri))
@@ -97,11 +97,20 @@ def _dialled_uri(parts: Parts, place: Destination | Assistant, text: str) -> Sip
     return None if trunk is None or trunk.outbound is None else SipUri.parse(trunk.outbound.uri)
 
 
-def _check_transport(judge: Judge, path: KeyPath, transport: str, transports: Collection[str]) -> None:
+def _check_transport(
+    judge: Judge,
+    path: KeyPath,
+    transport: str,
+    transports: Collection[str],
+    encryption: str = UNENCRYPTED,
+) -> None:
     if transport not in transports:
-        judge.note(
-            path, f"needs a listener for {transport}", allowed=f"{transport}:… in sip.listen", show=True
-        )
+        why, allowed = "", f"{transport}:… in sip.listen"
+        if needs_tls(
+            encryption
+        ):  # which may stand nowhere: it is what destinations have unless they say otherwise
+            why, allowed = f", as encryption is {encryption}", f"{allowed}, or encryption: {UNENCRYPTED}"
+        judge.note(path, f"needs a listener for {transport}{why}", allowed=allowed, show=True)
 
 
 def _check_routes(parts: Parts) -> None:

@@ -107,7 +107,7 @@ def _check_form(text: str) -> SipUri:
     """A sip or sips URI without a password and headers, whatever its transport."""
     uri = _parse(text)
     if not isinstance(uri, SipUri):
-        raise refusal("not a URI that can be dialled", allowed=ALLOWED, suggestion=_with_scheme(text))
+        raise refusal("not a URI that can be dialled", allowed=ALLOWED, suggestion=_meant(text))
     if uri.password is not None:
         raise refusal("a password in a URI is sent and logged in clear", allowed="auth: {username, password}")
     if uri.headers:
@@ -119,22 +119,28 @@ def _parse(text: str) -> SipUri | TelUri | None:
     """None for a URI of another scheme."""
     try:
         uri = parse_uri(text)
-    except RemoteError:
-        raise refusal("not a URI", allowed=ALLOWED, suggestion=_with_scheme(text)) from None
+    except RemoteError as error:
+        part = error.reason.removeprefix("Malformed ")
+        message = "not a URI" if part in ("URI", error.reason) else f"not a URI, for its {part}"
+        raise refusal(message, allowed=ALLOWED, suggestion=_meant(text)) from None
     if not text.isascii():
         raise refusal("a URI with other than ASCII characters", allowed="%XX escapes")
     return uri if isinstance(uri, SipUri | TelUri) else None
 
 
-def _with_scheme(text: str) -> str | None:
-    """`sip:` in front of what then is a URI: the usual slip."""
-    if ":" in text.partition("@")[0] or "@" not in text:
+def _meant(text: str) -> str | None:
+    """What is a URI without the `<>` around it or with `sip:` before it: the usual slips."""
+    if text[:1] == "<" and text[-1:] == ">":
+        text = text[1:-1]
+    elif "@" not in text:
         return None
+    if ":" not in text.partition("@")[0]:
+        text = f"sip:{text}"
     try:
-        parse_uri(f"sip:{text}")
+        parse_uri(text)
     except RemoteError:
         return None
-    return f"sip:{text}"
+    return text
 
 
 def _route_uri(text: str, info: ValidationInfo) -> str:

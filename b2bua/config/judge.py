@@ -126,7 +126,8 @@ class Judge:
             if kind == "extra_forbidden":
                 self._unknown_key(where, _keys_at(model, location[:-1]))
             elif kind == "missing":
-                self.note(where[:-1], f"the key {where[-1]!r} is missing")
+                empty = self._value(where[:-1]) is None
+                self.note(where[:-1], f"the key {where[-1]!r} is missing", at_key=empty)
             elif kind == "refused":
                 self._note_refusal(context, where, at_key)
             else:
@@ -150,8 +151,11 @@ class Judge:
         """The errors of pydantic's own types."""
         if kind in _WRONG_KIND:
             # Text in the place of a mapping, `auth: secret`, may be a secret of the mapping.
-            show = _WRONG_KIND[kind] != "a mapping" or not isinstance(self._value(where), str)
-            self.note(where, "of the wrong kind", allowed=_WRONG_KIND[kind], show=show)
+            value = self._value(where)
+            show = _WRONG_KIND[kind] != "a mapping" or not isinstance(value, str)
+            number = kind == "string_type" and isinstance(value, int | float) and not is_secret(where)
+            suggestion = f'"{node.text}"' if number and (node := self.root.at(where)) is not None else None
+            self.note(where, "of the wrong kind", allowed=_WRONG_KIND[kind], suggestion=suggestion, show=show)
         elif kind in ("literal_error", "enum"):
             words = _QUOTED.findall(str(context["expected"]))
             node = self.root.at(where)
@@ -173,7 +177,10 @@ class Judge:
     def _unknown_key(self, path: KeyPath, known: Iterable[str]) -> None:
         known = list(known)
         suggestion = closest(str(path[-1]), known)
-        self.note(path, "unknown key", allowed=listing(known), suggestion=suggestion, at_key=True)
+        message = "unknown key"
+        if self._prefix and len(path) == 2 and isinstance(self._value(path), dict) and suggestion is None:
+            message = "unknown key, unless it is a destination: then it begins its line"
+        self.note(path, message, allowed=listing(known), suggestion=suggestion, at_key=True)
 
     def _value(self, path: KeyPath) -> object:
         node = self.root.at(path)

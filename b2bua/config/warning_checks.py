@@ -14,6 +14,7 @@ from b2bua.config.rtpengine import rtpengine_warnings
 from b2bua.config.sip import Sip
 from b2bua.config.timers import Timers
 from b2bua.config.trust import TrustKeys
+from b2bua.config.yaml_tree import Node
 from b2bua.headers import refusal_of
 from b2bua.pass_list import TRUSTED_ONLY
 
@@ -25,6 +26,12 @@ def warnings_of(parts: Parts, timers: Timers) -> Iterator[Problem]:
     yield from _headers(parts)
     yield from _passed(parts)
     yield from handoff_warnings(parts)
+    for judge in (parts.main, parts.people):
+        for path in _empty(judge.root):
+            message = "nothing stands here, so that it counts as left out"
+            yield judge.problem(
+                path, message, allowed='a value, in quotes if it begins with "#"', at_key=True
+            )
     for judge, path, place in parts.dialled():
         own = place.over(timers)
         for key in ("connect_timeout", "auth_timeout"):
@@ -47,6 +54,18 @@ def audio_warnings(main: Judge, sip: Sip, media: Media) -> Iterator[Problem]:
         if audio.version != version and not (audio.version == 6 and audio.is_unspecified):
             message = f"media.address {audio} takes no audio from IPv{version} peers"
             yield main.problem(("sip", "listen", index), f'{message}; "::" takes both')
+
+
+def _empty(node: Node, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The keys below `node` that have no value: what stood there may have been taken for a comment."""
+    if isinstance(node.value, dict):
+        for key, below in node.value.items():
+            if below.value is None and not below.text:
+                yield (*path, key)
+            yield from _empty(below, (*path, key))
+    elif isinstance(node.value, list):
+        for index, item in enumerate(node.value):
+            yield from _empty(item, (*path, index))
 
 
 def _traffic(parts: Parts) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ from ruamel.yaml.events import (
 )
 
 from b2bua.config.problems import KeyPath, Position, Problem, key_text
+from b2bua.config.yaml_faults import meaning_of
 
 MAX_SIZE = 4 * 1024 * 1024
 """Characters of one file."""
@@ -44,7 +45,6 @@ _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_QUOTED_WORD = re.compile(r"'(?!<)[^']{2,}'")
 _STRING_TAGS = ("tag:yaml.org,2002:str", "!")
 
 
@@ -126,16 +126,14 @@ def parse_yaml(text: str, file: str) -> Node:
     try:
         return _Builder(file).build(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, problem, allowed = meaning_of(error)
         position = Position(file, mark.line + 1, mark.column + 1) if mark is not None else Position(file)
-        # What stands in quotes is taken from the text: brackets and kinds of tokens may be shown, not words.
-        problem = _QUOTED_WORD.sub("'…'", str(error.problem or error.context or "not YAML"))
     except YAMLError as error:
-        position, problem = _unreadable(text, file), getattr(error, "reason", "not YAML")
+        position, problem, allowed = _unreadable(text, file), getattr(error, "reason", "not YAML"), None
     except (ValueError, OverflowError):
         # What ruamel.yaml raises for "\\UFFFFFFFF" and for a %YAML directive with thousands of digits.
-        position, problem = Position(file), "not YAML"
-    raise YamlError([Problem(position, "", problem)])
+        position, problem, allowed = Position(file), "not YAML", None
+    raise YamlError([Problem(position, "", problem, allowed=allowed)])
 
 
 def in_command_line(node: Node, file: str) -> Node:

@@ -117,7 +117,42 @@ def test_a_number_that_yaml_would_change_must_be_quoted(tmp_path: Path) -> None:
 
     assert files.texts() == [
         "destinations.yaml:6:14: desk.from_user: of the wrong kind; found the number +15550001000; "
-        "allowed: text, in quotes where YAML would read something else"
+        "allowed: text, in quotes where YAML would read something else; did you mean '\"+15550001000\"'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            "sales: {method: invite, route: sip:a@example.com}",
+            "6:32: sales.route: needs a listener for tls, as encryption is tls/srtp; found 'sip:a@example.com'; "
+            "allowed: tls:… in sip.listen, or encryption: udp/rtp",
+        ),
+        (
+            "  sales: {method: bye}",
+            "6:3: desk.sales: unknown key, unless it is a destination: then it begins its line",
+        ),
+        ("sales:", "6:1: sales: the key 'method' is missing"),
+        (
+            "sales: {method: refer, route: 'sip:a@b:506000'}",
+            "6:31: sales.route: not a URI, for its port; found 'sip:a@b:506000'",
+        ),
+        ("sales: {method: refer, route: <sip:a@b>}", "did you mean 'sip:a@b'?"),
+        ("sales: {method: refer, route: <a@b>}", "did you mean 'sip:a@b'?"),
+    ],
+)
+def test_slips_of_who_adds_a_destination(tmp_path: Path, lines: str, problem: str) -> None:
+    (text,) = ConfigFiles(tmp_path, destinations=f"{DESTINATIONS}{lines}\n").texts()
+    assert problem in text
+
+
+def test_a_value_that_has_become_a_comment_is_a_warning(tmp_path: Path) -> None:
+    files = ConfigFiles(tmp_path, destinations=DESTINATIONS + "  accept_key: #\n  from_user: null\n")
+
+    assert [str(warning).partition("/destinations")[2] for warning in files.load().warnings] == [
+        ".yaml:6:3: desk.accept_key: nothing stands here, so that it counts as left out; "
+        'allowed: a value, in quotes if it begins with "#"'
     ]
 
 

@@ -99,8 +99,21 @@ def test_a_huge_text_is_refused_unread() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("a: b: c", "f.yaml:1:5: mapping values are not allowed here"),
-        ("a: [1, 2", "f.yaml:1:9: "),
+        ("a:\n  b: 1\nc\n  d: 2\n", "f.yaml:3:1: a line that is neither `key: value` nor a list's `- item`"),
+        ("a: b: c", "f.yaml:1:5: a colon where no key can be; allowed: a line as far in as"),
+        ("a:\n  b: 1\n   c: 2\n", "f.yaml:3:5: a colon where no key can be; allowed: a line as far in as"),
+        ("a:\n  - 1\n b: 2\n", "f.yaml:3:2: a line that is not as far in as those beside it"),
+        ("a:\n\tb: 1", "f.yaml:2:1: a tab before the first word of a line or value; allowed: spaces"),
+        ("a: @b", "f.yaml:1:4: a character that no value begins with; allowed: quotes around the value"),
+        ("a: *\nb: 1", "f.yaml:1:4: a value that begins with *; allowed: quotes around the value"),
+        ("a: 'b\nc: 1\n", "f.yaml:1:4: a quote that is never closed"),
+        ("a: 'it's'\n", "f.yaml:1:8: something behind the closing quote of a value"),
+        (
+            'a: "b\\qc"\n',
+            "f.yaml:1:7: a backslash that means nothing in double quotes; allowed: single quotes",
+        ),
+        ("a: [1, 2", "f.yaml:1:4: a [ that is not closed as it must be"),
+        ("a: {b: 1\nc: 2\n", "f.yaml:1:4: a { that is not closed as it must be; allowed: a comma"),
         ("a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document"),
         ("a: !!binary aGk=", "f.yaml:1:4: tags are not used here"),
         ("a: *nowhere", "f.yaml:1:4: an alias without its anchor"),
