@@ -3,6 +3,7 @@
 //! The path of a packet: epoll says a leg's RTP socket is readable -> one `recvfrom` into the worker's buffer ->
 //! `Leg::accept` on the leg it came to -> `Leg::send` on each leg that hears it -> one `sendto`. No lock, no allocation.
 
+mod gathering;
 mod moving;
 mod pacing;
 mod switching;
@@ -22,7 +23,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::thread::{ClockId, clock_nanosleep_relative, set_current_timer_slack};
+use rustix::thread::set_current_timer_slack;
 use rustix::time::{TimerfdClockId, TimerfdFlags, Timespec, timerfd_create};
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
@@ -104,10 +105,6 @@ const REPORTS: u64 = u64::MAX - 2;
 const PACER: u64 = u64::MAX - 3;
 /// Sockets served between two looks at the mailbox and the clock.
 const BATCH: usize = 256;
-/// Packets that a nap has to save a waking for: the end of a nap costs about as much as three wakings by a packet.
-const WORTHWHILE: u64 = 4;
-/// Microseconds below which a nap ends before it has begun.
-const SHORTEST_NAP: u64 = 20;
 /// Microseconds after commands within which the worker looks for more without being woken. Calls give theirs in bursts,
 /// and waking a thread for each costs more than all that the thread does.
 const LOOK: u64 = 5_000;
@@ -151,7 +148,7 @@ pub struct Worker {
     buffer: Box<Buffer>,
     /// For a packet that more than one leg hears: each rewrites its own.
     copy: Box<Buffer>,
-    /// Microseconds from one look of a busy worker at its sockets to the next; 0 for never a nap.
+    /// The most microseconds from one look of a busy worker at its sockets to the next; 0 for never a nap.
     gather: u64,
 }
 
@@ -228,23 +225,10 @@ impl Worker {
                     token => self.readable(token, now),
                 }
             }
-            if ready.len() as u64 * self.gather >= WORTHWHILE * (now - before) && self.gather > 0 {
-                self.let_packets_gather(now);
+            if let Some(after) = gathering::next_look(ready.len() as u64, now - before, self.gather) {
+                self.let_packets_gather(now + after);
             }
             before = now;
-        }
-    }
-
-    /// Sleeps without listening until `gather` after the last look at the sockets. Waking up costs several times what
-    /// relaying a packet costs, so a worker that would be woken for every packet takes those of a while together. The
-    /// while begins with the look and not with the nap: a packet waits as long under load as without, and a worker whose
-    /// batches fill the while has no time to sleep.
-    fn let_packets_gather(&self, looked: u64) {
-        let nap = (looked + self.gather).saturating_sub(self.elapsed());
-        if nap >= SHORTEST_NAP {
-            let nap = Timespec { tv_sec: 0, tv_nsec: (nap * 1_000) as _ };
-            // Interrupted or refused: then the next batch is smaller.
-            let _ = clock_nanosleep_relative(ClockId::Monotonic, &nap);
         }
     }
 
