@@ -52,6 +52,7 @@ class RtpPeer:
         telephone_event: int | None = 101,
         ssrc: int = 0x1234,
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.codec = codec
         self.payload_type = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9, Codec.OPUS: 96}[codec]
@@ -61,7 +62,7 @@ class RtpPeer:
         self.timestamp = 50_000
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind((host, 0))
+        self._socket.bind((host, port))
         note_arrivals(self._socket)
         self.came = 0.0
         """When the last datagram came that was heard."""

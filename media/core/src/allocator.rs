@@ -2,8 +2,10 @@
 
 use crate::mailbox::lock;
 use crate::ports::PortPool;
-use crate::socket::{Options, SocketPair};
+use crate::socket::{Options, Socket, SocketPair};
 use rustix::io::Errno;
+use rustix::net::SocketAddrAny;
+use rustix::process::{Resource, getrlimit};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,6 +31,8 @@ pub struct Allocator {
     /// None: any port the system has.
     pool: Option<Mutex<PortPool>>,
     open: AtomicUsize,
+    /// Descriptors the process may have.
+    descriptors: usize,
     started: Instant,
 }
 
@@ -48,6 +52,18 @@ impl Drop for Lease {
     }
 }
 
+impl Lease {
+    /// How many descriptors there are for each pair that is open, itself included.
+    pub fn descriptors_each(&self) -> usize {
+        self.allocator.descriptors / self.allocator.open.load(Ordering::Relaxed).max(1)
+    }
+
+    /// A socket beside one of the pair, connected to a peer.
+    pub fn beside(&self, socket: &Socket, peer: &SocketAddrAny) -> Option<Socket> {
+        socket.beside(peer, self.allocator.options).ok()
+    }
+}
+
 impl Allocator {
     /// Pairs between `low` and `high`, or any when both are 0. `quarantine` is in milliseconds.
     pub fn new(address: IpAddr, low: u16, high: u16, quarantine: u64, options: Options) -> Self {
@@ -57,8 +73,15 @@ impl Allocator {
             options,
             pool: pool.then(|| Mutex::new(PortPool::new(low, high, quarantine))),
             open: AtomicUsize::new(0),
+            descriptors: getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize),
             started: Instant::now(),
         }
+    }
+
+    /// The same in a process that may have so many descriptors.
+    #[cfg(test)]
+    pub fn with_descriptors(self, descriptors: usize) -> Self {
+        Allocator { descriptors, ..self }
     }
 
     /// Shows early that the address is ours.

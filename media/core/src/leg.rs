@@ -2,6 +2,7 @@
 //!
 //! Times are microseconds of the worker's monotonic clock.
 
+mod connecting;
 mod listening;
 mod playing;
 mod protecting;
@@ -24,6 +25,7 @@ use crate::recording::Tape;
 use crate::reporting::Reporter;
 use crate::socket::SocketPair;
 use crate::srtp::Protection;
+use connecting::Beside;
 use playing::Playing;
 pub use receiving::Accepted;
 use std::sync::Arc;
@@ -47,7 +49,8 @@ pub struct Leg {
     id: u64,
     // Sockets close before the lease gives the ports back: fields drop in this order.
     sockets: SocketPair,
-    _lease: Lease,
+    beside: Option<Beside>,
+    lease: Lease,
     counters: Arc<Counters>,
     parameters: Option<Parameters>,
     protection: Option<Box<Protection>>,
@@ -88,7 +91,8 @@ impl Leg {
         Leg {
             id,
             sockets,
-            _lease: lease,
+            beside: None,
+            lease,
             counters,
             parameters: None,
             protection: None,
@@ -131,6 +135,7 @@ impl Leg {
     pub fn set_parameters(&mut self, mut parameters: Parameters, now: u64) {
         let moved = self.peer.name(parameters.named, now);
         if moved {
+            self.disconnect();
             self.last_arrival = None;
         }
         self.protect(parameters.protection.take(), moved, now);

@@ -144,6 +144,12 @@ impl Peer {
         self.destination.as_ref()
     }
 
+    /// Where RTP both goes and comes from, once the peer was heard; None while held, or while that is two addresses.
+    pub fn settled(&self) -> Option<&SocketAddrAny> {
+        let latched = SocketAddrAny::from(self.latched?);
+        self.destination.as_ref().filter(|destination| **destination == latched)
+    }
+
     /// Where RTCP goes.
     pub fn rtcp_destination(&self) -> Option<&SocketAddrAny> {
         self.rtcp_destination.as_ref()

@@ -1,10 +1,10 @@
-//! UDP sockets: unconnected and non-blocking, compared by source address.
+//! UDP sockets, non-blocking: one that hears everybody, compared by source address, and one beside it for the peer.
 
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, ipproto,
-    recvfrom, sendto, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, connect,
+    connect_unspec, getsockname, ipproto, recvfrom, send, sendto, socket_with, sockopt,
 };
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
@@ -26,6 +26,12 @@ pub struct Socket {
 impl Socket {
     /// Binds an address. An IPv6 wildcard takes IPv4 peers too, as mapped addresses.
     pub fn bind(address: SocketAddr, options: Options) -> Result<Self> {
+        let socket = Self::open(address, options)?;
+        bind(&socket.fd, &address)?;
+        Ok(socket)
+    }
+
+    fn open(address: SocketAddr, options: Options) -> Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
@@ -39,8 +45,32 @@ impl Socket {
         }
         // Also for IPv6: what goes to IPv4 peers through it is marked by this one.
         sockopt::set_ip_tos(&fd, class)?;
-        bind(&fd, &address)?;
         Ok(Socket { fd })
+    }
+
+    /// Another socket at the same address, connected to a peer: what comes from there comes to it, all else to this one.
+    /// What came while it was made may be of anybody.
+    pub fn beside(&self, peer: &SocketAddrAny, options: Options) -> Result<Self> {
+        let address = self.local_address()?;
+        let beside = Self::open(address, options)?;
+        // Not longer than it takes: another program of this user could join us.
+        sockopt::set_socket_reuseport(&self.fd, true)?;
+        let bound = sockopt::set_socket_reuseport(&beside.fd, true).and_then(|()| bind(&beside.fd, &address));
+        sockopt::set_socket_reuseport(&self.fd, false)?;
+        bound?;
+        sockopt::set_socket_reuseport(&beside.fd, false)?;
+        beside.connect(peer)?;
+        Ok(beside)
+    }
+
+    /// Hears and sends to one peer only.
+    pub fn connect(&self, peer: &SocketAddrAny) -> Result<()> {
+        connect(&self.fd, peer)
+    }
+
+    /// Hears anybody, as before it was connected.
+    pub fn disconnect(&self) -> Result<()> {
+        connect_unspec(&self.fd)
     }
 
     /// Where it is bound.
@@ -59,6 +89,13 @@ impl Socket {
     #[inline]
     pub fn send(&self, data: &[u8], to: &SocketAddrAny) -> bool {
         sendto(&self.fd, data, SendFlags::empty(), to).is_ok()
+    }
+
+    /// Sends one datagram to whom it is connected to. The system knows the way, and what it was told of earlier packets
+    /// (ICMP) is an error of this one.
+    #[inline]
+    pub fn send_on(&self, data: &[u8]) -> bool {
+        send(&self.fd, data, SendFlags::empty()).is_ok()
     }
 
     /// The descriptor, for epoll.
@@ -142,6 +179,52 @@ mod tests {
         drop(pair.rtp);
         assert_eq!(SocketPair::bind(LOOPBACK, port, OPTIONS).unwrap_err(), Errno::ADDRINUSE);
         Socket::bind(SocketAddr::new(LOOPBACK, port), OPTIONS).unwrap();
+    }
+
+    fn heard(socket: &Socket) -> Option<Vec<u8>> {
+        let mut buffer = [0; 16];
+        socket.receive(&mut buffer).map(|(length, _)| buffer[..length].to_vec())
+    }
+
+    /// On loopback a packet is there when it was sent.
+    fn story_of_a_socket_beside(any: IpAddr) {
+        let everybody = Socket::bind(SocketAddr::new(any, 0), OPTIONS).unwrap();
+        let local = everybody.local_address().unwrap();
+        let to = SocketAddrAny::from(SocketAddr::new(LOOPBACK, local.port()));
+        let [peer, stranger] = [(); 2].map(|()| Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap());
+        let [at, elsewhere] =
+            [&peer, &stranger].map(|socket| as_seen_by(&local, socket.local_address().unwrap()).into());
+        let beside = everybody.beside(&at, OPTIONS).unwrap();
+        assert!(peer.send(b"peer", &to) && stranger.send(b"stranger", &to));
+        assert_eq!((heard(&everybody), heard(&everybody)), (Some(b"stranger".to_vec()), None));
+        assert_eq!((heard(&beside), heard(&beside)), (Some(b"peer".to_vec()), None));
+        assert!(beside.send_on(b"from one port"));
+        let (_, from) = peer.receive(&mut [0; 16]).unwrap();
+        assert_eq!(from, SocketAddr::new(LOOPBACK, local.port()));
+        let another = Socket::open(local, OPTIONS).unwrap();
+        sockopt::set_socket_reuseport(&another.fd, true).unwrap();
+        assert_eq!(bind(&another.fd, &local).unwrap_err(), Errno::ADDRINUSE, "nobody else may join");
+
+        beside.disconnect().unwrap();
+        assert!(peer.send(b"peer", &to) && stranger.send(b"stranger", &to));
+        let mut all: Vec<_> =
+            [&everybody, &everybody, &beside, &beside].into_iter().filter_map(heard).collect();
+        all.sort();
+        assert_eq!(all, [b"peer".to_vec(), b"stranger".to_vec()], "by one of them or the other");
+
+        beside.connect(&elsewhere).unwrap();
+        assert!(peer.send(b"peer", &to) && stranger.send(b"stranger", &to));
+        assert_eq!((heard(&everybody), heard(&beside)), (Some(b"peer".to_vec()), Some(b"stranger".to_vec())));
+        drop(beside);
+        assert!(stranger.send(b"stranger", &to));
+        assert_eq!(heard(&everybody), Some(b"stranger".to_vec()));
+    }
+
+    #[test]
+    fn a_socket_beside_hears_the_peer_and_the_first_one_all_others() {
+        story_of_a_socket_beside(LOOPBACK);
+        story_of_a_socket_beside(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        story_of_a_socket_beside(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     }
 
     #[test]

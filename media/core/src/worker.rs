@@ -98,7 +98,10 @@ pub enum Sound {
     Prompt(Arc<Prompt>, bool),
 }
 
-/// Readiness tokens: twice the slot, plus one for RTCP; the highest are ours.
+/// Readiness tokens: four times the slot, plus which socket of the leg it is; the highest are ours.
+const RTP: u64 = 0;
+const RTCP: u64 = 1;
+const CONNECTED: u64 = 2;
 const MAILBOX: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 const REPORTS: u64 = u64::MAX - 2;
@@ -238,14 +241,17 @@ impl Worker {
     }
 
     fn readable(&mut self, token: u64, now: u64) {
-        let slot = (token >> 1) as usize;
+        let slot = (token >> 2) as usize;
         let Some(Some(leg)) = self.legs.get_mut(slot) else {
             return; // closed by a command of this very batch
         };
-        if token & 1 == 1 {
-            return leg.receive_rtcp(&mut self.buffer[..MAX_DATAGRAM], now, self.clock);
-        }
-        let Some((length, from)) = leg.receive(&mut self.buffer[..MAX_DATAGRAM]) else {
+        let buffer = &mut self.buffer[..MAX_DATAGRAM];
+        let received = match token & 3 {
+            RTCP => return leg.receive_rtcp(buffer, now, self.clock),
+            CONNECTED => leg.receive_connected(buffer),
+            _ => leg.receive(buffer),
+        };
+        let Some((length, from)) = received else {
             return;
         };
         // Longer than the buffer: hand all of it on, it is too large to be taken for RTP.
@@ -346,6 +352,10 @@ impl Worker {
             if let Some(leg) = self.legs[slot].as_mut().filter(|leg| leg.id() == id) {
                 let due = leg.report(now, self.clock);
                 self.reports.add(due, slot, id, now);
+                let connected = leg.connect();
+                if connected.is_some_and(|fd| watch(&self.epoll, fd, slot, CONNECTED).is_err()) {
+                    leg.drop_connection();
+                }
             }
         }
         self.reports.arm(now);
@@ -363,4 +373,9 @@ impl Worker {
         self.legs[slot] = None;
         self.vacant.push(slot);
     }
+}
+
+/// Has an epoll tell of a leg's socket. Fails at the kernel's limit of watched descriptors.
+fn watch(epoll: &OwnedFd, fd: &OwnedFd, slot: usize, kind: u64) -> rustix::io::Result<()> {
+    epoll::add(epoll, fd, EventData::new_u64((slot as u64) << 2 | kind), EventFlags::IN)
 }

@@ -84,7 +84,8 @@ impl Leg {
                 start + length
             }
         };
-        if self.sockets.rtp.send(&data[start..end], destination) {
+        let data = &data[start..end];
+        if self.send_connected(data) || self.sockets.rtp.send(data, destination) {
             self.counters.packets_out.bump();
             self.counters.octets_out.add(payload.len() as u64);
         }

@@ -1,8 +1,8 @@
 //! Legs that come and go: opened here, or brought over from another worker with all they have counted and sent so far.
 
-use super::Worker;
+use super::{CONNECTED, RTCP, RTP, Worker, watch};
 use crate::leg::Leg;
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll;
 use std::sync::mpsc::SyncSender;
 
 impl Worker {
@@ -12,13 +12,12 @@ impl Worker {
             self.legs.push(None);
             self.legs.len() - 1
         });
-        let token = (slot as u64) << 1;
-        let sockets = leg.sockets();
-        let added = epoll::add(&self.epoll, sockets.rtp.fd(), EventData::new_u64(token), EventFlags::IN)
-            .and_then(|()| {
-                epoll::add(&self.epoll, sockets.rtcp.fd(), EventData::new_u64(token | 1), EventFlags::IN)
-            });
-        if added.is_err() {
+        let pair = leg.sockets();
+        let sockets =
+            [(Some(pair.rtp.fd()), RTP), (Some(pair.rtcp.fd()), RTCP), (leg.connected(), CONNECTED)];
+        let refused =
+            |(fd, kind): (Option<_>, _)| fd.is_some_and(|fd| watch(&self.epoll, fd, slot, kind).is_err());
+        if sockets.into_iter().any(refused) {
             // The kernel's limit of watched descriptors: the leg stays silent and its media timeout tells.
             self.vacant.push(slot);
             return;
@@ -50,6 +49,9 @@ impl Worker {
         // They fail only for descriptors that are not watched.
         let _ = epoll::delete(&self.epoll, leg.sockets().rtp.fd());
         let _ = epoll::delete(&self.epoll, leg.sockets().rtcp.fd());
+        if let Some(connected) = leg.connected() {
+            let _ = epoll::delete(&self.epoll, connected);
+        }
         if let Err(refused) = to.try_send(leg) {
             use std::sync::mpsc::TrySendError::{Disconnected, Full};
             let (Disconnected(leg) | Full(leg)) = refused;
