@@ -36,7 +36,7 @@ FEWEST, MOST = 800, 4_800
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How thorough a run is. The warm-up outlasts the seconds in which rtpengine still learns addresses."""
+    """How thorough a run is. In the warm-up rtpengine still learns addresses, and ours connects sockets."""
 
     warmup: int
     seconds: int

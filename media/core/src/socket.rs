@@ -218,6 +218,9 @@ mod tests {
         drop(beside);
         assert!(stranger.send(b"stranger", &to));
         assert_eq!(heard(&everybody), Some(b"stranger".to_vec()));
+        let another = everybody.beside(&elsewhere, OPTIONS).unwrap();
+        assert!(stranger.send(b"stranger", &to));
+        assert_eq!((heard(&everybody), heard(&another)), (None, Some(b"stranger".to_vec())));
     }
 
     #[test]
