@@ -16,7 +16,7 @@ from tests.support.sipp import Sipp, sipp_callee, sipp_caller
 
 CALLS = 200
 PASSWORD = "s3cret-of-the-desk"
-RATE = 100
+RATE = 50
 WITHIN = 10.0
 """Seconds in which they must all be with the human."""
 MEMORY_SLACK = 12 * 2**20

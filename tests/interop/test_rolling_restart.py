@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tests.support.b2bua_process import B2bua
 from tests.support.cluster import dispatcher
-from tests.support.ports import LOOPBACK
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.sipp import sipp_callee, sipp_caller
 
 RATE = 20
 
 
 def start(folder: Path, port: int, agent: str) -> B2bua:
-    """A node at that port; 0 is any."""
+    """A node at that port."""
     folder.mkdir(exist_ok=True)
     destinations = {"support": {"route": f"sip:desk@{agent}"}}
     return B2bua(folder, destinations, listen=(f"udp:{LOOPBACK}:{port}",), drain=30)
@@ -22,8 +22,8 @@ def start(folder: Path, port: int, agent: str) -> B2bua:
 
 def test_no_call_is_lost_while_one_node_after_the_other_is_restarted(tmp_path: Path) -> None:
     with sipp_callee(tmp_path) as callee:
-        nodes = [start(tmp_path / f"node{number}", 0, callee.address) for number in range(2)]
-        ports = [node.port for node in nodes]
+        ports = [free_port() for _ in range(2)]
+        nodes = [start(tmp_path / f"node{n}", port, callee.address) for n, port in enumerate(ports)]
         try:
             with (
                 dispatcher(tmp_path, ports) as kamailio,

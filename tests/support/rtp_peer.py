@@ -96,19 +96,23 @@ class RtpPeer:
         self.send(to, packet.encode())
         return packet
 
-    def press(self, to: Address, code: int, *, packets: int = 5) -> None:
-        """Sends one digit as RFC 4733 wants it: one timestamp, a growing duration, the end three times."""
+    def press(self, to: Address, code: int) -> None:
+        """Sends one digit, all of its packets at once."""
+        for packet in self.pressed(code):
+            self.send(to, packet.encode())
+
+    def pressed(self, code: int, *, packets: int = 5) -> list[Packet]:
+        """One digit as RFC 4733 wants it: one timestamp, a growing duration, the end three times."""
         assert self.telephone_event is not None
+        pressed = []
         durations = [160 * (n + 1) for n in range(packets)] + [160 * (packets + 1)] * 3
         for n, duration in enumerate(durations):
-            end = 0x80 if n >= packets else 0
-            payload = struct.pack("!BBH", code, end | 10, duration)
+            payload = struct.pack("!BBH", code, (0x80 if n >= packets else 0) | 10, duration)
             kind = self.telephone_event
-            self.send(
-                to, Packet(self.sequence, self.timestamp, self.ssrc, payload, kind, marker=n == 0).encode()
-            )
+            pressed.append(Packet(self.sequence, self.timestamp, self.ssrc, payload, kind, marker=n == 0))
             self.sequence = (self.sequence + 1) & 0xFFFF
         self.timestamp = (self.timestamp + durations[-1]) & 0xFFFFFFFF
+        return pressed
 
     def send(self, to: Address, data: bytes) -> None:
         """Sends a datagram as it is."""

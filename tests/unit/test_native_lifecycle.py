@@ -14,6 +14,7 @@ from media.engine import Codec, MediaError, PortsExhausted
 from media.events import EngineLost
 from media.native import NativeEngine, NativeSettings
 from tests.support.native_calls import ANY_PORTS, Bridged, Events, becomes_true, running, story
+from tests.support.ports import free_port_range
 from tests.support.rtp_peer import RtpPeer
 
 TWO = (Codec.PCMU, Codec.PCMU)
@@ -68,8 +69,8 @@ def test_ports_run_out_rest_and_come_back() -> None:
     """Three pairs: a fourth leg is refused, also while released pairs rest."""
 
     async def run() -> None:
-        low = _free_range(6)
-        async with running(NativeSettings(ports=(low, low + 5), quarantine=0.2)) as engine:
+        low, high = free_port_range(6)
+        async with running(NativeSettings(ports=(low, high), quarantine=0.2)) as engine:
             call = engine.open_call(lambda event: None)
             legs = [call.open_leg("caller") for _ in range(3)]
             assert [leg.local_address[1] for leg in legs] == [low, low + 2, low + 4]
@@ -88,10 +89,10 @@ def test_ports_run_out_rest_and_come_back() -> None:
 
 def test_a_port_in_use_elsewhere_is_stepped_over() -> None:
     async def run() -> None:
-        low = _free_range(4)
+        low, high = free_port_range(4)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupied:
             occupied.bind(("127.0.0.1", low + 1))
-            async with running(NativeSettings(ports=(low, low + 3), quarantine=60.0)) as engine:
+            async with running(NativeSettings(ports=(low, high), quarantine=60.0)) as engine:
                 call = engine.open_call(lambda event: None)
                 assert call.open_leg("caller").local_address[1] == low + 2
                 with pytest.raises(PortsExhausted):
@@ -169,20 +170,3 @@ def test_a_lost_worker_is_told_to_its_calls_once() -> None:
 
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def _free_range(size: int) -> int:
-    """The first of `size` ports, starting even, that nobody uses now."""
-    for low in range(20_000, 30_000, size + size % 2):
-        held = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(size)]
-        try:
-            for offset, probe in enumerate(held):
-                probe.bind(("127.0.0.1", low + offset))
-        except OSError:
-            continue
-        else:
-            return low
-        finally:
-            for probe in held:
-                probe.close()
-    raise AssertionError("no free ports")
