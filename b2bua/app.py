@@ -181,7 +181,6 @@ class Application:
         self._services.stack.on_event = self.registry.deliver
         self._webhooks.start()
         self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
-        self._loop_load.start()
         self._pinger.follow(self.configuration)
         self._registrant.follow(self.configuration)
         # What lives for the whole run need not be looked at by every collection.
@@ -191,6 +190,8 @@ class Application:
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
         self._journal.open(self._services.node, sip)
         self._recovery.start()
+        # Last: what a start takes of the loop is no reason to refuse the first calls.
+        self._loop_load.start()
         return f"sip={sip} api={api}" if api else f"sip={sip}"
 
     def _configured_store(self) -> Store:
