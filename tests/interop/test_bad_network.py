@@ -99,14 +99,18 @@ class Way:
                     overtaken = None
 
     async def until_it_crosses(self) -> None:
-        """Packets of silence until one comes out, and all the others that are still to come."""
-        for _ in range(100):
-            self.talker.say(self.target)
+        """Packets until one comes out, and with it all that were sent after it."""
+        sent: list[bytes] = []
+        while len(sent) < 100:
+            sent.append(self.talker.say(self.target, bytes([len(sent)]) * 160).payload)
             try:
                 async with asyncio.timeout(0.05):
-                    await self.listener.hear()
+                    came = (await self.listener.hear()).payload
             except TimeoutError:
                 continue
+            under_way = set(sent[sent.index(came) + 1 :])
+            while under_way:
+                under_way.discard((await self.listener.hear()).payload)
             return
         raise AssertionError("nothing comes out")
 

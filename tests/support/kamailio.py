@@ -61,6 +61,10 @@ class KamailioProcess(ChildProcess):
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # They are not ours to wait for, and hold the port as long as they are not gone.
+        wait_until(
+            lambda: not in_use(self.port) and not listened_to(self.port), 10.0, f"{self.port} is free again"
+        )
         return status
 
     def cpu_seconds(self) -> float:
