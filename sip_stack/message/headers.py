@@ -105,8 +105,7 @@ class Headers:
         """All values of the keys that have more than one, once `_first` is there."""
         self.parsed: ParsedHeaders = {}
         """Cache of typed values, for `Message` only."""
-        for name, value in self._items:
-            _checked_line(name, value)
+        _check_lines(self._items)
 
     @classmethod
     def parse(cls, lines: list[str]) -> Headers:
@@ -178,8 +177,13 @@ class Headers:
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append several lines."""
-        for name, value in items:
-            self.add(name, value)
+        lines = list(items)
+        _check_lines(lines)
+        self._items += lines
+        self._first = None
+        if self.parsed:
+            for name, _ in lines:
+                self._changed(header_key(name))
 
     def insert(self, index: int, name: str, value: str) -> None:
         """Put a line before the line number `index`."""
@@ -281,6 +285,16 @@ def _checked_line(name: str, value: str) -> str:
             raise LocalError(f"not a header name: {name!r}")
         key = _lower_key(name)
     return key
+
+
+def _check_lines(items: list[tuple[str, str]]) -> None:
+    """The same for many lines: all their values in one look, as they hardly ever have anything to look for."""
+    if not "".join([value for _, value in items]).isprintable():
+        for name, value in items:
+            require_sendable(value, name)
+    for name, _ in items:
+        if name not in _KEYS and not is_token(name):
+            raise LocalError(f"not a header name: {name!r}")
 
 
 def _checked_name(name: str, colon: str) -> tuple[str, str]:
