@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Codec(StrEnum):
@@ -27,3 +28,9 @@ class Codec(StrEnum):
 
 G711 = (Codec.PCMU, Codec.PCMA)
 """What an engine understands."""
+
+
+@lru_cache(maxsize=64)
+def passes_through(codecs: tuple[Codec, ...]) -> bool:
+    """True when some of them only suit a far end that has the same."""
+    return any(codec.passes_through for codec in codecs)

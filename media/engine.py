@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from media.codecs import G711 as G711
 from media.codecs import Codec as Codec
+from media.codecs import passes_through as passes_through
 from media.srtp import CryptoSuite, SrtpKeys
 from media.statistics import LegStatistics as LegStatistics
 from media.value_class import value_class

@@ -13,18 +13,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.control import ControlError
-from media.engine import G711, Codec
+from media.engine import G711, Codec, passes_through
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
     from b2bua.config import Configuration, Dialled, Route
     from sip_stack.message import Request
-
-
-def passes_through(codecs: Iterable[Codec]) -> bool:
-    """True when some of them only suit a far end that has the same."""
-    return any(codec.passes_through for codec in codecs)
 
 
 def understood(configuration: Configuration) -> tuple[Codec, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from b2bua.call.audio_protection import media_terms
-from b2bua.call.codecs import of_new_leg, passes_through
+from b2bua.call.codecs import of_new_leg
 from b2bua.call.record import LegRecord
 from b2bua.sdp_bridge import LegDescription
+from media.engine import passes_through
 from sip_stack.message import format_host_port
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.sdp_bridge.audio_stream import StreamReader
 from b2bua.sdp_bridge.formats import PAYLOAD_TYPES, formats_of
+from media.engine import passes_through
 
 if TYPE_CHECKING:
     from b2bua.encryption import MediaProtection
@@ -29,7 +30,8 @@ class CodecChoice:
         self.parameters = parameters
         """What the other side of the bridge wants to hear, of codecs that are passed through."""
         self.reader = StreamReader(self.codecs, ipv6=ipv6, protection=protection)
-        self._passes = any(codec.passes_through for codec in self.codecs)
+        self.passes = passes_through(self.codecs)
+        """Some of them only suit a peer whose other side has the same."""
 
     @property
     def formats(self) -> list[Format]:
@@ -43,7 +45,7 @@ class CodecChoice:
     def follow(self, stream: AudioStream, codec: Codec | None, parameters: Parameters) -> AudioStream:
         """The stream of the peer's offer with the codec of the other side, if that is passed through, else with G.711;
         as it is where that was not offered."""
-        if not self._passes or codec is None:
+        if codec is None:
             return stream
         same = _like(codec, self.said(stream))
         if not same:
@@ -53,7 +55,7 @@ class CodecChoice:
 
     def keep(self, ours: OurSections, stream: AudioStream) -> OurSections:
         """From now on the peer may change to what can be heard on the other side, and to nothing else."""
-        if not self._passes:
+        if not self.passes:
             return ours
         kept = stream.codec
         self._use(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from media.engine import Codec
 from sip_stack.sdp import Attribute, RtpMap
@@ -22,6 +24,7 @@ Format = tuple[int, Codec]
 Parameters = Mapping[Codec, str]
 """The fmtp text of codecs: what who listens wants to hear."""
 
+_NO_PARAMETERS: Parameters = MappingProxyType({})
 _CHANNELS = {Codec.OPUS: 2}
 """In SDP opus always has two, whatever is sent (RFC 7587 section 7)."""
 _BY_NAME = {codec.upper(): codec for codec in Codec}
@@ -60,16 +63,28 @@ def our_events(codecs: Iterable[Codec], number: int | None = None) -> tuple[Even
 
 
 def format_lines(
-    formats: Sequence[Format],
+    formats: Iterable[Format],
     parameters: Parameters,
-    events: Sequence[Event],
+    events: Iterable[Event],
     *,
     comfort_noise: bool,
-) -> tuple[tuple[str, ...], list[Attribute]]:
+) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
     """The numbers and lines of an audio section, rtpmap lines for static payload types too: some phones want them."""
-    numbers = [str(number) for number, _ in formats]
+    if not parameters:
+        return _remembered_lines(tuple(formats), tuple(events), comfort_noise)
+    return _write_lines(formats, events, comfort_noise, parameters)
+
+
+def _write_lines(
+    formats: Iterable[Format],
+    events: Iterable[Event],
+    comfort_noise: bool,
+    parameters: Parameters = _NO_PARAMETERS,
+) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
+    numbers: list[str] = []
     attributes: list[Attribute] = []
     for number, codec in formats:
+        numbers.append(str(number))
         channels = f"/{_CHANNELS[codec]}" if codec in _CHANNELS else ""
         attributes.append(("rtpmap", f"{number} {codec}/{codec.clock_rate}{channels}"))
         if codec in parameters:
@@ -81,4 +96,8 @@ def format_lines(
         numbers.append(str(number))
         attributes.append(("rtpmap", f"{number} telephone-event/{clock}"))
         attributes.append(("fmtp", f"{number} 0-15"))
-    return tuple(numbers), attributes
+    return tuple(numbers), tuple(attributes)
+
+
+# Without texts of a peer's there are few, and most legs have the same.
+_remembered_lines = lru_cache(maxsize=256)(_write_lines)

@@ -10,6 +10,8 @@ from sip_stack.sdp import Direction, common, turned
 
 Directions = tuple[Direction, Direction, Direction, Direction | None]
 
+_WISHES = {each: Wish(sends=each.sends, hears=each.receives) for each in Direction}
+
 
 class Hold:
     """The directions of one leg; all but `wanted` from our side."""
@@ -38,7 +40,7 @@ class Hold:
     @property
     def wish(self) -> Wish:
         """What the peer wants: what our own hold makes it say is not counted."""
-        return Wish(sends=self.wanted.sends, hears=self.wanted.receives)
+        return _WISHES[self.wanted]
 
     @property
     def is_untold(self) -> bool:

@@ -125,7 +125,7 @@ class LegDescription:
     def follow_codec(self, other: LegDescription) -> None:
         """Answer the peer's first offer with the codec of the other side, if that is passed through, else with G.711.
         Nothing once it is answered."""
-        if self._first_offer is None or self.is_settled or self._stream is None:
+        if self._first_offer is None or self.is_settled or self._stream is None or not self._choice.passes:
             return
         self._stream = self._choice.follow(self._stream, other.codec, other.format_parameters)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
 from sip_stack.sdp.model import Media, Session
@@ -28,16 +29,16 @@ def media_address(session: Session, media: Media, *, ipv6: bool) -> Address | No
     connection = session.connection_of(media)
     if connection is None:
         raise RemoteError(400, "SDP without c=")
-    address = _literal(connection.address)
-    if address is None:
+    literal = _literal(connection.address)
+    if literal is None:
         raise not_acceptable(WARN_ADDRESS, "c= is not an IP address")
-    if address.is_multicast or address == _BROADCAST:
+    if literal.for_many:
         raise not_acceptable(WARN_MULTICAST, "Multicast is not available")
-    if address.is_unspecified:
+    if literal.unspecified:
         return None
-    if (address.version == 6) is not ipv6:
-        raise not_acceptable(WARN_ADDRESS, f"IPv{address.version} media is not available here")
-    return str(address), media.port
+    if literal.ipv6 is not ipv6:
+        raise not_acceptable(WARN_ADDRESS, f"IPv{6 if literal.ipv6 else 4} media is not available here")
+    return literal.text, media.port
 
 
 def rtcp_address(media: Media, address: Address) -> Address | None:
@@ -53,27 +54,38 @@ def rtcp_address(media: Media, address: Address) -> Address | None:
     host = address[0]
     if connection is not None:
         literal = _literal(connection.address)
-        if literal is None or literal.is_unspecified or literal.is_multicast or literal == _BROADCAST:
+        if literal is None or literal.unspecified or literal.for_many or literal.ipv6 is not (":" in host):
             return None
-        if (literal.version == 6) != (":" in host):
-            return None
-        host = str(literal)
+        host = literal.text
     return None if (host, port) == address else (host, port)
 
 
-_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 
-def _literal(text: str) -> _IPAddress | None:
+class _Literal(NamedTuple):
+    """What is asked of an address, worked out once: each question to `ipaddress` takes a microsecond."""
+
+    text: str
+    ipv6: bool
+    unspecified: bool
+    for_many: bool
+    """Multicast or broadcast."""
+
+
+def _literal(text: str) -> _Literal | None:
     """The address in a c= line without its /ttl; None for host names and zones, which are not resolved."""
     return _parse_literal(text) if len(text) <= _LONGEST_LITERAL else None
 
 
 @lru_cache(maxsize=4096)
-def _parse_literal(text: str) -> _IPAddress | None:
-    # Cached because the same few gateways come back in every call and ipaddress is slow (2 µs and more).
+def _parse_literal(text: str) -> _Literal | None:
+    # Cached because the same few gateways come back in every call.
     try:
-        return None if "%" in text else ipaddress.ip_address(text.partition("/")[0])
+        address = None if "%" in text else ipaddress.ip_address(text.partition("/")[0])
     except ValueError:
         return None
+    if address is None:
+        return None
+    for_many = address.is_multicast or address == _BROADCAST
+    return _Literal(str(address), address.version == 6, address.is_unspecified, for_many)

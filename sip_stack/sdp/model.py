@@ -10,7 +10,10 @@ It does not choose codecs, does not know what is negotiated and opens no port: s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
@@ -20,6 +23,8 @@ MAX_OCTETS = 32_768
 MAX_LINES = 1_000
 MAX_MEDIA = 32
 MAX_FORMATS = 128
+MAX_REMEMBERED = 1_024
+"""Characters of formats and rtpmap lines whose meaning is remembered: longer ones would let a peer fill memory."""
 
 Attribute = tuple[str, str | None]
 """Name and value of one a= line; the value of a flag such as `sendrecv` is None."""
@@ -134,24 +139,15 @@ class Media(NamedTuple):
         """Values of every attribute called `name`, in order (`crypto`, `candidate`, `fmtp`)."""
         return [value or "" for key, value in self.attributes if key == name]
 
-    def rtpmaps(self) -> dict[int, RtpMap]:
+    def rtpmaps(self) -> Mapping[int, RtpMap]:
         """Payload type -> what it carries, for every listed format that can be known, in m= line order.
 
         A format without (or with an unreadable) rtpmap gets its static meaning; one with neither is left
         out.
         """
-        written: dict[str, RtpMap] = {}
-        for name, value in self.attributes:
-            if name == "rtpmap" and value:
-                payload_type, _, text = value.partition(" ")
-                if rtpmap := _parse_rtpmap(text):
-                    written.setdefault(payload_type, rtpmap)
-        maps: dict[int, RtpMap] = {}
-        for text in self.formats:
-            number = _number(text, 127)
-            if number is not None and (found := written.get(text) or STATIC_PAYLOADS.get(number)):
-                maps.setdefault(number, found)
-        return maps
+        lines = tuple([value for name, value in self.attributes if name == "rtpmap" and value])
+        is_short = len("".join((*self.formats, *lines))) <= MAX_REMEMBERED
+        return (_remembered_rtpmaps if is_short else _read_rtpmaps)(self.formats, lines)
 
     def format_parameters(self, payload_type: int) -> str | None:
         """Text of the fmtp attribute of a payload type, None without one."""
@@ -351,6 +347,24 @@ def _parse_attribute(text: str) -> Attribute:
     if not name:
         raise RemoteError(400, "SDP attribute without a name")
     return name, value if colon else None
+
+
+def _read_rtpmaps(formats: tuple[str, ...], lines: tuple[str, ...]) -> Mapping[int, RtpMap]:
+    written: dict[str, RtpMap] = {}
+    for line in lines:
+        payload_type, _, text = line.partition(" ")
+        if rtpmap := _parse_rtpmap(text):
+            written.setdefault(payload_type, rtpmap)
+    maps: dict[int, RtpMap] = {}
+    for text in formats:
+        number = _number(text, 127)
+        if number is not None and (found := written.get(text) or STATIC_PAYLOADS.get(number)):
+            maps.setdefault(number, found)
+    return MappingProxyType(maps)
+
+
+# The phones and gateways of a trunk say the same in each call.
+_remembered_rtpmaps = lru_cache(maxsize=512)(_read_rtpmaps)
 
 
 def _parse_rtpmap(text: str) -> RtpMap | None:

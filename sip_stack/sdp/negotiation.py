@@ -17,8 +17,8 @@ send a re-INVITE when is `sip_stack.dialog`'s business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sip_stack.errors import LocalError
 
@@ -39,8 +39,7 @@ class StaleOffer(LocalError):
     """The offer is over already: answered, withdrawn, or never made here."""
 
 
-@dataclass(frozen=True, slots=True)
-class OfferToken:
+class OfferToken(NamedTuple):
     """Stands for one offer while it is open."""
 
     number: int
