@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from media.value_class import value_class
 
 if TYPE_CHECKING:
     from media.codecs import Codec
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LegStatistics:
     """Counters of one leg since it was opened. "In" is what its peer sent us, "out" what we sent to it."""
 

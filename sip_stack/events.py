@@ -7,10 +7,10 @@ Each session ends with exactly one terminal event: `Cancelled`, `Rejected`, `Fai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sip_stack.errors import LossReason
+from sip_stack.value_class import value_class
 
 if TYPE_CHECKING:
     from sip_stack.dialog.requests import OutOfDialogRequest
@@ -28,7 +28,7 @@ EndedBy = Literal["remote", "local", "no_ack", "no_prack", "expired"]
 `no_prack`: a reliable provisional response of ours was never acknowledged."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class InviteReceived:
     """A new call came in. 100 Trying is sent; merged requests, limits and refusals are already dealt with."""
 
@@ -36,7 +36,7 @@ class InviteReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Cancelled:
     """Terminal. The caller gave up: 200 to its CANCEL and 487 to its INVITE are sent."""
 
@@ -44,7 +44,7 @@ class Cancelled:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Progress:
     """Any 1xx to our INVITE, 100 included, in the order received."""
 
@@ -52,7 +52,7 @@ class Progress:
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Challenged:
     """A 401 or 407 to our INVITE was answered by a new INVITE with credentials."""
 
@@ -62,7 +62,7 @@ class Challenged:
     """How many times credentials have now been sent for this INVITE, from 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Answered:
     """The first 2xx to our INVITE; its ACK is sent. Repeats and forks never reach the user."""
 
@@ -70,7 +70,7 @@ class Answered:
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Rejected:
     """Terminal. A final response >= 300 to our INVITE; its ACK is sent."""
 
@@ -80,7 +80,7 @@ class Rejected:
     """`AuthRejected.reason` when credentials failed (401, 407, or 403 after credentials), else None."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Failed:
     """Terminal. No final response to our INVITE will come."""
 
@@ -90,7 +90,7 @@ class Failed:
     """For people."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ProvisionalAcknowledged:
     """The PRACK that answers the offer in a reliable provisional response of ours; 200 is sent."""
 
@@ -98,7 +98,7 @@ class ProvisionalAcknowledged:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Acknowledged:
     """The first ACK to one of our 2xx (the INVITE's or a re-INVITE's)."""
 
@@ -106,7 +106,7 @@ class Acknowledged:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Ended:
     """Terminal. An answered session is over, or a session we cancelled is settled.
 
@@ -122,7 +122,7 @@ class Ended:
     message: Request | Response | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RefreshDue:
     """The session has to be refreshed by a re-INVITE with the description in force: say `session.reoffer`.
 
@@ -132,7 +132,7 @@ class RefreshDue:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class TermsChanged:
     """The far end's Contact, or what is agreed on for the session timer, is another one since an UPDATE without an
     offer, of either side. Nothing is to be done; whoever writes a session down does so anew."""
@@ -140,7 +140,7 @@ class TermsChanged:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReofferReceived:
     """A re-INVITE, or an UPDATE with a body, waits for `answer_reoffer` or `refuse`. Glare is already dealt
     with."""
@@ -150,7 +150,7 @@ class ReofferReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReofferCompleted:
     """The final response to our re-INVITE (a 2xx is acknowledged); None: no response came."""
 
@@ -158,7 +158,7 @@ class ReofferCompleted:
     response: Response | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RequestReceived:
     """Another in-dialog request of a method in `settings.allow`; answer it with `session.respond`."""
 
@@ -167,7 +167,7 @@ class RequestReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RequestCompleted:
     """The final response to `session.request`; None: no response came."""
 
@@ -176,7 +176,7 @@ class RequestCompleted:
     response: Response | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OutOfDialogReceived:
     """A request outside any dialog, of a method in `settings.out_of_dialog`; answer it with
     `endpoint.respond`."""
@@ -185,7 +185,7 @@ class OutOfDialogReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OutOfDialogCompleted:
     """The final response to `endpoint.request`; None: no response came, for `reason`."""
 
@@ -194,7 +194,7 @@ class OutOfDialogCompleted:
     reason: FailureReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class InviteRefused:
     """An INVITE that would have begun a call was refused without asking: malformed, or not to be served by anybody.
 

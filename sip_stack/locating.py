@@ -20,6 +20,7 @@ from ipaddress import ip_address
 
 from sip_stack.errors import TransportError
 from sip_stack.message import SipUri, Uri, parse_uri
+from sip_stack.message.uri import MAX_CACHED_URI
 from sip_stack.transport import Target
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -102,6 +103,10 @@ def next_hop(uri: str | Uri) -> NextHop:
     Raises ResolutionError for another scheme, a transport that we do not speak and a host that is no host
     name, RemoteError(400) for text that is no URI.
     """
+    return _remembered_hop(uri) if isinstance(uri, str) and len(uri) <= MAX_CACHED_URI else _next_hop(uri)
+
+
+def _next_hop(uri: str | Uri) -> NextHop:
     parsed = parse_uri(uri) if isinstance(uri, str) else uri
     if not isinstance(parsed, SipUri):
         raise ResolutionError(f"a {parsed.scheme} URI names no host")
@@ -118,6 +123,10 @@ def next_hop(uri: str | Uri) -> NextHop:
         # RFC 3261 section 26.2.2: `transport=tcp` of a sips URI means TLS over TCP.
         transport = "tls"
     return NextHop(host, parsed.port, transport, may_discover)
+
+
+# Configured URIs are dialled in call after call.
+_remembered_hop = lru_cache(maxsize=1024)(_next_hop)
 
 
 def targets(hop: NextHop, addresses: Iterable[str]) -> list[Target]:

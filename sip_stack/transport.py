@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sip_stack.errors import LossReason
+from sip_stack.value_class import value_class
 
 Address = tuple[str, int]
 """An IP address literal without brackets, and a port 1..65535."""
@@ -35,7 +36,7 @@ class TlsPeer(NamedTuple):
     terms: TlsTerms = DEFAULT_TERMS
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Target:
     """One resolved place to send a request to (RFC 3263)."""
 
