@@ -62,6 +62,8 @@ class Dialog:
     skipped: int = 0
     """Messages left out of its middle."""
     claims: int = 1
+    octets: int = 0
+    """What its messages take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +155,12 @@ class TraceRing:
             return
         messages = dialog.messages
         messages.append(message)
-        self._octets += len(message.data) + OVERHEAD
+        octets = len(message.data) + OVERHEAD
         if len(messages) > MAX_MESSAGES:
-            self._octets -= len(messages.pop(BEGINNING).data) + OVERHEAD
+            octets -= len(messages.pop(BEGINNING).data) + OVERHEAD
             dialog.skipped += 1
+        dialog.octets += octets
+        self._octets += octets
 
     def _let_wait(self, key: bytes, message: Message) -> None:
         waiting = self._unclaimed.get(key)
@@ -176,7 +180,7 @@ class TraceRing:
                 dialog.claims -= 1
                 if not dialog.claims:
                     del self._dialogs[dialog.call_id]
-                    self._octets -= sum(len(message.data) + OVERHEAD for message in dialog.messages)
+                    self._octets -= dialog.octets
 
 
 def call_id_of(data: bytes) -> bytes:
