@@ -54,9 +54,9 @@ class Trunks:
 
     @configuration.setter
     def configuration(self, configuration: Configuration) -> None:
-        realm = self._configuration.sip.realm
+        before, now = self._configuration.sip, configuration.sip
         self._configuration = self.doorkeeper.configuration = configuration
-        if configuration.sip.realm != realm:
+        if (now.realm, now.digest_algorithms) != (before.realm, before.digest_algorithms):
             self._server = self._make_server()
 
     def identify(
@@ -104,7 +104,10 @@ class Trunks:
         return replace(self._challenge(now), stateless=True)
 
     def _make_server(self) -> DigestServer:
-        return DigestServer(self._configuration.sip.realm, secret=self._secret, token=self._token)
+        sip = self._configuration.sip
+        return DigestServer(
+            sip.realm, secret=self._secret, token=self._token, algorithms=sip.digest_algorithms
+        )
 
     def _note_certificate(self, trunk: Trunk, subjects: tuple[str, ...], source: str) -> None:
         if (held := self._once.allow(f"certificate {source}")) is not None:

@@ -51,6 +51,13 @@ class Sip(Section):
     to end."""
     realm: Word = "b2bua"
     """The realm of our challenges to trunks with `auth`."""
+    digest_algorithms: Annotated[
+        tuple[Literal["MD5", "SHA-256"], ...], Field(min_length=1), one_or_list()
+    ] = (
+        "SHA-256",
+        "MD5",
+    )
+    """What these challenges offer, in this order: one each. `MD5` first, or alone, for peers that read no further."""
     session_timers: SessionTimersOrUse = SessionTimers()
     """How far ends are noticed that went away without a word (RFC 4028), where neither trunk nor place says it."""
     reliable_provisionals: Use = Field(default="supported", alias="100rel")

@@ -59,8 +59,10 @@ class B2bua(ChildProcess):
         ]
         media = media or {}
         if media.get("engine") != "rtpengine":  # whose daemons have addresses and ports of their own
-            first, last = free_port_range(media_ports)
-            media = {"address": LOOPBACK, "ports": f"{first}-{last}", **media}
+            media = {"address": LOOPBACK, **media}
+            if "ports" not in media:
+                first, last = free_port_range(media_ports)
+                media["ports"] = f"{first}-{last}"
         configuration = {
             "sip": {"listen": list(listen)},
             "media": media,

@@ -24,8 +24,8 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
     assert files.texts() == [
         "b2bua.yaml:2:12: sip.listen[0]: not a listener; found 'udp:127.0.0.1:99999'; "
         'allowed: udp:, tcp: or tls:ADDRESS:PORT, for example udp:0.0.0.0:5060 or "tls:[::]:5061"',
-        "b2bua.yaml:3:3: sip.lisen: unknown key; allowed: 100rel, advertise, dscp, listen, name_servers, realm, "
-        "session_id, session_timers, tls, unknown_source; did you mean 'listen'?",
+        "b2bua.yaml:3:3: sip.lisen: unknown key; allowed: 100rel, advertise, digest_algorithms, dscp, "
+        "listen, name_servers, realm, session_id, session_timers, tls, unknown_source; did you mean 'listen'?",
         "b2bua.yaml:6:13: routes[0].trunk: no such trunk; found 'nobody'; allowed: nothing; there is no trunk",
         "b2bua.yaml:6:34: routes[0].destination: no such destination; found 'dsek'; allowed: billing, desk; "
         "did you mean 'desk'?",

@@ -114,6 +114,15 @@ def test_the_realm_is_configured(tmp_path: Path) -> None:
     assert name(log_in(trunks, ANYWHERE, "login", "password-of-login")) == "login"
 
 
+def test_what_is_offered_is_configured_for_peers_that_read_one_challenge(tmp_path: Path) -> None:
+    trunks = Trunks(configuration(tmp_path), clock=lambda: 0.0)
+    trunks.configuration = configuration(tmp_path, sip="  digest_algorithms: MD5\n")
+
+    (only,) = parse_challenges(challenge_for(trunks, parsed_request("INVITE"), ANYWHERE))
+    assert only.algorithm == "MD5"
+    assert name(log_in(trunks, ANYWHERE, "login", "password-of-login")) == "login"
+
+
 def test_with_both_the_address_alone_is_not_enough(trunks: Trunks) -> None:
     assert name(trunks.identify(parsed_request("INVITE"), BOTH, 1.0)) == 401
     assert name(log_in(trunks, BOTH, "both", "password-of-both")) == "both"

@@ -1,0 +1,58 @@
+"""The two scenarios that docs/sipp.md hands to its readers, run as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.b2bua_process import ROOT, B2bua
+from tests.support.ports import LOOPBACK
+from tests.support.sipp import Sipp, sipp_callee, sipp_caller
+
+SCENARIOS = ROOT / "configs" / "sipp"
+
+
+def test_a_caller_with_a_password_gets_through_by_md5(tmp_path: Path) -> None:
+    trunk = {"accept": {"addresses": [LOOPBACK], "auth": {"username": "acme", "password": "s3cret"}}}
+    main = {
+        "sip": {"listen": [f"udp:{LOOPBACK}:0"], "digest_algorithms": ["MD5", "SHA-256"]},
+        "trunks": {"local-sbc": trunk},
+        "routes": [{"to": "*", "destination": "desk"}],
+    }
+    with (
+        sipp_callee(tmp_path) as desk,
+        B2bua(
+            tmp_path, {"desk": {"route": f"sip:desk@{desk.address}"}}, main=main, media={"ports": 0}
+        ) as b2bua,
+    ):
+        where = b2bua.host_port
+        login = ["-au", "acme", "-ap", "s3cret", "-auth_uri", f"operator@{where}"]
+        arguments = [*login, "-s", "operator", "-m", "5", "-d", "100", where]
+        with Sipp("caller", SCENARIOS / "caller-with-password.xml", tmp_path, arguments) as caller:
+            made = caller.finished(20)
+        assert (made.successful, made.failed) == (5, 0), caller.complaints()
+        assert [record["trunk"] for record in b2bua.records(5)] == ["local-sbc"] * 5
+
+
+def test_an_assistant_refers_its_caller(tmp_path: Path) -> None:
+    keys = {"human": "sip:desk@127.0.0.1?X-Ticket=4711"}
+    with (
+        sipp_callee(tmp_path, name="desk") as desk,
+        sipp_callee(
+            tmp_path, SCENARIOS / "assistant-that-refers.xml", name="assistant", keys=keys
+        ) as assistant,
+        B2bua(
+            tmp_path,
+            {"desk": {"route": f"sip:desk@{desk.address}"}},
+            media={"ports": 0},
+            main={"routes": [{"to": "support", "assistant": f"sip:bot@{assistant.address}"}]},
+        ) as b2bua,
+    ):
+        with sipp_caller(tmp_path, b2bua.host_port, call_length_ms=4000) as caller:
+            made = caller.finished(20)
+        assert (made.successful, made.failed) == (1, 0), caller.complaints()
+        record = b2bua.record()
+        (handoff,) = record["handoffs"]
+        assert (handoff["destination"], handoff["outcome"]["name"]) == ("desk", "normal_hangup")
+        told = assistant.finish()
+        assert (told.successful, told.failed) == (1, 0), assistant.complaints()
+        assert desk.finish().successful == 1, "the human had the caller"
