@@ -7,20 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from b2bua.config.auth import Auth
-from b2bua.config.dial_uri import FromUser, RouteUri
-from b2bua.config.dialled import MAX_ROUTE, CustomHeaders, Redirects
+from b2bua.config.dial_keys import DialKeys
+from b2bua.config.dial_uri import RouteUri
+from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.proxies import ProxyKeys
-from b2bua.config.section import Name, one_or_list
-from b2bua.config.session_timers import SessionTimersOrUse
+from b2bua.config.section import one_or_list
 from b2bua.config.timers import DialTimers
 from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trust import TrustKeys
 from b2bua.encryption import UNENCRYPTED, Encryption
-from sip_stack.extensions import Use
 
 
-class Assistant(DialTimers, ProxyKeys, TrustKeys):
+class Assistant(DialTimers, DialKeys, ProxyKeys, TrustKeys):
     """An assistant; its timers stand beside the other keys and override those of `timers:`."""
 
     # Before `route`, which is judged by it.
@@ -28,20 +26,8 @@ class Assistant(DialTimers, ProxyKeys, TrustKeys):
     """What protects signalling and audio; `udp/rtp` is unencrypted."""
     route: Annotated[tuple[RouteUri, ...], Field(min_length=1, max_length=MAX_ROUTE), one_or_list()]
     """The URI, or the URIs in the order in which they are tried."""
-    trunk: Name | None = None
-    """The trunk whose `outbound` bare numbers are dialled through."""
     tls: TlsOfPlace = None
     """On what terms it is called over TLS."""
-    auth: Auth | None = None
-    """Answers the challenges of the assistant."""
-    from_user: FromUser | None = None
-    """The user in From; the caller's when it is missing."""
-    session_timers: SessionTimersOrUse | None = None
-    """As in `sip`; else those of its trunk."""
-    redirects: Redirects = "refuse"
-    """`follow`: a 3xx is followed to whom it names, where `policy` permits that."""
-    reliable_provisionals: Use | None = Field(default=None, alias="100rel")
-    """As in `sip`; else as in its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
 

@@ -21,11 +21,11 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from b2bua.config.acceptance import AcceptanceKeys
-from b2bua.config.auth import Auth
 from b2bua.config.callback_url import CallbackUrlText
 from b2bua.config.consult import ConsultKeys
-from b2bua.config.dial_uri import FromUser, check_refer_target, check_route
-from b2bua.config.dialled import MAX_ROUTE, CustomHeaders, Redirects
+from b2bua.config.dial_keys import DialKeys
+from b2bua.config.dial_uri import check_refer_target, check_route
+from b2bua.config.dialled import MAX_ROUTE, CustomHeaders
 from b2bua.config.durations import PingInterval, SilenceDuration
 from b2bua.config.hold_music import HoldMusicChoice
 from b2bua.config.method_keys import schema_by_method
@@ -33,7 +33,6 @@ from b2bua.config.presets import NO_PRESET, PRESETS, PresetName
 from b2bua.config.proxies import ProxyKeys
 from b2bua.config.route import AfterAgent
 from b2bua.config.section import Name, NamedSection, one_or_list, refusal
-from b2bua.config.session_timers import SessionTimersOrUse
 from b2bua.config.timers import TimerOverrides
 from b2bua.config.tls import TlsOfPlace
 from b2bua.config.trunk import CallLimit, CallsPerHour, Method
@@ -41,7 +40,6 @@ from b2bua.config.trust import TrustKeys
 from b2bua.config.user_to_user import UserToUserKeys
 from b2bua.encryption import DEFAULT, UNENCRYPTED, Encryption
 from b2bua.headers import HANDOFF_ID, USER_TO_USER, Template
-from sip_stack.extensions import Use
 
 
 def _dials(info: ValidationInfo) -> bool:
@@ -95,7 +93,7 @@ def _user_to_user(keys: UserToUserKeys | None, info: ValidationInfo) -> UserToUs
     return keys
 
 
-class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKeys, TimerOverrides):
+class Destination(NamedSection, AcceptanceKeys, ConsultKeys, DialKeys, ProxyKeys, TrustKeys, TimerOverrides):
     """One destination; its timers stand beside the other keys and override those of `timers:`."""
 
     model_config = ConfigDict(json_schema_extra=schema_by_method())
@@ -120,20 +118,8 @@ class Destination(NamedSection, AcceptanceKeys, ConsultKeys, ProxyKeys, TrustKey
         WrapValidator(_route),
     ] = Field(default=(), validate_default=True)
     """The URI, or the URIs in the order in which they are tried; `refer`: where the SBC is to send the caller."""
-    trunk: Name | None = None
-    """The trunk whose `outbound` bare numbers are dialled through."""
     tls: TlsOfPlace = None
     """On what terms it is called over TLS."""
-    auth: Auth | None = None
-    """Answers the challenges of this destination."""
-    from_user: FromUser | None = None
-    """The user in From; the caller's when it is missing."""
-    session_timers: SessionTimersOrUse | None = None
-    """As in `sip`; else those of its trunk."""
-    redirects: Redirects = "refuse"
-    """`follow`: a 3xx is followed to whom it names, where `policy` permits that."""
-    reliable_provisionals: Use | None = Field(default=None, alias="100rel")
-    """As in `sip`; else as in its trunk."""
     headers: CustomHeaders = Field(default={}, validate_default=True)
     """Custom headers, `X-*` or `User-to-User`; `$name` stands for a variable."""
     # After `headers`, by which they are judged.

@@ -20,9 +20,9 @@ from b2bua.http_api.event_log import EventLog
 from b2bua.http_api.events import event_routes
 from b2bua.http_api.gate import OPEN_PATHS, Gate
 from b2bua.http_api.handoffs import handoff_routes
-from b2bua.http_api.history import history_routes
+from b2bua.http_api.history import context_routes, note_routes
 from b2bua.http_api.placing import placing_routes
-from b2bua.http_api.process import process_routes
+from b2bua.http_api.process import health_routes, operating_routes
 from b2bua.http_api.recordings import recording_routes
 from b2bua.http_api.trunks import trunk_routes
 
@@ -66,7 +66,7 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
         telemetry=_NO_TELEMETRY,  # type: ignore[arg-type]  # older versions keep it among `extra` and ignore it
     )
     register_error_answers(app)
-    of_handoffs = (handoff_routes, consult_routes, history_routes)
+    of_handoffs = (handoff_routes, consult_routes, context_routes, note_routes)
     for routes in (
         call_routes,
         placing_routes,
@@ -74,7 +74,8 @@ def _operations(control: Control, log: EventLog) -> FastAPI:
         *of_handoffs,
         destination_routes,
         trunk_routes,
-        process_routes,
+        health_routes,
+        operating_routes,
     ):
         app.include_router(routes(control))
     app.include_router(event_routes(log))

@@ -40,8 +40,8 @@ def _kept(model: type[answers.Answer], text: str, *codes: str) -> Responses:
     }
 
 
-def history_routes(control: Control) -> APIRouter:
-    """The operations on what is kept."""
+def context_routes(control: Control) -> APIRouter:
+    """Contexts of conversations: kept with a handoff, or without a call, and found again."""
     routes = APIRouter()
 
     @routes.get(
@@ -80,6 +80,13 @@ def history_routes(control: Control) -> APIRouter:
         context = Context(**body.model_dump(), idempotency_key=idempotency_key)
         handoff, kept = await control.add_context(context)
         return _answer(handoff, f"/v1/handoffs/{handoff['id']}", kept=kept)
+
+    return routes
+
+
+def note_routes(control: Control) -> APIRouter:
+    """What people note on handoffs and calls, while they last or afterwards."""
+    routes = APIRouter()
 
     @routes.post(
         "/v1/handoffs/{handoff_id}/outcome",

@@ -14,8 +14,8 @@ from b2bua.http_api.documented import Responses, documented
 from b2bua.http_api.errors import Json, error_answer, shown_problems
 
 
-def process_routes(control: Control) -> APIRouter:
-    """Liveness, readiness, metrics and reload."""
+def health_routes(control: Control) -> APIRouter:
+    """Liveness, readiness and metrics."""
     routes = APIRouter()
 
     @routes.get(
@@ -44,6 +44,13 @@ def process_routes(control: Control) -> APIRouter:
         """All metrics in the format of Prometheus, or OpenMetrics when asked for; `docs/metrics.md` lists them."""
         text, media_type = await control.metrics(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": media_type})
+
+    return routes
+
+
+def operating_routes(control: Control) -> APIRouter:
+    """What an operator does to it."""
+    routes = APIRouter()
 
     @routes.post(
         "/v1/drain",

@@ -133,6 +133,9 @@ DataValue = Annotated[
         }
     ),
 ]
+CustomHeaders = Annotated[dict[HeaderName, Text], Field(max_length=64), AfterValidator(_custom_headers)]
+Data = Annotated[dict[DataKey, DataValue], Field(max_length=MAX_DATA)]
+RingTimeout = Annotated[float | None, _seconds(0.1, DAY), _duration_schema("30s")]
 
 
 class HandoffAuth(Auth):
@@ -170,17 +173,13 @@ class CallBody(Section):
     """With `call_id`: when the assistant talks to the human."""
     reason: Line = ""
     """`$reason` in headers."""
-    sip_headers: Annotated[
-        dict[HeaderName, Text],
-        Field(max_length=64),
-        AfterValidator(_custom_headers),
-    ] = Field(default={})
+    sip_headers: CustomHeaders = Field(default={})
     """`X-*` and `User-to-User` headers."""
-    data: Annotated[dict[DataKey, DataValue], Field(max_length=MAX_DATA)] = Field(default={})
+    data: Data = Field(default={})
     """Context, plain values only; `$name` in the destination's headers."""
     shared_id: ShortLine = ""
     """Your own id; `$shared_id` in headers."""
-    ring_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("30s")] = None
+    ring_timeout: RingTimeout = None
     """Instead of the destination's; at most a day."""
     record: StrictBool = False
     """Record the call from the answer on, in a call alone; a live call has `/recording`."""
@@ -223,17 +222,13 @@ class HandoffBody(Section):
     """Why a human is needed; `$reason` in headers."""
     utterance: Text = ""
     """What the assistant is saying to the caller before it hands over. It is not spoken by us."""
-    sip_headers: Annotated[
-        dict[HeaderName, Text],
-        Field(max_length=64),
-        AfterValidator(_custom_headers),
-    ] = Field(default={})
+    sip_headers: CustomHeaders = Field(default={})
     """`X-*` and `User-to-User` headers for the destination; what may not be sent is listed in `headers_dropped`."""
-    data: Annotated[dict[DataKey, DataValue], Field(max_length=MAX_DATA)] = Field(default={})
+    data: Data = Field(default={})
     """Context for the human side, plain values only; `$name` in the destination's headers."""
     shared_id: ShortLine = ""
     """Your own id; `GET /v1/handoffs?shared_id=` finds the handoff by it."""
-    ring_timeout: Annotated[float | None, _seconds(0.1, DAY), _duration_schema("30s")] = None
+    ring_timeout: RingTimeout = None
     """Instead of the destination's; at most a day."""
     hold_music: NonEmptyLine | None = None
     """What the caller hears while the destination is called, instead of the destination's."""
