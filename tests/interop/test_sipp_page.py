@@ -43,7 +43,6 @@ def test_an_assistant_refers_its_caller(tmp_path: Path) -> None:
         B2bua(
             tmp_path,
             {"desk": {"route": f"sip:desk@{desk.address}"}},
-            media={"ports": 0},
             main={"routes": [{"to": "support", "assistant": f"sip:bot@{assistant.address}"}]},
         ) as b2bua,
     ):

@@ -37,7 +37,7 @@ class B2bua(ChildProcess):
         destinations: Mapping[str, Settings],
         *,
         timers: Settings | None = None,
-        media_ports: int = 400,
+        media_ports: int | None = None,
         media: Settings | None = None,
         listen: Sequence[str] = (f"udp:{LOOPBACK}:0",),
         cpus: Sequence[int] | None = None,
@@ -49,7 +49,7 @@ class B2bua(ChildProcess):
 
         `destinations` are those of destinations.yaml without `method` and `encryption` where they are `invite` and
         `udp/rtp`; `timers` as in b2bua.yaml. `main` has sections of b2bua.yaml to be written in place of the usual.
-        `drain`: seconds.
+        `media_ports`: how many, in a row; else the system's. `drain`: seconds.
         """
         self.cdr = folder / "cdr.jsonl"
         self._secrets = [
@@ -59,10 +59,11 @@ class B2bua(ChildProcess):
         ]
         media = media or {}
         if media.get("engine") != "rtpengine":  # whose daemons have addresses and ports of their own
-            media = {"address": LOOPBACK, **media}
-            if "ports" not in media:
+            ports = "0"
+            if media_ports is not None:
                 first, last = free_port_range(media_ports)
-                media["ports"] = f"{first}-{last}"
+                ports = f"{first}-{last}"
+            media = {"address": LOOPBACK, "ports": ports, **media}
         configuration = {
             "sip": {"listen": list(listen)},
             "media": media,

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import selectors
 import socket
-import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from tests.support.in_thread import InThread
 from tests.support.ports import LOOPBACK
 from tests.support.rtp_peer import Packet
 from tests.support.rtp_phone import FRAME, SECONDS_PER_FRAME, frames_of
@@ -84,14 +82,13 @@ class Voice:
             return
 
 
-class Choir:
+class Choir(InThread):
     """Its voices speak in time with each other."""
 
     def __init__(self) -> None:
         self.voices: list[Voice] = []
         self._selector = selectors.DefaultSelector()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="choir", daemon=True)
+        super().__init__("choir")
 
     def voice(self, frequency: float) -> Voice:
         """Another one; before it begins."""
@@ -100,20 +97,12 @@ class Choir:
         self._selector.register(voice.socket, selectors.EVENT_READ, voice)
         return voice
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._thread.join()
+    def _close(self) -> None:
         self._selector.close()
         for voice in self.voices:
             voice.socket.close()
 
-    def _run(self) -> None:
+    def _serve(self) -> None:
         due = time.monotonic()
         while not self._closing.is_set():
             wait = due - time.monotonic()

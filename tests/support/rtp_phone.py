@@ -6,18 +6,17 @@ Made of nothing of ours: SIP as text, RTP from a socket; what the caller hears c
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import groupby
-from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from tests.support.arrival import note_arrivals, receive
 from tests.support.audio import RATE, Samples, mu_law, tone
+from tests.support.in_thread import InThread
 from tests.support.peer_sip import MIRRORED, SipText, new_branch, response, sdp, write
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -38,7 +37,7 @@ class Heard:
     packet: Packet
 
 
-class ToneStream:
+class ToneStream(InThread):
     """RTP on a port of its own: says a tone from `start` on, keeps all it hears."""
 
     def __init__(self, frequency: float) -> None:
@@ -57,8 +56,7 @@ class ToneStream:
         note_arrivals(self._socket)
         self._target: Address | None = None
         self._begin = 0.0
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"tone {frequency}", daemon=True)
+        super().__init__(f"tone {frequency}")
 
     @property
     def port(self) -> int:
@@ -70,15 +68,7 @@ class ToneStream:
         """Whether it says anything."""
         return self._target is not None
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._thread.join()
+    def _close(self) -> None:
         self._socket.close()
 
     def start(self, target: Address, after: float = 0.0) -> None:
@@ -101,7 +91,7 @@ class ToneStream:
         self.stop()
         self.heard.clear()
 
-    def _run(self) -> None:
+    def _serve(self) -> None:
         # Packets go out by the clock, not so long after the one before: no drift, whatever the machine does.
         while not self._closing.is_set():
             due = self._begin + self.said * SECONDS_PER_FRAME if self._target else time.monotonic() + 0.05

@@ -7,7 +7,6 @@ the desk. The desk sends each caller's sound back. Calls come in rounds: after e
 from __future__ import annotations
 
 import socket
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Self
 from tests.support.audio import mu_law, tone
 from tests.support.b2bua_process import B2bua
 from tests.support.certificates import Authority
+from tests.support.in_thread import InThread
 from tests.support.ports import LOOPBACK, free_port_range
 from tests.support.processes import wait_until
 from tests.support.sipp import Sipp, sipp_callee, sipp_caller
@@ -26,7 +26,7 @@ RATE = 10
 """Calls a second on each way."""
 
 
-class Echo:
+class Echo(InThread):
     """Sends every datagram back to where it came from."""
 
     def __init__(self) -> None:
@@ -34,26 +34,17 @@ class Echo:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 2**20)
         self._socket.bind((LOOPBACK, 0))
         self._socket.settimeout(0.2)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
+        super().__init__("echo")
 
     @property
     def port(self) -> int:
         """Where it listens."""
         return int(self._socket.getsockname()[1])
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._thread.join()
+    def _close(self) -> None:
         self._socket.close()
 
-    def _run(self) -> None:
+    def _serve(self) -> None:
         while not self._closing.is_set():
             try:
                 data, source = self._socket.recvfrom(2048)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from tests.support.in_thread import InThread
 from tests.support.peer_sip import SipText, read
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -28,7 +26,7 @@ class Received:
     """Seen before: the same transaction and start line."""
 
 
-class UdpPeer:
+class UdpPeer(InThread):
     """Listens on a free port of loopback until closed. Subclasses say in `handle` what they do."""
 
     def __init__(self) -> None:
@@ -38,25 +36,14 @@ class UdpPeer:
         self._socket.bind((LOOPBACK, 0))
         self._socket.settimeout(0.1)  # how long closing may take
         self.host, self.port = self._socket.getsockname()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(
-            target=self._serve, name=f"{type(self).__name__} {self.port}", daemon=True
-        )
+        super().__init__(f"{type(self).__name__} {self.port}")
 
     @property
     def address(self) -> str:
         """HOST:PORT it listens on."""
         return f"{self.host}:{self.port}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._thread.join()
+    def _close(self) -> None:
         self._socket.close()
 
     def send(self, data: bytes, target: Address) -> None:
