@@ -27,7 +27,7 @@ from sip_stack.message import (
     reason_phrase,
     response_to,
 )
-from sip_stack.refusals import Refusal, refusal
+from sip_stack.refusals import Refusal, refusal, without_session
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ClientTransaction, ServerTransaction
 from sip_stack.transaction.key import server_key
@@ -248,7 +248,7 @@ class Reception:
         session = self.core.sessions.get(session_key(request.call_id, request.to.tag or ""))
         refused = self._refusal(request, in_dialog=True)
         if refused is None and (session is None or not session.owns(request.from_.tag)):
-            refused = _without_session(request)
+            refused = without_session(request)
         if refused is None and self.full(headroom=IN_DIALOG_HEADROOM):
             self.core.counters.over_limit += 1
             refused = self._overload()
@@ -388,19 +388,3 @@ def _check(response: Response) -> None:
         check_response(response)
     else:
         _ = response.call_id, response.from_, response.to
-
-
-def _without_session(request: Request) -> Refusal:
-    """The answer to a request of a dialog that is gone: 481, but for the last word on a REFER of ours.
-
-    An SBC tells how its transfer went after our BYE as well; told 481, some repeat it for minutes (pitfall 25).
-    Other event packages nobody subscribed to (RFC 6665 section 4.1.3).
-    """
-    if request.method != "NOTIFY":
-        return Refusal(481)
-    event = request.headers.get("Event")
-    if event is None:
-        return Refusal(400, "Missing Event")
-    if event.partition(";")[0].strip().lower() == "refer":
-        return Refusal(200)
-    return Refusal(489, headers=(("Allow-Events", "refer"),))

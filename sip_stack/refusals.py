@@ -1,7 +1,7 @@
 """What we refuse before anything begins: methods, schemes, extensions, body types, hops.
 
-RFC 3261 sections 8.2.1 (405), 8.2.2.3 (420), 8.2.3 (415), 16.3 (483), 21.5.2 (501), RFC 3891 section 3. One pure
-function; limits, merged requests and unknown dialogs are the endpoint's.
+RFC 3261 sections 8.2.1 (405), 8.2.2.3 (420), 8.2.3 (415), 16.3 (483), 21.5.2 (501), RFC 3891 section 3. Pure
+functions; limits, merged requests and whether a dialog is known are the endpoint's.
 """
 
 from __future__ import annotations
@@ -90,3 +90,19 @@ def _usable_body(request: Request, settings: EndpointSettings) -> bool:
     if request.content_type is None or encoding != "identity":
         return False
     return any(request.body_of_type(accepted) is not None for accepted in settings.accept)
+
+
+def without_session(request: Request) -> Refusal:
+    """The answer to a request of a dialog that is gone: 481, but for the last word on a REFER of ours.
+
+    An SBC tells how its transfer went after our BYE as well; told 481, some repeat it for minutes (pitfall 25).
+    Other event packages nobody subscribed to (RFC 6665 section 4.1.3).
+    """
+    if request.method != "NOTIFY":
+        return Refusal(481)
+    event = request.headers.get("Event")
+    if event is None:
+        return Refusal(400, "Missing Event")
+    if event.partition(";")[0].strip().lower() == "refer":
+        return Refusal(200)
+    return Refusal(489, headers=(("Allow-Events", "refer"),))
