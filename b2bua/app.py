@@ -29,7 +29,7 @@ from b2bua.telemetry.logs import get_logger
 from b2bua.telemetry.loop_meter import LoopMeter
 from b2bua.tls import ExpiryWatch, contexts_of
 from b2bua.trace.hep import Collector, HepExporter
-from b2bua.webhooks import Webhooks
+from b2bua.webhooks import Outbox, Webhooks
 from media.engine import MediaError
 from sip_stack.aio.resolver import Resolver
 from sip_stack.aio.tls_contexts import TlsContexts, TlsFileError
@@ -78,6 +78,7 @@ class Application:
             asked=configuration.api is not None or configuration.store.kind == "redis",
         )
         self._journal = Journal(self._store)
+        self._outbox = Outbox(self._store)
         self._operations = Operations(self._records, self._store, history, self._journal, self.reload)
         # Without an API nobody could read what is kept of calls beyond their records.
         kept = configuration.api is not None
@@ -93,6 +94,7 @@ class Application:
             self._records,
             lambda: self.configuration,
             self.registry.go_on,
+            lambda *told: self._webhooks.go_on(*told),
         )
         if kept:
             self.registry.on_handoff = self._operations.remember
@@ -105,6 +107,7 @@ class Application:
             lambda: self.configuration.webhooks,
             self.registry.record_of,
             self._open_sender,
+            self._outbox,
         )
         self._api: ApiServer | None = None
         self._reloading = asyncio.Lock()
@@ -168,7 +171,7 @@ class Application:
             self._load_prompts(self.configuration)
             self._services.stack.tls = contexts_of(self.configuration)
             if self._store.has_backend:
-                self._journal.seal = seal_of(self.configuration)
+                self._journal.seal = self._outbox.seal = seal_of(self.configuration)
                 self._services.stack.endpoint.await_sessions()
             bound = await self._services.stack.start(listens(self.configuration))
             api = await self._start_api()
@@ -189,6 +192,8 @@ class Application:
         gc.set_threshold(*GC_THRESHOLDS)
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
         self._journal.open(self._services.node, sip)
+        self._outbox.open(self._services.node, sip)
+        self._webhooks.catch_up()
         self._recovery.start()
         # Last: what a start takes of the loop is no reason to refuse the first calls.
         self._loop_load.start()

@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from b2bua.journal.asked import Asked, read, written
 from b2bua.journal.going_on import CallState, legs_up
 from b2bua.telemetry.json_text import json_text
 from sip_stack.dialog.snapshot import DialogSnapshot
@@ -43,12 +44,14 @@ class JournalEntry(NamedTuple):
     record: JsonObject
     """The record as it is so far, with its handoffs as the API shows them."""
     legs: tuple[LegEntry, ...]
+    asked: tuple[Asked, ...] = ()
+    """In the order of the handoffs."""
     state: CallState | None = None
     """What it takes to go on with it; None when it can only be ended."""
 
     def as_text(self, seal: Seal | None = None) -> str:
         """As it is kept. What has keys in it is sealed, or left out where there is no seal."""
-        ending = (self.call_id, self.run, self.record, self.legs)
+        ending = (self.call_id, self.run, self.record, self.legs, written(self.asked, seal, self.call_id))
         if self.state is None or (self.state.has_keys and seal is None):
             return json_text(ending)
         state = self.state.plain()
@@ -60,11 +63,18 @@ class JournalEntry(NamedTuple):
     def read(cls, text: str, seal: Seal | None = None) -> JournalEntry:
         """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours. A state that cannot be read is as
         good as none."""
-        call_id, run, record, legs, *written = json.loads(text)
+        call_id, run, record, legs, asked, *going_on = json.loads(text)
         state: CallState | None = None
         with suppress(ValueError):
-            state = _read_state(written[0], call_id, seal) if written else None
-        return cls(call_id, run, cast("JsonObject", dict(record)), tuple(map(_read_leg, legs)), state)
+            state = _read_state(going_on[0], call_id, seal) if going_on else None
+        return cls(
+            call_id,
+            run,
+            cast("JsonObject", dict(record)),
+            tuple(map(_read_leg, legs)),
+            read(asked, seal, call_id),
+            state,
+        )
 
 
 def entry_of(call: Call, run: str) -> JournalEntry:
@@ -76,7 +86,8 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     node = call.record.node
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
     legs = tuple(map(_entry_of, legs_up(call)))
-    return JournalEntry(call.id, run, record, legs, CallState.of(call))
+    asked = tuple(map(Asked.of, call.handoffs))
+    return JournalEntry(call.id, run, record, legs, asked, CallState.of(call))
 
 
 def _entry_of(leg: Leg) -> LegEntry:
@@ -95,11 +106,11 @@ def _entry_of(leg: Leg) -> LegEntry:
     )
 
 
-def _read_state(written: object, call_id: str, seal: Seal | None) -> CallState | None:
+def _read_state(going_on: object, call_id: str, seal: Seal | None) -> CallState | None:
     """None for one that nobody here can open. Raises `ValueError`."""
-    if not isinstance(written, str):
-        return CallState.read(written)
-    return None if seal is None else CallState.read(json.loads(seal.open(written, call_id)))
+    if not isinstance(going_on, str):
+        return CallState.read(going_on)
+    return None if seal is None else CallState.read(json.loads(seal.open(going_on, call_id)))
 
 
 def _read_leg(fields: list[object]) -> LegEntry:

@@ -8,7 +8,7 @@ yet, is let go. What cannot be told in values does not go on: a call joined with
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -60,13 +60,6 @@ class SubscriptionState(NamedTuple):
     told: int
 
 
-class Asked(NamedTuple):
-    """What the record does not tell of how a handoff was asked for."""
-
-    by: Literal["api", "assistant", "agent"]
-    idempotency_key: str
-
-
 class CallState(NamedTuple):
     """A call. Legs are told by their places in the entry."""
 
@@ -79,8 +72,6 @@ class CallState(NamedTuple):
     left: LeftState | None
     """Whom they talked to before, when there is no peer."""
     subscription: SubscriptionState | None
-    asked: tuple[Asked, ...]
-    """In the order of the handoffs."""
 
     @classmethod
     def of(cls, call: Call) -> CallState | None:
@@ -106,7 +97,6 @@ class CallState(NamedTuple):
             newcomer,
             left,
             _subscription_of(call, legs),
-            tuple(Asked(each.request.asked_by, each.request.idempotency_key) for each in call.handoffs),
         )
 
     @property

@@ -13,10 +13,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from b2bua.call import cause
+from b2bua.feed import LegEnded
 from b2bua.journal.closing import as_recorded, closed
 from b2bua.journal.farewell import say_farewell
 from b2bua.journal.reaching import Reaching
+from b2bua.journal.reopened import reopened_handoffs, reopened_record
 from b2bua.journal.takeover import Stranger, Takeover
+from b2bua.journal.told import Follow, facts_of
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import get_logger
 
@@ -54,14 +57,17 @@ class Recovery:
         records: RecordWriter,
         configuration: Callable[[], Configuration],
         go_on: Callable[[Call], None],
+        follow: Follow,
     ) -> None:
-        """`go_on` gets the calls that were taken over."""
+        """`go_on` gets the calls that were taken over; `follow` the handoffs of all calls before it is told how they
+        go on, or end."""
         self._services = services
         self._journal = journal
         self._history = history
         self._records = records
         self._reaching = Reaching(services, configuration)
-        self._takeover = Takeover(services, journal, self._reaching, go_on)
+        self._follow = follow
+        self._takeover = Takeover(services, journal, self._reaching, go_on, follow)
         self._log = get_logger()
         self._task: asyncio.Task[None] | None = None
         self._latest: asyncio.TimerHandle | None = None
@@ -160,6 +166,26 @@ class Recovery:
         except StoreUnavailable:
             return False
 
+    def _tell(self, entry: JournalEntry, outcome: cause.Outcome) -> None:
+        """Tell the feed how the handoffs of a call end that does not go on."""
+        now = self._services.now()
+        try:
+            record = reopened_record(entry.record, now)
+            handoffs = reopened_handoffs(
+                entry, record.clock, self._reaching.configuration, self._services.feed
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            self._log.warning("handoffs_not_told", call_id=entry.call_id, why=repr(error))
+            return
+        facts = facts_of(entry, record, handoffs)
+        self._follow(record, handoffs, facts)
+        for each in facts:
+            self._services.feed.publish(
+                LegEnded(record.call_id, record.clock, now, each.leg, outcome, "b2bua", each.answered)
+            )
+        for handoff in handoffs:
+            handoff.close(outcome, now)
+
     async def _dismiss(self, stranger: Stranger) -> None:
         """BYE to somebody without whom a call goes on."""
         outcome = cause.local("process_lost")
@@ -176,6 +202,7 @@ class Recovery:
         self._journal.take_over(entry)
         self._history.keep_closed(call)
         self._records.write(call)
+        self._tell(entry, outcome)
         self._services.counters.count(str(entry.record["trunk"]), outcome)
         self._count("ended")
         self._log.info(

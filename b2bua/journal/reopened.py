@@ -1,7 +1,7 @@
 """The record of a call, and its handoffs, as an earlier process has written them: values to go on with.
 
-Moments become loop times of this process, mostly negative ones. What was said to it alone is gone: the headers and
-webhooks that a handoff was asked for with.
+Moments become loop times of this process, mostly negative ones. What was said to it alone is gone: the headers that a
+handoff was asked for with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
     from b2bua.config import Configuration
     from b2bua.feed import Feed
-    from b2bua.journal.going_on import Asked
+    from b2bua.journal.asked import Asked
+    from b2bua.journal.entry import JournalEntry
 
 
 def reopened_record(left: JsonObject, now: float) -> CallRecord:
@@ -41,11 +42,20 @@ def reopened_record(left: JsonObject, now: float) -> CallRecord:
     )
 
 
-def reopened_handoff(
+def reopened_handoffs(
+    entry: JournalEntry, clock: CallClock, configuration: Configuration, feed: Feed
+) -> list[Handoff]:
+    """Its handoffs. Raises as `reopened_record`."""
+    pairs = zip(_objects(entry.record["handoffs"]), entry.asked, strict=True)
+    return [_handoff(left, asked, clock, configuration, feed) for left, asked in pairs]
+
+
+def _handoff(
     left: JsonObject, asked: Asked, clock: CallClock, configuration: Configuration, feed: Feed
 ) -> Handoff:
-    """One of its handoffs. Raises as `reopened_record`."""
     name = str(left["destination"])
+    # Where it went is history: nobody dials it any more.
+    first = configuration.destinations.get(name) or configuration.default_destination
     consult = left["consult"]
     return Handoff(
         id=str(left["id"]),
@@ -58,9 +68,10 @@ def reopened_handoff(
             data=cast("dict[str, str]", left["data"]),
             asked_by=asked.by,
             idempotency_key=asked.idempotency_key,
+            callback_url=first.callback_url if asked.callback_url is None else asked.callback_url or None,
+            action_url=first.action_url if asked.action_url is None else asked.action_url or None,
         ),
-        # Where it went is history: nobody dials it any more.
-        first=configuration.destinations.get(name) or configuration.default_destination,
+        first=first,
         method=str(left["method"]),
         destination=name,
         created=clock.moment(str(left["created"])),

@@ -18,8 +18,9 @@ from b2bua.call.new_leg import describe
 from b2bua.call.restored_leg import RestoredLeg
 from b2bua.encryption import media_protection
 from b2bua.handoff.referral import Subscription
-from b2bua.journal.reopened import reopened_handoff, reopened_record
+from b2bua.journal.reopened import reopened_handoffs, reopened_record
 from b2bua.journal.settling import There, settle
+from b2bua.journal.told import Follow, facts_of
 from b2bua.telemetry.logs import get_logger
 from media.engine import MediaError
 from sip_stack.errors import SipError
@@ -27,7 +28,7 @@ from sip_stack.transport import Flow
 
 if TYPE_CHECKING:
     from b2bua.call.events import CallEvent
-    from b2bua.call.record import CallRecord, JsonObject, LegRecord
+    from b2bua.call.record import CallRecord, LegRecord
     from b2bua.call.services import Services
     from b2bua.config import Dialled
     from b2bua.journal.entry import JournalEntry, LegEntry
@@ -59,12 +60,15 @@ class Found(NamedTuple):
 class Takeover:
     """Restores calls one at a time, each in one step once its audio is found."""
 
-    def __init__(self, services: Services, journal: Journal, reaching: Reaching, go_on: GoOn) -> None:
-        """`go_on` gets each call that is restored."""
+    def __init__(
+        self, services: Services, journal: Journal, reaching: Reaching, go_on: GoOn, follow: Follow
+    ) -> None:
+        """`go_on` gets each call that is restored, `follow` its handoffs."""
         self._services = services
         self._journal = journal
         self._reaching = reaching
         self._go_on = go_on
+        self._follow = follow
         self._log = get_logger()
         self.strangers: list[Stranger] = []
         """Far ends without whom calls go on, and who have not been told."""
@@ -92,6 +96,7 @@ class Takeover:
             return False
         self._journal.take_over(entry)
         self._go_on(call)
+        self._follow(record, call.handoffs, facts_of(entry, record, call.handoffs))
         settle(call, there)
         log.info("taken_over", run=entry.run)
         return True
@@ -127,11 +132,8 @@ class Takeover:
 
     def _remember(self, call: Call, entry: JournalEntry, state: CallState) -> None:
         """What has been before."""
-        feed = self._services.feed
-        call.handoffs += [
-            reopened_handoff(each, asked, call.record.clock, call.configuration, feed)
-            for each, asked in zip(_objects(entry.record["handoffs"]), state.asked, strict=True)
-        ]
+        clock, feed = call.record.clock, self._services.feed
+        call.handoffs += reopened_handoffs(entry, clock, call.configuration, feed)
         if state.left is not None:
             role, name, said = state.left
             call.left = Left(role, self._reaching.place(entry, role, name), None)
@@ -211,8 +213,3 @@ def _record_of(record: CallRecord, leg: LegEntry) -> LegRecord:
         if each.sip_call_id == leg.dialog.call_id and each.role == leg.role:
             return each
     raise KeyError(leg.dialog.call_id)
-
-
-def _objects(value: object) -> list[JsonObject]:
-    assert isinstance(value, list), "its record has been read"
-    return value

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     """There while a handoff of the call is under way."""
     JOURNAL = "journal"
     """There while a call is up, for the process after this one; found by the node."""
+    WEBHOOK = "webhook"
+    """There while a receiver has not taken what became of a handoff; found by the node."""
 
     @property
     def has_one_writer(self) -> bool:
@@ -36,7 +38,7 @@ class Kind(StrEnum):
     @property
     def is_remembered(self) -> bool:
         """False for what is of no use to the process that wrote it."""
-        return self is not Kind.JOURNAL
+        return self not in (Kind.JOURNAL, Kind.WEBHOOK)
 
 
 KEPT: Mapping[Kind, int] = {Kind.CALL: 10_000}

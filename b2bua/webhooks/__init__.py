@@ -4,6 +4,7 @@
 order and no call waits for another; nothing of it ever reaches a call.
 """
 
+from b2bua.webhooks.outbox import Outbox
 from b2bua.webhooks.service import Counters, Webhooks
 
-__all__ = ["Counters", "Webhooks"]
+__all__ = ["Counters", "Outbox", "Webhooks"]

@@ -42,6 +42,11 @@ class Delivery:
     """The same in every try, so that a receiver can tell that it has seen it."""
 
 
+def final_id(handoff_id: str) -> str:
+    """The id of the final request of a handoff: the same in every process that may send it."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"final request of handoff {handoff_id}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The settings, with the URL's own in their place."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from b2bua.call.cause import Outcome
+from b2bua.call.cause import Outcome, Status
 from b2bua.feed import DigitPressed, HandoffChanged, LegAnswered, LegEnded, LegFacts, LegRinging
+from b2bua.handoff.handoff import HandoffState
 from b2bua.webhooks.signature import Parameters
 
 SOURCES = {
@@ -20,6 +21,10 @@ SOURCES = {
     "b2bua": "B2BUA",
 }
 """Who ended a leg, in the published words where there are some."""
+
+
+FINAL = "DialAction"
+"""The `Event` of the last request of a handoff, which says what became of it."""
 
 
 @dataclass(slots=True)
@@ -77,8 +82,8 @@ class Series:
         outcome = event.outcome
         assert outcome is not None, "a final state has an outcome"
         return [
-            *self._standard("DialAction"),
-            ("DialStatus", str(outcome.status)),
+            *self._standard(FINAL),
+            ("DialStatus", str(_status(event.state, outcome))),
             ("DialRingStatus", "true" if self.rang or self.answered is not None else "false"),
             ("DialHangupCause", outcome.name),
             ("DialALegUUID", self.call_id),
@@ -121,6 +126,12 @@ class Series:
 
     def _position(self, leg: LegFacts) -> int:
         return self.positions.setdefault(leg.id, len(self.positions) + 1)
+
+
+def _status(state: HandoffState, outcome: Outcome) -> Status:
+    """What ended the call in the middle of a handoff completes the call, and not the handoff."""
+    fails = state is HandoffState.FAILED and outcome.status is Status.COMPLETED
+    return Status.FAILED if fails else outcome.status
 
 
 def _cause(outcome: Outcome) -> list[tuple[str, str]]:

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING
 from b2bua.config.callback_url import CallbackUrl, parse_callback_url
 from b2bua.feed import DigitPressed, Entry, Feed, HandoffChanged, LegAnswered, LegEnded, LegRinging
 from b2bua.handoff.handoff import HandoffState
+from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import OncePerInterval, get_logger
-from b2bua.webhooks.delivery import Delivery, Lost, deliver
-from b2bua.webhooks.parameters import Series
+from b2bua.webhooks.delivery import Delivery, Lost, deliver, final_id
+from b2bua.webhooks.parameters import FINAL, Series
 from b2bua.webhooks.signature import Parameters
 
 if TYPE_CHECKING:
     from b2bua.call.record import CallRecord
     from b2bua.config.webhooks import Webhooks as Settings
+    from b2bua.handoff.handoff import Handoff, HandoffRequest
+    from b2bua.journal.told import Up
+    from b2bua.webhooks.outbox import Outbox
     from b2bua.webhooks.sender import Sender
 
 MAX_WAITING = 10_000
@@ -33,6 +37,9 @@ MAX_WAITING_OF_CALL = 100
 AT_ONCE = 64
 """Requests under way, in all."""
 AT_ONCE_TO_RECEIVER = 16
+RETRY = 2.0
+"""Seconds between two questions to a store that does not answer."""
+TRIES = 300
 LOG_INTERVAL = 60.0
 """Seconds between lines about one receiver."""
 
@@ -62,7 +69,7 @@ class _Followed:
 
     series: Series
     callback: CallbackUrl | None
-    action: CallbackUrl | None
+    action_url: str | None
     record: CallRecord
     final: HandoffChanged | None = None
     """It is over, but somebody still talks to its human: who has transferred them is told first."""
@@ -77,6 +84,7 @@ class Webhooks:
         settings: Callable[[], Settings],
         call_of: Callable[[str], CallRecord | None],
         open_sender: Callable[[], Sender],
+        outbox: Outbox,
     ) -> None:
         """`settings` are asked for again before each request; `call_of` knows the running calls.
 
@@ -87,9 +95,12 @@ class Webhooks:
         self._settings = settings
         self._call_of = call_of
         self._open_sender = open_sender
+        self._outbox = outbox
         self._sender: Sender | None = None
         self._opening = asyncio.Lock()
         self._followed: dict[str, _Followed] = {}
+        self._known: set[str] = set()
+        """Ids of what was found in the outbox: it is not sent anew."""
         self._lanes: dict[str, deque[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._receivers: dict[str, _Receiver] = {}
@@ -102,6 +113,38 @@ class Webhooks:
         """Listen."""
         self._once = OncePerInterval(LOG_INTERVAL, asyncio.get_running_loop().time)
         self._feed.listen(self, KINDS)
+
+    def catch_up(self) -> None:
+        """Send what a process before this one has left in the outbox."""
+        task = asyncio.get_running_loop().create_task(self._catch_up(), name="webhooks left behind")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _catch_up(self) -> None:
+        for _ in range(TRIES):
+            try:
+                left = await self._outbox.left_behind()
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY)
+                continue
+            for call_id, delivery in left:
+                self._known.add(delivery.id)
+                self._put(call_id, delivery)
+            return
+
+    def go_on(self, record: CallRecord, handoffs: list[Handoff], humans: list[Up]) -> None:
+        """Follow the handoffs of a call that an earlier process began, as if they had been heard of from the
+        beginning."""
+        legs = [each for each in record.legs if each.role == "agent"]
+        for handoff in handoffs:
+            if handoff.state.final or not self._follow(handoff.id, handoff.request, record):
+                continue
+            series = self._followed[handoff.id].series
+            series.rang = any(each.ringing is not None for each in handoff.attempts)
+            own = [each for each in legs if each.started >= handoff.created - 0.001]
+            series.positions = {each.sip_call_id: number for number, each in enumerate(own, 1)}
+            for human in humans:
+                series.answered, series.talking[human.leg.id] = human.leg, human.answered
 
     async def close(self, patience: float) -> None:
         """Listen no more, let requests that wait be sent for `patience` seconds, count the rest as lost."""
@@ -152,7 +195,9 @@ class Webhooks:
 
     def _hear_handoff(self, event: HandoffChanged) -> None:
         if event.state is HandoffState.REQUESTED:
-            self._follow(event)
+            record = self._call_of(event.call_id)
+            if record is not None:
+                self._follow(event.handoff_id, event.request, record)
             return
         followed = self._followed.get(event.handoff_id)
         if followed is None:
@@ -169,35 +214,34 @@ class Webhooks:
         if event is None or followed.series.talking:
             return
         del self._followed[event.handoff_id]
-        if followed.action is not None:
-            recordings = followed.record.recordings
-            recorded = recordings[-1].path if recordings else ""
-            self._put(event.call_id, followed.action, followed.series.final(event, recorded))
-
-    def _follow(self, event: HandoffChanged) -> None:
-        request = event.request
-        record = self._call_of(event.call_id)
-        if record is None or (request.callback_url is None and request.action_url is None):
+        identity = final_id(event.handoff_id)
+        if followed.action_url is None or identity in self._known:
             return
+        recordings = followed.record.recordings
+        recorded = recordings[-1].path if recordings else ""
+        said = _readable(followed.series.final(event, recorded))
+        delivery = Delivery(parse_callback_url(followed.action_url), said, identity)
+        self._outbox.keep(event.call_id, delivery, followed.action_url)
+        self._put(event.call_id, delivery)
+
+    def _follow(self, handoff_id: str, request: HandoffRequest, record: CallRecord) -> bool:
+        """Whether there is somebody to be told."""
+        if request.callback_url is None and request.action_url is None:
+            return False
         who = (record.caller, record.called)
-        series = Series(event.handoff_id, event.call_id, *who, request.shared_id, record.placed)
-        callback, action = (
-            None if text is None else parse_callback_url(text)
-            for text in (request.callback_url, request.action_url)
-        )
-        self._followed[event.handoff_id] = _Followed(series, callback, action, record)
+        series = Series(handoff_id, record.call_id, *who, request.shared_id, record.placed)
+        callback = None if request.callback_url is None else parse_callback_url(request.callback_url)
+        self._followed[handoff_id] = _Followed(series, callback, request.action_url, record)
+        return True
 
     def _call_back(self, followed: _Followed, parameters: Parameters) -> None:
         if followed.callback is not None:
-            self._put(followed.series.call_id, followed.callback, parameters)
+            self._put(followed.series.call_id, Delivery(followed.callback, _readable(parameters)))
 
     # -- lanes -----------------------------------------------------------------------------------------------------
 
-    def _put(self, call_id: str, url: CallbackUrl, parameters: Parameters) -> None:
-        # What SIP brings may be no Unicode; what is signed must be what is sent.
-        readable = [(name, value.encode("utf-8", "replace").decode()) for name, value in parameters]
-        delivery = Delivery(url, readable)
-        lane = self._lanes.get(call_id)
+    def _put(self, call_id: str, delivery: Delivery) -> None:
+        url, lane = delivery.url, self._lanes.get(call_id)
         receiver = self._receivers.get(url.receiver)
         if (
             self._waiting >= MAX_WAITING
@@ -231,6 +275,7 @@ class Webhooks:
             sender = _Turn(await self._sender_of_all(), receiver.places, self._places)
             await deliver(delivery, self._settings(), sender, self._note_retry)
             self.counters.taken += 1
+            self._settle(delivery)
         except Lost as lost:
             self._lose(call_id, delivery, str(lost))
         except Exception:
@@ -250,12 +295,17 @@ class Webhooks:
                     self._sender = await asyncio.to_thread(self._open_sender)
         return self._sender
 
+    def _settle(self, delivery: Delivery) -> None:
+        if dict(delivery.parameters)["Event"] == FINAL:
+            self._outbox.settled(delivery)
+
     def _note_retry(self) -> None:
         self.counters.tried_again += 1
 
     def _lose(self, call_id: str, delivery: Delivery, why: str) -> None:
         """Count a request as lost; one line per receiver and `LOG_INTERVAL`."""
         self.counters.lost += 1
+        self._settle(delivery)
         assert self._once is not None, "started"
         receiver = delivery.url.receiver
         if (held := self._once.allow(receiver)) is not None:
@@ -268,6 +318,11 @@ class Webhooks:
                 lost=self.counters.lost,
                 held=held,
             )
+
+
+def _readable(parameters: Parameters) -> Parameters:
+    """What SIP brings may be no Unicode; what is signed must be what is sent."""
+    return [(name, value.encode("utf-8", "replace").decode()) for name, value in parameters]
 
 
 class _Turn:

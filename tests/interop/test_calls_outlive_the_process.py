@@ -21,6 +21,7 @@ from tests.support.processes import wait_until
 from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.rtpengine import RtpengineDaemon
 from tests.support.udp_peer import UdpPeer
+from tests.support.webhook_process import Receiver
 
 CALLS = 50
 DAEMONS = 4
@@ -79,10 +80,15 @@ class Stage:
         return sum(len(asyncio.run(daemon.calls())) for daemon in self.daemons)
 
 
+def kept(folder: Path, kind: str) -> list[str]:
+    """What of a kind stands in the store."""
+    with closing(sqlite3.connect(folder / "state" / "b2bua.db", timeout=10)) as database:
+        return [body for (body,) in database.execute("SELECT body FROM document WHERE kind = ?", [kind])]
+
+
 def journal(folder: Path) -> list[str]:
     """What stands in the journal."""
-    with closing(sqlite3.connect(folder / "state" / "b2bua.db", timeout=10)) as database:
-        return [body for (body,) in database.execute("SELECT body FROM document WHERE kind = 'journal'")]
+    return kept(folder, "journal")
 
 
 @contextmanager
@@ -211,8 +217,11 @@ def test_fifty_calls_go_on_and_can_be_hung_up_from_both_sides(tmp_path: Path) ->
 
 
 def test_a_call_that_went_on_is_handed_over_and_goes_on_again(tmp_path: Path) -> None:
-    """Killed while the caller talks to the assistant, and once more while they talk to the human."""
+    """Killed while the caller talks to the assistant, once more while they talk to the human, and when the application
+    has not taken yet what became of it."""
+    receiver = Receiver(tmp_path)
     with staged(tmp_path, 2, 1) as stage:
+        stage.settings["webhooks"] = {"allow_private": True}
         (caller, bot), human = (stage.pairs[0].caller, stage.pairs[0].callee), stage.pairs[1].callee
         with stage.b2bua() as first:
             caller.talk(first.address, SUPPORT)
@@ -224,7 +233,7 @@ def test_a_call_that_went_on_is_handed_over_and_goes_on_again(tmp_path: Path) ->
             api = Api(second)
             assert api.the_call() == call_id
             until_counted(api, call_id)
-            handoff = api.hand_off(call_id, destination="callee-1")
+            handoff = api.hand_off(call_id, destination="callee-1", action_url=receiver.url("/done"))
             api.reaches(handoff, "connected")
             until_hears(caller.audio, human.audio)
             until_hears(human.audio, caller.audio)
@@ -252,5 +261,47 @@ def test_a_call_that_went_on_is_handed_over_and_goes_on_again(tmp_path: Path) ->
                 "counted through all of them"
             )
             assert api.handoff(handoff["id"])["state"] == "completed"
-            third.check_end()
+            wait_until(lambda: kept(tmp_path, "webhook"), 10.0, "what became of it waits")
+            third.send_signal(signal.SIGKILL)
+            third.wait(5.0)
+        with receiver.start(), stage.b2bua() as fourth:
+            (final,) = receiver.heard("DialAction")
+            assert final["parameters"]["HandoffID"] == handoff["id"]
+            assert final["parameters"]["DialStatus"] == "completed"
+            wait_until(lambda: not kept(tmp_path, "webhook"), 10.0, "it waits no more")
+            fourth.check_end()
+            receiver.heard("DialAction")
         assert len(bot.requests("BYE")) == 1
+
+
+def test_a_human_who_has_answered_gets_the_caller_from_the_next_process(tmp_path: Path) -> None:
+    """Killed while the assistant still says its last sentence to the caller."""
+    with staged(tmp_path, 2, 1) as stage:
+        (caller, bot), human = (stage.pairs[0].caller, stage.pairs[0].callee), stage.pairs[1].callee
+        with stage.b2bua() as first:
+            caller.talk(first.address, SUPPORT)
+            api = Api(first)
+            call_id = api.the_call()
+            until_hears(caller.audio, bot.audio)
+            # rtpengine tells nobody that the assistant is silent: the wait is as long as it may be.
+            handoff = api.hand_off(call_id, destination="callee-1", wait_for_silence=30)
+            human_leg = human.wait_for_request("INVITE", 10.0).header("Call-ID")
+            wait_until(lambda: human_leg in "".join(journal(tmp_path)), 10.0, "the human has answered")
+            assert api.handoff(handoff["id"])["state"] != "connected"
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+        with stage.b2bua() as second:
+            api = Api(second)
+            api.reaches(handoff, "connected")
+            until_hears(caller.audio, human.audio)
+            until_hears(human.audio, caller.audio)
+            assert "cause=16" in bot.wait_for_request("BYE", 10.0).header("Reason")
+            until_counted(api, call_id)
+            caller.hang_up()
+            human.wait_for_request("BYE", 10.0)
+            (record,) = second.records(1)
+            assert record["outcome"]["name"] == "normal_hangup"
+            assert [each["outcome"]["code"] for each in record["handoffs"]] == [4000]
+            assert [leg["role"] for leg in record["legs"]] == ["caller", "assistant", "agent"]
+            second.check_end()
+        wait_until(lambda: stage.held() <= SPARE, 10.0, lambda: f"{stage.held()} are held")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from pathlib import Path
 
 from b2bua.webhooks.signature import sign
-from tests.support import webhook_receiver
 from tests.support.handoff_stage import SUPPORT, staged
 from tests.support.peer_sip import SipText, response, sdp
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.processes import ChildProcess, wait_until
+from tests.support.processes import wait_until
 from tests.support.scripted import ScriptedCallee, ScriptedCaller
+from tests.support.webhook_process import Receiver
 
 TOKEN = "s3cret-of-the-webhooks"
 
@@ -24,40 +23,6 @@ def answers(invite: SipText) -> list[bytes]:
 
 def refuses(invite: SipText) -> list[bytes]:
     return [response(invite, 486, "Busy Here")]
-
-
-class Receiver:
-    """The receiver, which can be killed and started again at the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.file = folder / "received.jsonl"
-        self.file.touch()
-        self._folder = folder
-
-    def start(self) -> ChildProcess:
-        """A running receiver."""
-        script = Path(webhook_receiver.__file__)
-        process = ChildProcess("receiver", [sys.executable, script, str(self.port), self.file], self._folder)
-        process.wait_for_line("^listening$", 20.0)
-        return process
-
-    def url(self, path: str) -> str:
-        """With five tries, a second apart and more."""
-        return f"http://{LOOPBACK}:{self.port}{path}#rc=5&rp=all&ct=1000&rt=2000"
-
-    def events(self) -> list[dict]:
-        """What it got so far."""
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
-
-    def heard(self, *names: str) -> list[dict]:
-        """What it got, once it is these events in this order."""
-
-        def look() -> list[dict] | None:
-            events = self.events()
-            return events if [each["parameters"]["Event"] for each in events] == list(names) else None
-
-        return wait_until(look, 30.0, lambda: f"{names}: {self.events()}")
 
 
 def test_the_receiver_dies_and_comes_back_while_the_caller_talks(tmp_path: Path) -> None:

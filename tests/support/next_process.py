@@ -19,12 +19,14 @@ from b2bua.journal.seal import Seal
 from b2bua.operations import Operations
 from b2bua.store import Store
 from b2bua.trace import TraceRing
+from b2bua.webhooks import Outbox, Webhooks
 from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
 from sip_stack.settings import EndpointSettings
 from tests.support.b2bua_world import B2BUA, World
 from tests.support.kept_history import Keeping
 from tests.support.store_backends import as_backend
+from tests.support.told_application import Application, webhooks_of
 
 
 class _Lines:
@@ -54,6 +56,8 @@ class Watched:
         """Of every process of the node."""
         self.journal = self.another()
         self.recovery: Recovery | None = None
+        self.application: Application | None = None
+        self.webhooks: Webhooks | None = None
         self._generation = 0
         self._stores: list[Store] = []
         self.strikes = True
@@ -80,6 +84,15 @@ class Watched:
         journal.open("node-1", f"udp:{B2BUA}:5060")
         return journal
 
+    def tell(self, application: Application) -> None:
+        """Send the webhooks of this process, and of each that follows, to an application."""
+        self.application = application
+        outbox = Outbox(self.keeping.store)
+        outbox.seal = self.seal
+        outbox.open("node-1", f"udp:{B2BUA}:5060")
+        self.webhooks = webhooks_of(self.world, application, outbox)
+        self.webhooks.catch_up()
+
     async def entries(self) -> list[JournalEntry]:
         """What the next process would find now."""
         await asyncio.sleep(0.1)
@@ -100,10 +113,10 @@ class Watched:
         """End the process without a word, once the journal is written."""
         await asyncio.sleep(0.1)
         self.journal.close()
-        calls = [task for task in asyncio.all_tasks() if task.get_name().startswith("call ")]
-        for task in calls:
+        tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(("call ", "webhooks "))]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.world.stack.close()
 
     async def restart(self) -> None:
@@ -128,6 +141,8 @@ class Watched:
         operations.registry = registry
         registry.on_handoff = operations.remember
         services.feed.listen(operations, [HandoffChanged])
+        if self.application is not None:
+            self.tell(self.application)
         history = History(self.keeping.store, "node-1", lambda: 3600.0)
         self.recovery = Recovery(
             services,
@@ -136,6 +151,7 @@ class Watched:
             _Lines(self),  # type: ignore[arg-type]
             lambda: world.configuration,
             registry.go_on,
+            lambda *told: None if self.webhooks is None else self.webhooks.go_on(*told),
         )
         world.stack.endpoint.await_sessions()
         await world.stack.start([Listen("udp", B2BUA, 5060)])
@@ -154,5 +170,7 @@ class Watched:
         if self.recovery is not None:
             await self.recovery.close()
         self.journal.close()
+        if self.webhooks is not None:
+            await self.webhooks.close(100.0)
         for store in (*self._stores, self.keeping.store):
             await store.close(1.0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import parse_qsl
 
 from b2bua.config.callback_url import CallbackUrl
-from b2bua.webhooks import Webhooks
+from b2bua.store import Store
+from b2bua.webhooks import Outbox, Webhooks
 from b2bua.webhooks.sender import ConnectFailed
 from tests.support.b2bua_world import World
 
@@ -18,7 +20,11 @@ class Application:
 
     def __init__(self) -> None:
         self.told: Told = []
+        self.ids: list[str] = []
+        """The `Idempotency-Key` of each request."""
         self.dead = False
+        self.slow = False
+        """It answers nothing."""
 
     def events(self) -> list[str]:
         """The `Event` of each request that it took."""
@@ -36,6 +42,9 @@ class Application:
         """One request."""
         if self.dead:
             raise ConnectFailed("ConnectError")
+        if self.slow:
+            await asyncio.sleep(1000)
+        self.ids.append(dict(headers)["Idempotency-Key"])
         self.told.append(dict(parse_qsl(body.decode(), keep_blank_values=True)))
         return 200
 
@@ -43,14 +52,15 @@ class Application:
         """Nothing is open."""
 
 
-def webhooks_of(world: World, application: Application) -> Webhooks:
-    """The webhooks of a world from now on; to be closed by the story."""
+def webhooks_of(world: World, application: Application, outbox: Outbox | None = None) -> Webhooks:
+    """The webhooks of a world from now on; to be closed by the story. Without an `outbox` nothing outlives it."""
     registry = world.registry
     webhooks = Webhooks(
         registry.services.feed,
         lambda: world.configuration.webhooks,
         registry.record_of,
         lambda: application,
+        outbox or Outbox(Store(None, "disabled")),
     )
     # Opened beforehand: a thread has no place in virtual time.
     webhooks._sender = application

@@ -16,7 +16,8 @@ import pytest
 from b2bua.config.callback_url import CallbackUrl, parse_callback_url
 from b2bua.config.webhooks import Webhooks as Settings
 from b2bua.feed import Feed
-from b2bua.webhooks import Webhooks
+from b2bua.store import Store
+from b2bua.webhooks import Outbox, Webhooks
 from b2bua.webhooks.delivery import Delivery, Lost, compose, deliver
 from b2bua.webhooks.sender import ConnectFailed, NoAnswer, Refused
 from b2bua.webhooks.signature import SIGNATURE_HEADER, sign
@@ -131,7 +132,9 @@ def lanes(sender: SenderDouble, story: Callable[[Webhooks], object]) -> Webhooks
     """Webhooks that were told to send, and have sent, been lost, or given up."""
 
     async def whole() -> Webhooks:
-        webhooks = Webhooks(Feed(), Settings, lambda call_id: None, lambda: sender)
+        webhooks = Webhooks(
+            Feed(), Settings, lambda call_id: None, lambda: sender, Outbox(Store(None, "disabled"))
+        )
         webhooks._sender = sender
         webhooks.start()
         story(webhooks)
@@ -142,7 +145,7 @@ def lanes(sender: SenderDouble, story: Callable[[Webhooks], object]) -> Webhooks
 
 
 def put(webhooks: Webhooks, call_id: str, event: str, url: str = "https://good.example/h") -> None:
-    webhooks._put(call_id, parse_callback_url(url), [("Event", event)])
+    webhooks._put(call_id, Delivery(parse_callback_url(url), [("Event", event)]))
 
 
 def test_a_calls_requests_keep_their_order_whatever_each_takes() -> None:

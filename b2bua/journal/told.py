@@ -1,0 +1,54 @@
+"""What listeners of the feed must know of a handoff that an earlier process began, to be told how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from b2bua.feed import LegFacts
+
+if TYPE_CHECKING:
+    from b2bua.call.record import CallRecord, LegRecord
+    from b2bua.handoff.handoff import Handoff
+    from b2bua.journal.entry import JournalEntry
+
+
+class Up(NamedTuple):
+    """A human who has answered and is there."""
+
+    leg: LegFacts
+    answered: float
+    """Loop time."""
+
+
+Follow = Callable[["CallRecord", list["Handoff"], list[Up]], None]
+"""Takes the handoffs of a call, those that are over included, and whom they have brought."""
+
+
+def facts_of(entry: JournalEntry, record: CallRecord, handoffs: list[Handoff]) -> list[Up]:
+    """The humans of the last handoff: of one before it nobody is there."""
+    if not handoffs or handoffs[-1].state.final:
+        return []
+    # Stamps are cut to milliseconds.
+    since = handoffs[-1].created - 0.001
+    return [
+        Up(_facts(entry, handoffs[-1], each), each.answered)
+        for each in record.legs
+        if each.role == "agent" and each.started >= since and each.answered is not None and each.ended is None
+    ]
+
+
+def _facts(entry: JournalEntry, handoff: Handoff, leg: LegRecord) -> LegFacts:
+    """What the feed told of a leg; as far as its record knows, where its state is not there."""
+    for state in () if entry.state is None else entry.state.legs:
+        if state is not None and state.facts is not None and state.facts.id == leg.sip_call_id:
+            return state.facts
+    answered = [each for each in handoff.attempts if each.answered is not None]
+    return LegFacts(
+        id=leg.sip_call_id,
+        role=leg.role,
+        destination=answered[-1].destination if answered else "",
+        target=answered[-1].target if answered else "",
+        from_user="",
+        handoff_id=handoff.id,
+    )

@@ -1,0 +1,84 @@
+"""What became of handoffs, for receivers that have not taken it yet: what waits when a process is killed is sent by the
+next one.
+
+Only the final request of a handoff is kept: what was told of it meanwhile would come too late. One whose receiver had
+just taken it may come again, with the same `Idempotency-Key`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+from b2bua.config.callback_url import parse_callback_url
+from b2bua.journal import urls
+from b2bua.store import Document, Kind, Place, Removal, Store
+from b2bua.telemetry.json_text import json_text
+from b2bua.webhooks.delivery import Delivery
+
+if TYPE_CHECKING:
+    from b2bua.journal.seal import Seal
+
+KEPT_MS = 24 * 3600 * 1000
+"""How long one waits for a process that sends it."""
+PAGE = 500
+"""Documents that are read at once."""
+
+
+class Left(NamedTuple):
+    """A request that an earlier process has not brought to its receiver."""
+
+    call_id: str
+    delivery: Delivery
+
+
+class Outbox:
+    """Of one process, among those of the same node before and after it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.seal: Seal | None = None
+        """What hides tokens in URLs; None: what goes to such a URL is not kept. To be set before `open`."""
+        self._node = ""
+        self._run = secrets.token_hex(8)
+
+    def open(self, node: str, listens: str) -> None:
+        """Keep from now on. `listens` tell nodes on one host from each other, as in the journal."""
+        self._node = f"{node} {listens}"
+
+    def keep(self, call_id: str, delivery: Delivery, url: str) -> None:
+        """Keep a request until it is `settled`; `url` is the text with its tuning."""
+        text = urls.written(url, self.seal, delivery.id)
+        if text is None or not self._node or not self._store.has_backend:
+            return
+        body = json_text((self._run, call_id, text, delivery.parameters))
+        now = self._store.now_ms()
+        self._store.put(Document(Kind.WEBHOOK, delivery.id, body, now, now + KEPT_MS, self._node))
+
+    def settled(self, delivery: Delivery) -> None:
+        """Its receiver has taken it, or will not get it any more."""
+        if self._node and self._store.has_backend:
+            self._store.put(Removal(Kind.WEBHOOK, delivery.id, self._node))
+
+    async def left_behind(self) -> list[Left]:
+        """What earlier processes of this node kept, the oldest first. Raises `StoreUnavailable`.
+
+        What cannot be read, of another version or sealed by somebody else, is left for its expiry."""
+        found: list[Left] = []
+        before: Place | None = None
+        while page := await self._store.find(Kind.WEBHOOK, self._node, before=before, limit=PAGE):
+            before = page[-1].place
+            found += filter(None, (self._read(each.place.key, each.body) for each in page))
+        return found[::-1]
+
+    def _read(self, key: str, body: str) -> Left | None:
+        try:
+            run, call_id, text, parameters = json.loads(body)
+            url = urls.read(str(text), self.seal, key)
+            if run == self._run or url is None:
+                return None
+            said = [(str(name), str(value)) for name, value in parameters]
+            return Left(str(call_id), Delivery(parse_callback_url(url), said, key))
+        except (ValueError, TypeError):
+            return None

@@ -1,0 +1,217 @@
+"""What an application is told of a handoff whose process is killed: how it ends, and once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from b2bua.journal.seal import Seal
+from b2bua.store import Kind
+from sip_stack.events import Ended
+from tests.support.b2bua_world import DESK, DESTINATIONS, World, answer, play, ring
+from tests.support.handoff_cast import MAIN, Cast, talking
+from tests.support.next_process import Watched
+from tests.support.taken_over import clock_of_the_loop, legs_now
+from tests.support.told_application import URLS, Application
+
+
+@pytest.fixture(autouse=True)
+def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_of_the_loop(monkeypatch)
+
+
+async def asked(
+    world: World,
+    application: Application,
+    *,
+    outlives: bool = True,
+    seal: Seal | None = None,
+    **request: object,
+) -> tuple[Watched, Cast]:
+    """A caller with the assistant, and a handoff to the front desk."""
+    world.media.outlives = outlives
+    watched = Watched(world)
+    watched.seal = watched.journal.seal = seal
+    watched.tell(application)
+    if DESK not in world.phones:
+        await world.phone(DESK, answer)
+    cast = await talking(world)
+    world.hand_off(destination="front-desk", shared_id="s-1", **(request or URLS))
+    return watched, cast
+
+
+async def connected(cast: Cast) -> None:
+    """The human talks to the caller."""
+    await cast.until_awaited()
+    cast.agent().hear()
+    await cast.bot.until(Ended)
+
+
+async def killed(world: World, watched: Watched) -> None:
+    before = list(world.media.calls)
+    await watched.kill_and_restart()
+    for call in before:
+        call.close()
+
+
+def hang_up(world: World) -> None:
+    """The human leaves."""
+    desk = world.phones[DESK]
+    desk.do(desk.sessions[0].bye)
+
+
+def test_the_series_of_a_human_who_has_the_caller_goes_on(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application)
+        await connected(cast)
+        await asyncio.sleep(20)
+        await killed(world, watched)
+        legs_now(world, "agent")[0].press("5")
+        await asyncio.sleep(20)
+        hang_up(world)
+        await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == [
+        *("DialAnswer", "DialConnected", "DialDigitsMatch", "DialHangup", "DialAction")
+    ]
+    answered, _, pressed, hung_up, final = application.told
+    for each in (pressed, hung_up):
+        for key in (
+            "DialBLegUUID",
+            "DialBLegPosition",
+            "DialBLegFrom",
+            "DialBLegTo",
+            "HandoffID",
+            "SharedID",
+            "From",
+        ):
+            assert each[key] == answered[key], key
+    assert 40 <= int(hung_up["DialBLegDuration"]) <= 45
+    assert (final["DialStatus"], final["DialRingStatus"], final["DialBLegUUID"]) == (
+        *("completed", "true", answered["DialBLegUUID"]),
+    )
+    assert len(set(application.ids)) == 5
+
+
+def test_a_human_who_had_answered_is_told_as_connected_by_the_next_process(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application)
+        await cast.until_awaited()
+        await killed(world, watched)
+        await cast.bot.until(Ended)
+        hang_up(world)
+        await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
+    assert application.told[-1]["DialHangupCause"] == "normal_hangup"
+
+
+def test_a_handoff_that_nobody_had_answered_is_told_as_failed(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, ring)
+        watched, cast = await asked(world, application)
+        await asyncio.sleep(1)
+        await killed(world, watched)
+        await asyncio.sleep(1)
+        assert application.events() == ["DialAction"]
+        cast.hang_up()
+        await world.record()
+        desk.do(lambda now: desk.sessions[0].reject(now, 480))
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+    (final,) = application.told
+    assert (final["DialStatus"], final["DialHangupCause"], final["DialRingStatus"]) == (
+        *("failed", "process_lost", "true"),
+    )
+
+
+def test_of_a_call_that_is_ended_the_result_is_told_too(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application, outlives=False)
+        await connected(cast)
+        await killed(world, watched)
+        await world.record()
+        await watched.kill_and_restart()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
+    answered, _, hung_up, final = application.told
+    assert hung_up["DialBLegUUID"] == final["DialBLegUUID"] == answered["DialBLegUUID"]
+    assert hung_up["DialBLegTo"] == answered["DialBLegTo"]
+    assert (hung_up["DialBLegHangupCauseName"], hung_up["DialBLegHangupSource"]) == ("process_lost", "B2BUA")
+    assert final["DialHangupCause"] == "process_lost"
+
+
+def test_a_result_that_its_receiver_has_not_taken_is_sent_by_the_next_process_once(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application)
+        await connected(cast)
+        await asyncio.sleep(1)
+        application.slow = True
+        hang_up(world)
+        await world.record()
+        await watched.kill()
+        application.slow = False
+        await watched.restart()
+        assert application.events() == ["DialAnswer", "DialConnected", "DialAction"], (
+            "the news of before are old"
+        )
+        await watched.kill_and_restart()
+        await watched.close()
+        assert Kind.WEBHOOK not in {kind for kind, _ in watched.keeping.backend.documents}
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == ["DialAnswer", "DialConnected", "DialAction"]
+
+
+TOKEN = {"action_url": "https://app.example.com/done?token=of-the-request"}
+CONFIGURED = DESTINATIONS.replace(
+    "front-desk:\n", 'front-desk:\n  action_url: "https://app.example.com/done?token=of-the-file"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("seal", "request_", "told"),
+    [
+        (Seal(b"our private key"), TOKEN, True),
+        (None, TOKEN, False),
+        (None, {"reason": "its destination has a URL"}, True),
+    ],
+)
+def test_a_token_in_a_url_stands_in_no_store(
+    tmp_path: Path, seal: Seal | None, request_: dict[str, object], told: bool
+) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application, seal=seal, **request_)
+        await connected(cast)
+        await watched.kill()
+        written = " ".join(write.body for write in await watched.keeping.written() if hasattr(write, "body"))
+        assert "token=" not in written
+        await watched.restart()
+        hang_up(world)
+        await world.record()
+        await watched.close()
+
+    destinations = CONFIGURED if request_ is not TOKEN else DESTINATIONS
+    play(story, tmp_path, main=MAIN, destinations=destinations)
+    assert application.events() == ["DialAction"] * told
