@@ -91,6 +91,15 @@ class HandoffRequest:
 
 
 @dataclass(slots=True)
+class Referred:
+    """A REFER of ours to the caller's side, whose end is awaited."""
+
+    earlier: frozenset[str]
+    """CSeqs of those that it took before: late NOTIFYs about them say nothing of this one."""
+    accepted: bool = False
+
+
+@dataclass(slots=True)
 class Handoff:
     """One handoff and its story so far. Times are loop times (seconds)."""
 
@@ -120,6 +129,8 @@ class Handoff:
     """Whoever asked for it changed their mind before it began: the call was at something else."""
     irrevocable: bool = False
     """What was sent cannot be taken back: a BYE to the caller."""
+    referred: Referred | None = field(default=None, repr=False, compare=False)
+    """What was sent to the caller's side, with method refer."""
     subscription: Subscription | None = field(default=None, repr=False, compare=False)
     """Of the assistant, or the human, that asked by REFER and is told how it goes."""
     feed: Feed = field(default_factory=Feed, repr=False, compare=False)

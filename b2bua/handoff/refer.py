@@ -12,7 +12,7 @@ from b2bua.call import cause
 from b2bua.call.call import CallOver
 from b2bua.call.events import ReferAnswered, ReferNotified
 from b2bua.handoff.failed import HandoffFailed
-from b2bua.handoff.handoff import Confirmed, HandoffState
+from b2bua.handoff.handoff import Confirmed, HandoffState, Referred
 from b2bua.handoff.headers import custom_headers
 from b2bua.handoff.invite import by_invite
 from b2bua.handoff.silence import longest_wait, wait_for_silence
@@ -37,7 +37,25 @@ class _Refused(Exception):
 
 
 async def by_refer(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
-    """Raises `CallOver` when the SBC has the caller, `HandoffFailed` when it has not."""
+    """Raises `CallOver` when the SBC has the caller, `HandoffFailed` when it has not.
+
+    A REFER that an earlier process has sent is not sent again: what became of it is awaited from now on.
+    """
+    if handoff.referred is None:
+        await _send(call, caller, handoff, destination)
+    try:
+        await _follow(call, caller, handoff, destination)
+    except _Refused as refused:
+        if destination.refer_fallback is None:
+            raise HandoffFailed(refused.outcome) from refused
+        call.log.info("refer_refused", handoff_id=handoff.id, sip_status=refused.outcome.sip_status)
+        handoff.method = "invite"
+        await by_invite(call, caller, handoff, destination)
+    finally:
+        handoff.referred = None
+
+
+async def _send(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
     headers = custom_headers(call, caller, handoff, destination)
     await wait_for_silence(call, longest_wait(handoff.request, destination))
     handoff.move(HandoffState.DIALING, call.services.now())
@@ -47,41 +65,38 @@ async def by_refer(call: Call, caller: Leg, handoff: Handoff, destination: Desti
     in_uri = headers if where in ("refer_to", "both") else []
     beside = headers if where in ("request", "both") else []
     caller.referrals.send(refer_to(uri, in_uri), beside)
+    handoff.referred = Referred(frozenset(caller.referrals.accepted))
+    call.note_up()
     call.log.info("refer_sent", handoff_id=handoff.id, destination=destination.name, target=uri)
-    try:
-        await _follow(call, caller, handoff, destination)
-    except _Refused as refused:
-        if destination.refer_fallback is None:
-            raise HandoffFailed(refused.outcome) from refused
-        call.log.info("refer_refused", handoff_id=handoff.id, sip_status=refused.outcome.sip_status)
-        handoff.method = "invite"
-        await by_invite(call, caller, handoff, destination)
 
 
 async def _follow(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
     """Until it is known what became of the REFER; a NOTIFY may come before the response to it."""
     timers = call.configuration.timers_for(destination)
     deadline = call.services.now() + timers.refer_timeout
-    earlier, accepted = frozenset(caller.referrals.accepted), False
+    referred = handoff.referred
+    assert referred is not None, "it was sent"
+    earlier = referred.earlier
+    if referred.accepted:
+        call.stop_watching()
     while True:
         try:
             event = await call.next_event(deadline)
         except TimeoutError:
-            if accepted and destination.on_refer_timeout == "assume_done":
-                raise _done(call, handoff, "assumed") from None
-            raise HandoffFailed(cause.local("refer_timeout")) from None
+            raise _silence(call, handoff, destination, referred) from None
         except CallOver as over:
-            if accepted and over.leg is caller:
+            if referred.accepted and over.leg is caller:
                 _complete(call, handoff, "bye")
             raise
         match event:
-            case ReferAnswered(_, status, reason, number) if not accepted:
+            case ReferAnswered(_, status, reason, number) if not referred.accepted:
                 if status is None or status >= 300:
                     raise _Refused(cause.refer_refused(status, reason))
-                accepted = True
+                referred.accepted = True
                 caller.referrals.accepted.add(number)
                 # The SBC may take the audio away before it says how it went.
                 call.stop_watching()
+                call.note_up()
             case ReferNotified(leg, _, _, number) if leg is not caller or number in earlier:
                 pass  # the assistant's NOTIFYs say nothing about the caller, nor late ones about this REFER
             case ReferNotified(_, status, _, _) if status is not None and status >= 300:
@@ -106,8 +121,14 @@ async def _grace(call: Call, handoff: Handoff) -> None:
 def _complete(call: Call, handoff: Handoff, confirmed: Confirmed) -> None:
     handoff.confirmed = confirmed
     handoff.finish(HandoffState.COMPLETED, cause.local("normal_hangup", source="b2bua"), call.services.now())
+    call.note_up()
 
 
-def _done(call: Call, handoff: Handoff, confirmed: Confirmed) -> CallOver:
-    _complete(call, handoff, confirmed)
+def _silence(
+    call: Call, handoff: Handoff, destination: Destination, referred: Referred
+) -> CallOver | HandoffFailed:
+    """What comes of a REFER of which nothing more is heard."""
+    if not referred.accepted or destination.on_refer_timeout != "assume_done":
+        return HandoffFailed(cause.local("refer_timeout"))
+    _complete(call, handoff, "assumed")
     return CallOver(cause.local("normal_hangup", source="b2bua"))

@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from b2bua.call.services import Services
     from b2bua.journal.entry import JournalEntry, LegEntry
     from b2bua.journal.reaching import Reaching
+    from sip_stack.dialog.core import HeaderLines
 
 PATIENCE = 5.0
 """Seconds that a far end has to answer the BYE."""
 
 
 async def say_farewell(
-    services: Services, reaching: Reaching, entry: JournalEntry, leg: LegEntry, outcome: cause.Outcome
+    services: Services,
+    reaching: Reaching,
+    entry: JournalEntry,
+    leg: LegEntry,
+    outcome: cause.Outcome,
+    headers: HeaderLines = (),
 ) -> int | None:
-    """Send BYE to one far end; the status it answers with, None for none."""
+    """Send BYE to one far end, with `headers` beside why; the status it answers with, None for none."""
     stack, inquiry, place = services.stack, Inquiry(), reaching.place(entry, leg.role, leg.place)
     try:
         dialog = leg.dialog.restored()
@@ -30,7 +36,7 @@ async def say_farewell(
             services.now(),
             flow=stack.flow_to(target),
             dialog=dialog,
-            headers=outcome.reason_headers(),
+            headers=[*headers, *outcome.reason_headers()],
             credentials=reaching.credentials(leg, place),
             owner=inquiry,
         )

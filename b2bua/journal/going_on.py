@@ -40,6 +40,8 @@ class LegState(NamedTuple):
     takes_info: bool
     names_info: bool
     """Its Allow names INFO."""
+    referred: tuple[str, ...]
+    """CSeqs of the REFERs of ours that it took."""
 
 
 class LeftState(NamedTuple):
@@ -60,6 +62,13 @@ class SubscriptionState(NamedTuple):
     told: int
 
 
+class ReferredState(NamedTuple):
+    """Of the REFER to the caller's side that is under way."""
+
+    earlier: tuple[str, ...]
+    accepted: bool
+
+
 class CallState(NamedTuple):
     """A call. Legs are told by their places in the entry."""
 
@@ -72,6 +81,7 @@ class CallState(NamedTuple):
     left: LeftState | None
     """Whom they talked to before, when there is no peer."""
     subscription: SubscriptionState | None
+    referred: ReferredState | None
 
     @classmethod
     def of(cls, call: Call) -> CallState | None:
@@ -97,6 +107,7 @@ class CallState(NamedTuple):
             newcomer,
             left,
             _subscription_of(call, legs),
+            _referred_of(call),
         )
 
     @property
@@ -125,19 +136,21 @@ _ADAPTER = TypeAdapter(CallState)
 
 
 def legs_up(call: Call) -> list[Leg]:
-    """Those of its legs whose far end is there."""
+    """Those of its legs whose far end is there, or may not have heard yet that it is handed over by BYE."""
+    handoff = call.handoff
+    parting = call.caller if handoff is not None and handoff.irrevocable and not handoff.state.final else None
     return [
         leg
         for leg in call.own_legs()
-        if not leg.over
-        and leg.record.answered is not None
-        and leg.record.ended is None
+        if leg.record.answered is not None
         and leg.session.dialog is not None
+        and (leg is parting or not (leg.over or leg.record.ended))
     ]
 
 
 def _can_go_on(call: Call) -> bool:
-    return call.recording is None and not call.record.placed and not call.record.bridges
+    is_gone = call.handoff is not None and call.handoff.irrevocable
+    return call.recording is None and not (call.record.placed or call.record.bridges or is_gone)
 
 
 def _left(call: Call) -> LeftState | None:
@@ -148,6 +161,11 @@ def _left(call: Call) -> LeftState | None:
     else:
         return None
     return LeftState(left.role, "" if left.place is None else left.place.name, outcome.as_record())
+
+
+def _referred_of(call: Call) -> ReferredState | None:
+    referred = None if call.handoff is None else call.handoff.referred
+    return None if referred is None else ReferredState(tuple(referred.earlier), referred.accepted)
 
 
 def _subscription_of(call: Call, legs: list[Leg]) -> SubscriptionState | None:
@@ -173,4 +191,5 @@ def _state_of(leg: Leg) -> LegState | None:
         leg.keys_in_audio,
         leg.keys_by_info.taken,
         leg.keys_by_info.named,
+        tuple(leg.referrals.accepted),
     )

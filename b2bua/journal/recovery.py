@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from b2bua.call import cause
 from b2bua.feed import LegEnded
+from b2bua.journal.by_bye import HandedByBye
 from b2bua.journal.closing import as_recorded, closed
 from b2bua.journal.farewell import say_farewell
 from b2bua.journal.reaching import Reaching
@@ -166,7 +167,7 @@ class Recovery:
         except StoreUnavailable:
             return False
 
-    def _tell(self, entry: JournalEntry, outcome: cause.Outcome) -> None:
+    def _tell(self, entry: JournalEntry, outcome: cause.Outcome, handed: HandedByBye | None) -> None:
         """Tell the feed how the handoffs of a call end that does not go on."""
         now = self._services.now()
         try:
@@ -183,6 +184,8 @@ class Recovery:
             self._services.feed.publish(
                 LegEnded(record.call_id, record.clock, now, each.leg, outcome, "b2bua", each.answered)
             )
+        if handed is not None:
+            handed.finish(handoffs[-1], now)
         for handoff in handoffs:
             handoff.close(outcome, now)
 
@@ -194,15 +197,28 @@ class Recovery:
     async def _end(self, entry: JournalEntry) -> None:
         """End one call toward every side and record it, which strikes it out: in this order, so that it is never
         lost."""
-        outcome = cause.local("process_lost")
+        handed = HandedByBye.of(entry)
+        outcome = cause.local("process_lost") if handed is None else handed.outcome
         answers = await asyncio.gather(
-            *(say_farewell(self._services, self._reaching, entry, leg, outcome) for leg in entry.legs)
+            *(
+                say_farewell(
+                    self._services,
+                    self._reaching,
+                    entry,
+                    leg,
+                    outcome,
+                    [] if handed is None else handed.headers_for(leg),
+                )
+                for leg in entry.legs
+            )
         )
-        call = closed(entry, outcome, time.time())
+        if handed is not None:
+            handed.answered(entry, answers)
+        call = closed(entry if handed is None else handed.completed(entry), outcome, time.time())
         self._journal.take_over(entry)
         self._history.keep_closed(call)
         self._records.write(call)
-        self._tell(entry, outcome)
+        self._tell(entry, outcome, handed)
         self._services.counters.count(str(entry.record["trunk"]), outcome)
         self._count("ended")
         self._log.info(

@@ -1,7 +1,7 @@
 """What was under way when a process was killed, brought to an end by the next one.
 
-A human who had answered, and whom nothing kept from being heard any more, gets the caller. Of any other handoff nothing
-comes: the caller goes on with whom they had, and whoever else was there is let go.
+A human who had answered, and whom nothing kept from being heard any more, gets the caller. A REFER is followed to its
+end. Of any other handoff nothing comes: the caller goes on with whom they had, and whoever else was there is let go.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import cause
-from b2bua.call.events import Transferred
+from b2bua.call.events import HangUp, Transferred
 from b2bua.handoff.consultation import ConsultPhase
+from b2bua.handoff.handoff import HandoffState
 from b2bua.handoff.invite import connect
 
 if TYPE_CHECKING:
@@ -49,9 +50,21 @@ def settle(call: Call, there: There) -> None:
         call.media.close_leg(leg.media)
     _close_records(call, lost)
     for handoff in call.handoffs:
-        if not (handoff.is_connected or handoff.state.final):
+        if _is_referred(call, handoff):
+            call.handoff = handoff
+        elif not (handoff.is_connected or handoff.state.final):
             _fail(call, handoff, lost)
+        elif handoff.method == "refer" and handoff.state is HandoffState.COMPLETED:
+            # The far side has the caller, and had a moment to hang up by itself.
+            call.inbox.put(HangUp("b2bua"))
     call.note_up()
+
+
+def _is_referred(call: Call, handoff: Handoff) -> bool:
+    """Whether what becomes of its REFER can still be told, by the destination that it was for."""
+    handoff.referred = handoff.referred if not handoff.state.final else None
+    place = call.configuration.destinations.get(handoff.destination)
+    return handoff.referred is not None and place is not None and place.method == "refer"
 
 
 def _fail(call: Call, handoff: Handoff, lost: cause.Outcome) -> None:

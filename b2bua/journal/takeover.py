@@ -17,6 +17,7 @@ from b2bua.call.inbox import Inbox
 from b2bua.call.new_leg import describe
 from b2bua.call.restored_leg import RestoredLeg
 from b2bua.encryption import media_protection
+from b2bua.handoff.handoff import Referred
 from b2bua.handoff.referral import Subscription
 from b2bua.journal.reopened import reopened_handoffs, reopened_record
 from b2bua.journal.settling import There, settle
@@ -125,6 +126,8 @@ class Takeover:
             if subscriber is not None:
                 _, event, told = state.subscription
                 call.handoffs[-1].subscription = Subscription(subscriber, event, told)
+        if state.referred is not None:
+            call.handoffs[-1].referred = Referred(frozenset(state.referred.earlier), state.referred.accepted)
         self.strangers += [
             Stranger(entry, leg) for leg, one in zip(entry.legs, restored, strict=True) if one is None
         ]
@@ -194,6 +197,7 @@ class Takeover:
             session=session,
         )
         restored.keys_in_audio = state.keys_in_audio
+        restored.referrals.accepted.update(state.referred)
         restored.keys_by_info.taken, restored.keys_by_info.named = state.takes_info, state.names_info
         call.take_leg(restored)
         return restored

@@ -10,9 +10,10 @@ import pytest
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import ConsultPhase, tell
 from b2bua.handoff.handoff import Handoff, HandoffRequest
-from sip_stack.dialog.refer import is_terminated, read_sipfrag
-from sip_stack.events import Ended, RequestCompleted
-from tests.support.b2bua_world import B2BUA, DESK, DESTINATIONS, World, answer, play, ring
+from sip_stack.dialog.refer import SIPFRAG, is_terminated, read_sipfrag, sipfrag, subscription_state
+from sip_stack.events import Ended, RequestCompleted, RequestReceived
+from sip_stack.message import Request
+from tests.support.b2bua_world import B2BUA, BILLING, DESK, DESTINATIONS, Phone, World, answer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with_route
 from tests.support.kept_history import as_object
 from tests.support.media_double import PromptDouble
@@ -283,3 +284,131 @@ def test_a_caller_who_waits_alone_and_for_whom_the_route_has_nobody_is_hung_up_o
         await watched.close()
 
     play(story, tmp_path, main=MAIN)
+
+
+# -- by REFER and by BYE to the caller's side -------------------------------------------------------------------------
+
+BY_REFER = (
+    DESTINATIONS
+    + f"""\
+queue:
+  method: refer
+  route: sip:queue@{BILLING}
+taken-back:
+  method: bye
+  headers: {{X-Queue: billing}}
+"""
+)
+
+
+def answer_refer(phone: Phone, event: RequestReceived) -> None:
+    """202 to a REFER, 200 to anything else."""
+    event.session.respond(phone.now, event.transaction, 202 if event.request.method == "REFER" else 200)
+
+
+def notify(cast: Cast, status: int) -> None:
+    """The caller's side says what became of the REFER."""
+    headers = [("Event", "refer"), ("Subscription-State", subscription_state(active=status < 200))]
+    cast.sbc.do(
+        lambda now: cast.session.request(
+            now, "NOTIFY", headers=headers, body=sipfrag(status), content_type=SIPFRAG
+        )
+    )
+
+
+@pytest.mark.parametrize("end", ["notify", "bye", "failure", "silence"])
+def test_a_refer_is_followed_to_its_end_by_the_next_process(tmp_path: Path, end: str) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        cast.sbc.on_request = answer_refer
+        handoff = world.hand_off(destination="queue")
+        await cast.sbc.until(RequestReceived)
+        await asyncio.sleep(0.5)
+        await killed(world, watched)
+        assert await shown(watched, handoff) == ("dialing", None)
+        assert [each.method for each in cast.sbc.requests] == ["REFER"], "it is not sent again"
+        if end == "bye":
+            cast.hang_up()
+        elif end != "silence":
+            notify(cast, 200 if end == "notify" else 486)
+        if end in ("notify", "bye"):
+            assert (await cast.bot.until(Ended)).by == "remote"
+            record = await world.record()
+            assert await shown(watched, handoff) == ("completed", 4000)
+            assert record.handoffs[0]["confirmed"] == end
+            assert record.outcome is not None
+            assert record.outcome.name == "normal_hangup"
+            assert await watched.entries() == []
+            await watched.close()
+            return
+        await world.until(
+            lambda: world.registry.calls and not next(iter(world.registry.calls.values())).handoff
+        )
+        assert await shown(watched, handoff) == ("failed", 3010 if end == "failure" else 11041)
+        caller, assistant = legs_now(world)
+        assert (caller.peer, assistant.peer) == (assistant, caller)
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=MAIN, destinations=BY_REFER)
+
+
+def test_a_refer_that_has_worked_before_the_kill_ends_the_call(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        cast.sbc.on_request = answer_refer
+        handoff = world.hand_off(destination="queue")
+        await cast.sbc.until(RequestReceived)
+        await asyncio.sleep(0.5)
+        notify(cast, 200)
+        await world.until(lambda: handoff.state.final)
+        await killed(world, watched)
+        assert (await cast.sbc.until(Ended)).by == "remote"
+        assert (await cast.bot.until(Ended)).by == "remote"
+        record = await world.record()
+        assert record.outcome is not None
+        assert record.outcome.name == "normal_hangup"
+        assert (record.handoffs[0]["confirmed"], await shown(watched, handoff)) == (
+            "notify",
+            ("completed", 4000),
+        )
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN, destinations=BY_REFER)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+@pytest.mark.parametrize("outlives", [True, False])
+def test_a_handoff_by_bye_is_completed_whether_the_bye_had_arrived_or_not(
+    tmp_path: Path, arrived: bool, outlives: bool
+) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = outlives
+        watched = Watched(world)
+        cast = await talking(world)
+        world.network.wire.drop("200 BYE" if arrived else "BYE", times=2)
+        handoff = world.hand_off(destination="taken-back")
+        await asyncio.sleep(0.7)
+        before = list(world.media.calls)
+        await watched.kill()
+        await watched.restart()
+        for call in before:
+            call.close()
+        bye = (await cast.sbc.until(Ended)).message
+        assert isinstance(bye, Request)
+        assert bye.headers.get("X-Queue") == "billing"
+        assert (await cast.bot.until(Ended)).by == "remote"
+        record = (await world.record()).as_json()
+        assert as_object(record["outcome"])["name"] == "normal_hangup"
+        (told,) = record["handoffs"]  # type: ignore[misc]
+        assert (told["confirmed"], told["outcome"]["code"]) == (True, 4000)
+        assert told["outcome"]["sip_status"] == (481 if arrived else 200)
+        assert await shown(watched, handoff) == ("completed", 4000)
+        assert fates(world) == {("ended",): 1}
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN, destinations=BY_REFER)

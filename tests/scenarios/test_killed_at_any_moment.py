@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from b2bua.control import ControlError
+from b2bua.handoff.consultation import ConsultPhase, tell
 from sip_stack.dialog import ClientSession, SessionState
 from sip_stack.events import Answered
 from sip_stack.sdp import Direction
-from tests.support.b2bua_world import DESK, SBC, Phone, World, answer, play
-from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
+from tests.support.b2bua_world import DESK, DESTINATIONS, SBC, Phone, World, answer, play
+from tests.support.handoff_cast import ASSISTANT, answer_at_once, with_route
 from tests.support.next_process import Watched
 
 LIFE = 9.0
@@ -21,7 +22,18 @@ LIFE = 9.0
 STEP = 0.15
 
 
-async def live(world: World, sbc: Phone, session: ClientSession) -> None:
+WAYS: dict[str, dict[str, object]] = {
+    "invite": {"destination": "front-desk"},
+    "consult": {"destination": "front-desk", "consult": True},
+    "alone": {"destination": "front-desk", "release_assistant": "before_dial"},
+    "bye": {"destination": "taken-back"},
+}
+"""How the caller is handed over."""
+PLACES = DESTINATIONS + "taken-back:\n  method: bye\n"
+ROUTES = with_route("on_assistant_lost: default_destination")
+
+
+async def live(world: World, sbc: Phone, session: ClientSession, request: dict[str, object]) -> None:
     """The caller talks to the assistant, holds and resumes, is handed to a human, and leaves."""
     await sbc.until(Answered)
     await asyncio.sleep(1.0)
@@ -30,11 +42,13 @@ async def live(world: World, sbc: Phone, session: ClientSession) -> None:
     sbc.reoffer(session, Direction.SENDRECV)
     await asyncio.sleep(1.0)
     try:
-        world.hand_off(destination="front-desk")
+        handoff = world.hand_off(**request)
     except (ControlError, ValueError):
         return  # There is no call any more, or no process.
     for _ in range(30):
         await asyncio.sleep(0.1)
+        if handoff.consult is ConsultPhase.WAITING and world.registry.calls:
+            tell(next(iter(world.registry.calls.values())), handoff, "accept")
         for leg in [leg for call in world.media.calls for leg in call.legs]:
             if not leg.closed:
                 leg.hear()
@@ -52,7 +66,7 @@ def leave(phones: list[Phone], session: ClientSession) -> None:
                 phone.do(each.bye)
 
 
-def lives(folder: Path, moment: float) -> tuple[bool, list[str]]:
+def lives(folder: Path, moment: float, way: str) -> tuple[bool, list[str]]:
     """Whether the caller was answered, and the outcomes recorded, when the process is killed at a moment."""
     told: list[str] = []
     answered: list[bool] = []
@@ -66,7 +80,7 @@ def lives(folder: Path, moment: float) -> tuple[bool, list[str]]:
             await world.phone(DESK, answer),
         )
         session = sbc.call("support")
-        life = asyncio.ensure_future(live(world, sbc, session))
+        life = asyncio.ensure_future(live(world, sbc, session, WAYS[way]))
         await asyncio.sleep(moment)
         await watched.kill()
         of_before = list(world.media.calls)
@@ -88,16 +102,19 @@ def lives(folder: Path, moment: float) -> tuple[bool, list[str]]:
             told.append(str(outcome["name"]))
         await watched.close()
 
-    play(story, folder, main=MAIN)
+    play(story, folder, main=ROUTES, destinations=PLACES)
     return answered[0], told
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("part", range(6))
-def test_each_moment_has_one_record_at_most_and_leaves_nothing_over(tmp_path: Path, part: int) -> None:
+def test_each_moment_has_one_record_at_most_and_leaves_nothing_over(
+    tmp_path: Path, part: int, way: str
+) -> None:
     moments = [part * LIFE / 6 + number * STEP for number in range(round(LIFE / 6 / STEP))]
     for moment in moments:
-        answered, outcomes = lives(tmp_path, moment)
+        answered, outcomes = lives(tmp_path, moment, way)
         assert len(outcomes) <= 1, f"at {moment:.2f}: {outcomes}"
         if moment > 0.2:
             assert answered, f"at {moment:.2f}"
-            assert outcomes in (["normal_hangup"], ["process_lost"]), f"at {moment:.2f}: {outcomes}"
+            assert outcomes == ["normal_hangup"], f"at {moment:.2f}: {outcomes}"

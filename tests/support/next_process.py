@@ -139,6 +139,7 @@ class Watched:
         registry = world.registry = CallRegistry(services, world.configuration)
         operations = self.keeping.operations
         operations.registry = registry
+        operations._handoffs.clear()
         registry.on_handoff = operations.remember
         services.feed.listen(operations, [HandoffChanged])
         if self.application is not None:
