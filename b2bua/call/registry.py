@@ -250,7 +250,9 @@ class CallRegistry:
         for handoff in call.handoffs:
             self.on_handoff(handoff)
         record = call.record
-        self._start(call, story.of_restored(call, call.configuration.route_for(record.trunk, record.called)))
+        # Where nobody called us there is nobody to be found for them.
+        route = None if record.placed else call.configuration.route_for(record.trunk, record.called)
+        self._start(call, story.of_restored(call, route))
 
     def _start(self, call: Call, told: Coroutine[None, None, cause.Outcome]) -> None:
         self._limits.enter(call.record.trunk)

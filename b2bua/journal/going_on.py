@@ -2,7 +2,8 @@
 
 A caller goes on with whom they talk to; with the human who has answered and whom nothing keeps any more from being
 heard; alone, to whom is found for them. Whoever else is there, the human of a consultation or one who has not accepted
-yet, is let go. What cannot be told in values does not go on: a call joined with another one, a recording.
+yet, is let go. A call of our own goes on with whom we called. What cannot be told in values does not go on: a call
+whose leg is in another one, a recording.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class CallState(NamedTuple):
 
     legs: tuple[LegState | None, ...]
     """None: of this one no more is known than what ends it."""
-    caller: int
+    caller: int | None
+    """None in a call of our own that nobody has joined yet."""
     peer: int | None
     newcomer: int | None
     """The human who has answered and is about to be heard in place of the peer."""
@@ -82,12 +84,14 @@ class CallState(NamedTuple):
     """Whom they talked to before, when there is no peer."""
     subscription: SubscriptionState | None
     referred: ReferredState | None
+    placed: bool
+    """By us."""
 
     @classmethod
     def of(cls, call: Call) -> CallState | None:
         """The call as it is now; None when it cannot go on, or its audio ends with this process."""
-        caller = call.caller
-        if caller is None or caller.media.identity is None or not _can_go_on(call):
+        somebody = call.caller or call.peer
+        if somebody is None or somebody.media.identity is None or not _can_go_on(call):
             return None
         legs = legs_up(call)
         states = tuple(map(_state_of, legs))
@@ -96,18 +100,21 @@ class CallState(NamedTuple):
             """Where somebody stands who is there and can be restored."""
             return legs.index(leg) if leg in legs and states[legs.index(leg)] is not None else None
 
-        caller_at, peer, newcomer = place_of(caller), place_of(call.peer), place_of(call.newcomer)
-        left = None if peer is not None else _left(call)
-        if caller_at is None or (peer is None and newcomer is None and left is None):
+        caller, peer, newcomer = map(place_of, (call.caller, call.peer, call.newcomer))
+        left = None if peer is not None or caller is None else _left(call)
+        if (call.caller is not None and caller is None) or (
+            peer is None and newcomer is None and left is None
+        ):
             return None
         return cls(
             states,
-            caller_at,
+            caller,
             peer,
             newcomer,
             left,
             _subscription_of(call, legs),
             _referred_of(call),
+            call.record.placed,
         )
 
     @property
@@ -150,7 +157,8 @@ def legs_up(call: Call) -> list[Leg]:
 
 def _can_go_on(call: Call) -> bool:
     is_gone = call.handoff is not None and call.handoff.irrevocable
-    return call.recording is None and not (call.record.placed or call.record.bridges or is_gone)
+    is_away = any(leg.home is not None or leg.call is not call for leg in call.legs)
+    return call.recording is None and not (is_gone or is_away)
 
 
 def _left(call: Call) -> LeftState | None:

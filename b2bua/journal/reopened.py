@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from b2bua.call import cause
 from b2bua.call.clock import CallClock
-from b2bua.call.record import AttemptRecord, CallRecord, LegRecord, RecordingRecord
+from b2bua.call.record import AttemptRecord, BridgeRecord, CallRecord, LegRecord, RecordingRecord
 from b2bua.handoff.consultation import ConsultPhase
 from b2bua.handoff.handoff import Confirmed, Handoff, HandoffRequest, HandoffState
 from b2bua.headers import Dropped
@@ -38,6 +38,10 @@ def reopened_record(left: JsonObject, now: float) -> CallRecord:
         answered=_moment(clock, left["answered"]),
         attempts=[_attempt(each, clock) for each in _objects(left["attempts"])],
         legs=[_leg(each, clock) for each in _objects(left["legs"])],
+        bridges=[
+            BridgeRecord(str(each["call_id"]), clock.moment(str(each["at"])))
+            for each in _objects(left["bridges"])
+        ],
         recordings=[_recording(each, clock) for each in _objects(left["recordings"])],
     )
 

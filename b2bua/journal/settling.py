@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class There(NamedTuple):
     """Who is there, beside the peer."""
 
-    caller: Leg
+    caller: Leg | None
     newcomer: Leg | None
     """The human who gets the caller."""
     others: list[Leg]
@@ -33,7 +33,11 @@ class There(NamedTuple):
 def settle(call: Call, there: There) -> None:
     """Bring a call that has just been restored to rest. Nothing is waited for."""
     caller, newcomer, others = there
-    if newcomer is not None:
+    if caller is None:  # A call of our own, which nobody has joined yet.
+        assert call.peer is not None, "somebody was called"
+        call.media.hear(call.peer.media, None)
+        call.watch(call.peer)
+    elif newcomer is not None:
         assistant = connect(call, caller, newcomer, call.handoffs[-1], heard_already=False)
         if assistant is not None:
             call.inbox.put(Transferred(assistant))

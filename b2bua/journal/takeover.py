@@ -114,12 +114,13 @@ class Takeover:
             None if one is None else self._leg(call, leg, *one)
             for leg, one in zip(entry.legs, found, strict=True)
         ]
-        caller = restored[state.caller]
-        assert caller is not None, "needed"
-        peer, newcomer = (None if n is None else restored[n] for n in (state.peer, state.newcomer))
+        caller, peer, newcomer = (
+            None if n is None else restored[n] for n in (state.caller, state.peer, state.newcomer)
+        )
         if peer is None and newcomer is None and state.left is None:
             raise MediaError("the human is gone")
         call.caller, call.peer, call.answered = caller, peer, True
+        call.record.placed = state.placed
         self._remember(call, entry, state)
         if state.subscription is not None:
             subscriber = restored[state.subscription.leg]

@@ -1,0 +1,147 @@
+"""Calls of our own, and calls that a phone has joined, go on in the next process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from b2bua.call import joining
+from b2bua.call_order import CallOrder
+from b2bua.handoff.handoff import HandoffRequest
+from sip_stack.dialog.refer import refer_to
+from sip_stack.events import Answered, Ended
+from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, World, play
+from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
+from tests.support.kept_history import as_object, as_objects
+from tests.support.media_double import Nothing
+from tests.support.next_process import Watched
+from tests.support.taken_over import clock_of_the_loop, fates
+
+ORDER = CallOrder(HandoffRequest(destination="front-desk"), from_user="4711")
+
+
+@pytest.fixture(autouse=True)
+def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_of_the_loop(monkeypatch)
+
+
+def test_a_call_of_our_own_goes_on_and_is_joined_with_a_caller_later(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        await world.phone(ASSISTANT, answer_at_once)
+        desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
+        session = alice.call("support")
+        await alice.until(Answered)
+        placed = world.registry.place(ORDER)
+        await world.until(lambda: placed.answered)
+        await asyncio.sleep(10)
+        said = len(world.network.wire.log)
+        await watched.kill_and_restart()
+        assert world.network.wire.log[said:] == [], "nothing is said to anybody"
+        assert fates(world) == {("taken_over",): 2}
+        ours = world.registry.calls[placed.id]
+        hers = next(call for call in world.registry.calls.values() if call is not ours)
+        assert ours.record.placed
+        assert ours.peer is not None
+        assert ours.peer.media.source is Nothing.SILENCE, "the line is not dead"  # type: ignore[attr-defined]
+
+        joining.bridge(ours, hers)
+        assert hers.caller is not None
+        assert hers.peer is not None
+        assert hers.peer.media.peer is hers.caller.media  # type: ignore[attr-defined]
+        await asyncio.sleep(10)
+        alice.do(session.bye)
+        assert (await desk.until(Ended)).by == "remote"
+        await world.record(2)
+        for record in world.records:
+            assert record.outcome is not None
+            assert record.outcome.code == 4000
+            assert record.duration_ms >= 20_000
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+@pytest.mark.parametrize("side", ["theirs", "api"])
+def test_a_call_of_our_own_ends_as_ever(tmp_path: Path, side: str) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        desk = await world.phone(DESK, answer_at_once)
+        placed = world.registry.place(ORDER)
+        await world.until(lambda: placed.answered)
+        await watched.kill_and_restart()
+        if side == "theirs":
+            desk.do(desk.sessions[0].bye)
+        else:
+            await watched.keeping.operations.hang_up(placed.id)
+        await desk.until(Ended)
+        record = await world.record()
+        assert record.outcome is not None
+        assert (record.outcome.code, record.outcome.source) == (4000, "agent" if side == "theirs" else "api")
+        assert len(world.records) == 1
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_those_whom_a_phone_has_joined_talk_on(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        desk, billing = await world.phone(DESK, answer_at_once), await world.phone(BILLING, answer_at_once)
+        pat = await world.phone(SBC)
+        one = pat.call("desk")
+        await pat.until(Answered)
+        other = pat.call("billing")
+        await pat.until(Answered, count=2)
+        named = f"{other.call_id};to-tag={other.remote_tag};from-tag={other.local_tag}"
+        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
+        pat.do(lambda now: one.request(now, "REFER", headers=headers))
+        await pat.until(Ended, count=2)
+        ended = await world.record()
+        await watched.kill_and_restart()
+        first, second = world.media.calls[-1].legs
+        assert (first.peer, second.peer) == (second, first)
+        billing.do(billing.sessions[0].bye)
+        assert (await desk.until(Ended)).by == "remote"
+        told = (await world.record(2)).as_json()
+        assert as_object(told["outcome"])["code"] == 4000
+        assert [each["call_id"] for each in as_objects(told["bridges"])] == [ended.call_id]
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_two_calls_that_were_joined_over_the_api_are_ended_and_recorded_once_each(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        await world.phone(ASSISTANT, answer_at_once)
+        desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
+        alice.call("support")
+        await alice.until(Answered)
+        (hers,) = world.registry.calls.values()
+        placed = world.registry.place(ORDER)
+        await world.until(lambda: placed.answered)
+        joining.bridge(placed, hers)
+        before = list(world.media.calls)
+        await watched.kill_and_restart()
+        for call in before:
+            call.close()
+        assert (await desk.until(Ended)).by == "remote"
+        assert (await alice.until(Ended)).by == "remote"
+        await world.record(2)
+        codes = [as_object(record.as_json()["outcome"])["code"] for record in world.records]
+        assert codes == [11072, 11072]
+        assert {record.call_id for record in world.records} == {hers.id, placed.id}
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
