@@ -284,7 +284,7 @@ def test_a_human_who_has_answered_gets_the_caller_from_the_next_process(tmp_path
             call_id = api.the_call()
             until_hears(caller.audio, bot.audio)
             # rtpengine tells nobody that the assistant is silent: the wait is as long as it may be.
-            handoff = api.hand_off(call_id, destination="callee-1", wait_for_silence=30)
+            handoff = api.hand_off(call_id, destination="callee-1", wait_for_silence=10)
             human_leg = human.wait_for_request("INVITE", 10.0).header("Call-ID")
             wait_until(lambda: human_leg in "".join(journal(tmp_path)), 10.0, "the human has answered")
             assert api.handoff(handoff["id"])["state"] != "connected"
