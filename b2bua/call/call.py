@@ -8,7 +8,7 @@ as a story in `story.py` and in `b2bua.handoff`. That the caller may leave at an
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from b2bua.call import cause, recording
 from b2bua.call.bridge import Bridge
@@ -33,6 +33,7 @@ from b2bua.call.events import (
     Switched,
 )
 from b2bua.call.inbox import Inbox
+from b2bua.call.left import Left
 from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
 from media.events import AnswerJudged as MediaAnswerJudged
 from media.events import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded, RecordingEnded
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from b2bua.call.leg import Leg
     from b2bua.call.record import CallRecord, LegRecord
     from b2bua.call.services import Services
-    from b2bua.config import Configuration, Dialled
+    from b2bua.config import Configuration
     from b2bua.handoff.handoff import Handoff
     from b2bua.telemetry.logs import Logger
     from media.engine import LegStatistics, MediaCall, MediaLeg, Prompt
@@ -77,16 +78,6 @@ class MovedOn(Exception):
         self.leg = leg
         self.host = host
         self.lasts = lasts
-
-
-class Left(NamedTuple):
-    """Whom a caller talked to who talks to nobody now."""
-
-    role: str
-    place: Dialled | None
-    """Where they were dialled."""
-    media: MediaLeg | None
-    """Their audio; None when that ended with the process before."""
 
 
 class HandoffCancelled(Exception):
@@ -324,9 +315,8 @@ class Call:
     def lose_peer(self, outcome: cause.Outcome) -> None:
         """The caller talks to nobody from now on."""
         assert self.peer is not None
-        peer, self.peer = self.peer, None
+        peer, self.peer, self.bridge = self.peer, None, None
         self.left, self.peer_outcome = Left(peer.role, peer.place, peer.media), outcome
-        self.bridge = None
         self.note_up()
         for handoff in self.handoffs:
             if handoff.is_connected:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import TypeAdapter
 
 from b2bua.call import cause
-from b2bua.call.call import Left
+from b2bua.call.left import Left
 from b2bua.feed import LegFacts
 from b2bua.identity import Caller
 from b2bua.sdp_bridge import Agreed

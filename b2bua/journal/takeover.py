@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import cause
-from b2bua.call.call import Call, Left
+from b2bua.call.call import Call
 from b2bua.call.far_end import FarEnd
 from b2bua.call.inbox import Inbox
+from b2bua.call.left import Left
 from b2bua.call.new_leg import describe
 from b2bua.call.restored_leg import RestoredLeg
 from b2bua.encryption import media_protection

@@ -9,7 +9,7 @@ import pytest
 
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import ConsultPhase, tell
-from b2bua.handoff.handoff import Handoff, HandoffRequest
+from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog.refer import SIPFRAG, is_terminated, read_sipfrag, sipfrag, subscription_state
 from sip_stack.events import Ended, RequestCompleted, RequestReceived
 from sip_stack.message import Request
@@ -18,28 +18,12 @@ from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with
 from tests.support.kept_history import as_object
 from tests.support.media_double import PromptDouble
 from tests.support.next_process import Watched
-from tests.support.taken_over import clock_of_the_loop, fates, legs_now
+from tests.support.taken_over import clock_of_the_loop, fates, killed, legs_now, shown
 
 
 @pytest.fixture(autouse=True)
 def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_of_the_loop(monkeypatch)
-
-
-async def killed(world: World, watched: Watched) -> None:
-    """The process is killed, and the next one has looked at what it left."""
-    before = list(world.media.calls)
-    await watched.kill_and_restart()
-    assert fates(world) == {("taken_over",): 1}
-    for call in before:  # What nobody has taken over the daemon gives up by itself.
-        call.close()
-
-
-async def shown(watched: Watched, handoff: Handoff) -> tuple[object, object]:
-    """State and code of a handoff, as the API tells them."""
-    told = await watched.keeping.operations.handoff(handoff.id)
-    outcome = told["outcome"]
-    return told["state"], None if outcome is None else as_object(outcome)["code"]
 
 
 def refer(cast: Cast, target: str) -> None:

@@ -13,7 +13,7 @@ from sip_stack.events import Ended
 from tests.support.b2bua_world import DESK, DESTINATIONS, World, answer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, talking
 from tests.support.next_process import Watched
-from tests.support.taken_over import clock_of_the_loop, legs_now
+from tests.support.taken_over import clock_of_the_loop, killed, legs_now
 from tests.support.told_application import URLS, Application
 
 
@@ -47,13 +47,6 @@ async def connected(cast: Cast) -> None:
     await cast.until_awaited()
     cast.agent().hear()
     await cast.bot.until(Ended)
-
-
-async def killed(world: World, watched: Watched) -> None:
-    before = list(world.media.calls)
-    await watched.kill_and_restart()
-    for call in before:
-        call.close()
 
 
 def hang_up(world: World) -> None:
@@ -144,7 +137,7 @@ def test_of_a_call_that_is_ended_the_result_is_told_too(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         watched, cast = await asked(world, application, outlives=False)
         await connected(cast)
-        await killed(world, watched)
+        await killed(world, watched, fate="ended")
         await world.record()
         await watched.kill_and_restart()
         await watched.close()

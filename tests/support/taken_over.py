@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from b2bua.handoff.handoff import Handoff
 from sip_stack.events import Ended
 from tests.support.b2bua_world import Phone, World
+from tests.support.kept_history import as_object
 from tests.support.media_double import LegDouble
 from tests.support.next_process import Watched
 
@@ -25,6 +27,22 @@ def clock_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 def fates(world: World) -> dict[tuple[str, ...], float]:
     """What became of the calls that were left behind, by the metrics."""
     return dict(world.registry.services.counters.left_behind)
+
+
+async def killed(world: World, watched: Watched, fate: str = "taken_over") -> None:
+    """The process is killed, and the next one has looked at what it left."""
+    before = list(world.media.calls)
+    await watched.kill_and_restart()
+    assert fates(world) == {(fate,): 1}
+    for call in before:  # What nobody has taken over the daemon gives up by itself.
+        call.close()
+
+
+async def shown(watched: Watched, handoff: Handoff) -> tuple[object, object]:
+    """State and code of a handoff, as the API tells them."""
+    told = await watched.keeping.operations.handoff(handoff.id)
+    outcome = told["outcome"]
+    return told["state"], None if outcome is None else as_object(outcome)["code"]
 
 
 def legs_now(world: World, role: str = "assistant") -> tuple[LegDouble, LegDouble]:
