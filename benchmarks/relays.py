@@ -118,6 +118,8 @@ def rtpengine_daemon(core: int) -> Iterator[tuple[int, NgControl]]:
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
+        # Debian's own names ports for its command line, of which another daemon may have them.
+        command += ["--config-file=none"]
         command += ["--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=1"]
         command += ["--port-min=10000", "--port-max=59999", "--foreground", "--log-stderr", "--log-level=1"]
         process = subprocess.Popen(
