@@ -38,6 +38,10 @@ class PortsExhausted(MediaError):
     """No RTP/RTCP port pair is free (in use, in quarantine after a release, or taken by other programs)."""
 
 
+class NoAddress(MediaError):
+    """The engine has no address of the version of IP that the peer is reached by."""
+
+
 class Latching(StrEnum):
     """Whom a leg believes about where its peer is."""
 
@@ -211,9 +215,9 @@ class MediaCall(Protocol):
     """The legs of one call. Closing twice is harmless; a call that is garbage collected gives its ports
     back."""
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> MediaLeg:
-        """Binds a port pair. Raises `PortsExhausted`, or `MediaError` when the call or the engine is
-        closed."""
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> MediaLeg:
+        """Binds a port pair; `ipv6` where the peer is reached over IPv6. Raises `PortsExhausted`, `NoAddress`, or
+        `MediaError` when the call or the engine is closed."""
         ...
 
     def bridge(self, a: MediaLeg, b: MediaLeg) -> None:

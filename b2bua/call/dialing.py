@@ -16,6 +16,7 @@ from b2bua.acceptance.acceptance import Acceptance
 from b2bua.call import cause
 from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import Answered, Challenged, Failed, LegEvent, PickedUp, Progress, Responded
+from b2bua.call.new_leg import open_leg
 from b2bua.call.record import AttemptRecord
 from b2bua.call.redirects import Detour
 from b2bua.config import Destination
@@ -23,7 +24,7 @@ from b2bua.encryption import needs_tls
 from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
 from b2bua.identity import headers_to
 from b2bua.preloaded_route import Way, way_to
-from media.engine import PortsExhausted
+from media.engine import NoAddress, PortsExhausted
 from sip_stack.errors import SipError
 
 if TYPE_CHECKING:
@@ -260,6 +261,10 @@ class Dialing:
             return self._close(attempt, attempt.failure)
         try:
             leg = self._invite(attempt, target)
+        except NoAddress as error:
+            # Another of its addresses may be of the version that there is.
+            attempt.failure = cause.local("media_not_acceptable", source="b2bua", detail=str(error))
+            return self._next_target(attempt, running)
         except DialFailed as failed:
             return self._close(attempt, failed.outcome)
         attempt.connect = self._services.now() + attempt.timers.connect_timeout
@@ -271,7 +276,7 @@ class Dialing:
         call, errand, place, uri = self._call, self._errand, attempt.place, attempt.uri
         headers = [*attempt.way.headers, *self._headers(place)]
         try:
-            media = call.media.open_leg(errand.role, call.configuration.latching_for(place.trunk))
+            media = open_leg(call, errand.role, place.trunk, target.host)
         except PortsExhausted as error:
             raise DialFailed(cause.local("ports_exhausted")) from error
         try:

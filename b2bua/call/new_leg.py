@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from sip_stack.transport import Flow
 
 
+def open_leg(call: Call, role: str, trunk: str | None, host: str) -> MediaLeg:
+    """The audio of a new leg whose far end is at `host`. Raises `PortsExhausted` or `NoAddress`."""
+    return call.media.open_leg(role, call.configuration.latching_for(trunk), ipv6=":" in host)
+
+
 def describe(
     call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection, place: Dialled | None = None
 ) -> LegDescription:

@@ -16,6 +16,7 @@ from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
 from b2bua.call.leg import Leg, deliver_to_leg
 from b2bua.call.limits import Limits
+from b2bua.call.new_leg import open_leg
 from b2bua.call.new_record import record_of_invite
 from b2bua.call.placing import errand_of, placed_call
 from b2bua.call.received_leg import ReceivedLeg
@@ -29,7 +30,7 @@ from b2bua.headers import MAX_HOPS, hops_of
 from b2bua.inquiry import Inquiry
 from b2bua.telemetry.logs import Logger, get_logger
 from b2bua.trunks import Trunks
-from media.engine import PortsExhausted
+from media.engine import NoAddress, PortsExhausted
 from sip_stack.dialog.replaces import Replaces
 from sip_stack.errors import RemoteError
 from sip_stack.events import Event, InviteReceived, InviteRefused, OutOfDialogCompleted
@@ -288,10 +289,12 @@ class CallRegistry:
         call = Call(self.services, self.configuration, record, inbox, log)
         call.codecs = of_call(self.configuration, route, request)
         try:
-            media = call.media.open_leg("caller", self.configuration.latching_for(record.trunk))
+            media = open_leg(call, "caller", record.trunk, session.flow.remote[0])
             caller = ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request)
         except PortsExhausted:
             raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
+        except NoAddress as error:
+            raise Refused(cause.local("media_not_acceptable", source="b2bua", detail=str(error))) from None
         except RemoteError as error:
             call.media.close()
             malformed = error.status_hint == 400
@@ -307,7 +310,8 @@ class CallRegistry:
         if self.services.trace is not None:
             self.services.trace.claim(session.call_id, record.call_id, "caller")
         session.reject(self.services.now(), status, headers=(*refused.headers, *outcome.reason_headers()))
-        self._close_refused(record, outcome, status)
+        why = {"why": outcome.detail[:200]} if outcome.detail else {}
+        self._close_refused(record, outcome, status, **why)
 
     def _note_unserved(self, event: InviteRefused) -> None:
         """An INVITE of a trunk that the stack has refused is a call that failed. Not so those of strangers, who may

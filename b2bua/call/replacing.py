@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, recording
 from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import PickedUp, Replaced
+from b2bua.call.new_leg import open_leg
 from b2bua.call.received_leg import ReceivedLeg
 from b2bua.call.switching import switch
 from b2bua.feed import LegAnswered
-from media.engine import PortsExhausted
+from media.engine import NoAddress, PortsExhausted
 from sip_stack.dialog import SessionState
 from sip_stack.errors import RemoteError
 
@@ -108,9 +109,11 @@ def _newcomer(call: Call, old: Leg, session: ServerSession, request: Request) ->
     far_end = old.far_end
     session.use(call.configuration.extensions_for(far_end.trunk, old.place))
     try:
-        media = call.media.open_leg(old.role, call.configuration.latching_for(far_end.trunk))
+        media = open_leg(call, old.role, far_end.trunk, session.flow.remote[0])
     except PortsExhausted:
         raise RemoteError(503, "No port is free") from None
+    except NoAddress as error:
+        raise RemoteError(488, str(error)) from None
     try:
         new = ReceivedLeg(call, old.role, media, far_end, session, request)
     except RemoteError:

@@ -46,7 +46,7 @@ class NativeCall:
         """Number of the worker that owns the legs."""
         return self._link.worker
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> NativeLeg:
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> NativeLeg:
         """Binds a port pair for a new leg."""
         if not self._open:
             raise MediaError("the call is closed")

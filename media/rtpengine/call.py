@@ -12,13 +12,24 @@ from itertools import count
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from media.engine import Codec, Latching, MediaCall, MediaError, MediaLeg, PortsExhausted, Prompt, Recording
+from media.engine import (
+    Codec,
+    Latching,
+    MediaCall,
+    MediaError,
+    MediaLeg,
+    NoAddress,
+    PortsExhausted,
+    Prompt,
+    Recording,
+)
 from media.events import EngineLost, MediaEvent, OnMediaEvent, Switched
 from media.rtpengine.connection import NgError
 from media.rtpengine.description import Unreadable
 from media.rtpengine.leg import RtpengineLeg
-from media.rtpengine.node import Node, forget
+from media.rtpengine.node import Node
 from media.rtpengine.prompt import RtpenginePrompt, silence
+from media.rtpengine.spares import forget
 from media.rtpengine.told import Played
 
 SETTLED_WITHIN = 1.0
@@ -43,15 +54,18 @@ class RtpengineCall:
         self._legs: list[RtpengineLeg] = []
         self._open = True
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> RtpengineLeg:
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> RtpengineLeg:
         """A leg where the call has legs already, else on the next daemon that has one to spare."""
         if not self._open:
             raise MediaError("the call is closed")
         used = [leg.node for leg in self._legs if leg.is_open][:1]
-        for node in used or self._nodes():
-            spare = node.take()
+        nodes, family = used or self._nodes(), "IP6" if ipv6 else "IP4"
+        for node in nodes:
+            spare = node.take(family)
             if spare is not None:
                 return self._add(RtpengineLeg(self, node, spare, role, latching))
+        if not any(node.has_address(family) for node in nodes):
+            raise NoAddress(f"no rtpengine has an {family.replace('IP', 'IPv')} address")
         raise PortsExhausted("no rtpengine has a leg to spare")
 
     async def take_over(self, identity: str, role: str, latching: Latching = Latching.AUTO) -> RtpengineLeg:

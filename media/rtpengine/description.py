@@ -85,7 +85,7 @@ def outside(parameters: StreamParameters, unreachable: Address, keys: Mapping[Cr
         attributes.append("a=rtcp-mux")
     elif parameters.remote is not None and parameters.remote_rtcp is not None:
         host, port = parameters.remote_rtcp
-        attributes.append(f"a=rtcp:{port} IN {_family(host)} {host}")
+        attributes.append(f"a=rtcp:{port} IN {family_of(host)} {host}")
     return _write(
         remote,
         PLAIN if srtp is None else SECURE,
@@ -104,7 +104,7 @@ def _write(
     address: Address, profile: str, audio: tuple[int, Codec], event_type: int | None, attributes: list[str]
 ) -> str:
     host, port = address
-    family = _family(host)
+    family = family_of(host)
     formats = [f"a=rtpmap:{audio[0]} {audio[1]}/8000"]
     types = str(audio[0])
     if event_type is not None:
@@ -124,5 +124,6 @@ def _write(
     return "\r\n".join(lines) + "\r\n"
 
 
-def _family(host: str) -> str:
+def family_of(host: str) -> str:
+    """How SDP and the ng protocol call the version of an address: IP4 or IP6."""
     return "IP6" if ":" in host else "IP4"

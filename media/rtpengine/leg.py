@@ -23,11 +23,13 @@ from media.rtpengine.description import (
     SECURE,
     Opened,
     Unreadable,
+    family_of,
     inside,
     outside,
 )
-from media.rtpengine.node import INSIDE, OFFER, OUTSIDE, Node, Spare, read_reply
+from media.rtpengine.node import Node
 from media.rtpengine.prompt import silence
+from media.rtpengine.spares import INSIDE, OFFER, OUTSIDE, Spare, read_reply
 from media.rtpengine.told import Played, Told
 from media.rtpengine.watch import Watch
 from media.srtp import CryptoSuite, SrtpKeys
@@ -103,6 +105,10 @@ class RtpengineLeg:
     def local_address(self) -> Address:
         """What the daemon says of the side of the peer."""
         return self._outside.address
+
+    @property
+    def _family(self) -> str:
+        return family_of(self._outside.address[0])
 
     @property
     def announced_host(self) -> str | None:
@@ -214,7 +220,8 @@ class RtpengineLeg:
     def _wanted(self, parameters: StreamParameters) -> Told:
         listener = self.call.listener_of(self)
         target = None if listener is None else listener.inside
-        nobody = (self._outside.address[0], DISCARD)
+        # Inside is IPv4, also for a peer of IPv6.
+        nobody = (self._outside.address[0] if self._family == "IP4" else "127.0.0.1", DISCARD)
         # What is heard goes on as events, so that another side without them needs them turned back. A daemon that
         # listens cannot be told to stop.
         tones = self.call.listens_for_tones or (self._told is not None and self._told.tones)
@@ -309,7 +316,13 @@ class RtpengineLeg:
         event_type = parameters.telephone_event
         ours = inside(wanted.target, wanted.codec, EVENT_TYPE if event_type is None else event_type)
         profile = PLAIN if parameters.keys is None else SECURE
-        offer: dict[str, Writable] = {**OFFER, "transport-protocol": profile, "call-id": self.id, "sdp": ours}
+        offer: dict[str, Writable] = {
+            **OFFER,
+            "transport-protocol": profile,
+            "address-family": self._family,
+            "call-id": self.id,
+            "sdp": ours,
+        }
         codecs = wanted.codecs()
         if codecs:
             offer["codec"] = codecs

@@ -1,88 +1,28 @@
-"""One daemon: the connection to it, whether it lives, and the legs that are opened on it ahead of need.
-
-A leg is a call of rtpengine's with two sides, the inside and the outside. Half of its offer and answer is enough to
-have the address that faces the peer, so that is asked for before anybody needs it.
-"""
+"""One daemon: the connection to it, whether it lives, and the legs that are taken from it and given back."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
-from media.engine import Address, Codec
 from media.rtpengine.bencode import Writable
-from media.rtpengine.connection import NgConnection, NgError, NobodyThere, OnReply, Reply, refusal
+from media.rtpengine.connection import NgConnection, NgError, NobodyThere, OnReply, Reply
 from media.rtpengine.counters import NgCounters
-from media.rtpengine.description import (
-    DISCARD,
-    EVENT_TYPE,
-    SECURE,
-    LocalKey,
-    Opened,
-    Unreadable,
-    inside,
-    read,
-)
+from media.rtpengine.description import Opened, family_of
 from media.rtpengine.query import read_side
 from media.rtpengine.settings import NgAddress, RtpengineSettings
-from media.srtp import CryptoSuite
+from media.rtpengine.spares import INSIDE, OUTSIDE, Spare, Spares, forget
 
 _log = logging.getLogger(__name__)
 
-INSIDE, OUTSIDE = "int", "ext"
-"""The tags of a leg's two sides."""
 PERIOD = 1.0
 """Seconds between two looks at the daemon."""
-LONGEST_SPARE = 240.0
-"""Seconds after which an unused leg is given back. The daemon drops a call without an answer after its `offer-timeout`,
-which may be as short as five minutes, so that what a killed process leaves behind is soon gone."""
 QUARANTINE = 2
 """Seconds until the ports of a leg may be another's."""
 CLOCKS_DIFFER = 1.5
 """Seconds by which the time of a daemon's start may seem to change, as it is told in whole seconds."""
-
-_FLAGS = ("port-latching", "trust-address", "asymmetric")
-_UNKNOWN_SUITES = (
-    "AES_192_CM_HMAC_SHA1_80",
-    "AES_192_CM_HMAC_SHA1_32",
-    "F8_128_HMAC_SHA1_80",
-    "F8_128_HMAC_SHA1_32",
-    "NULL_HMAC_SHA1_80",
-    "NULL_HMAC_SHA1_32",
-)
-OFFER: Mapping[str, Writable] = {
-    "from-tag": INSIDE,
-    "flags": _FLAGS,
-    "replace": ["origin"],
-    "ICE": "remove",
-    "DTLS": "off",
-    "rtcp-mux": ["offer"],
-    "SDES": [f"no-{suite}" for suite in _UNKNOWN_SUITES],
-}
-"""What each offer of the inside says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spare:
-    """A leg that nobody uses yet."""
-
-    id: str
-    """Its call-id at the daemon."""
-    outside: Opened
-    since: float
-    """Loop time."""
-    inside: Address | None = None
-    """Where other legs reach it; None until it is answered."""
-
-    @property
-    def keys(self) -> Mapping[CryptoSuite, LocalKey]:
-        """What its daemon would send under."""
-        return self.outside.keys
 
 
 class Node:
@@ -104,11 +44,10 @@ class Node:
         self._connection: NgConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
-        self._spares: deque[Spare] = deque()
-        self._asked = 0
-        self._full = False
-        """It has refused the last leg that it was asked for."""
-        self._generation = 0
+        self._spares = {
+            family: Spares(family, settings.spare_legs, self.request, str(where)) for family in ("IP4", "IP6")
+        }
+        """By the version of IP that peers reach them by."""
         self._fresh = True
         self._started: float | None = None
         self._answered = -1e9
@@ -121,7 +60,11 @@ class Node:
     @property
     def spare_legs(self) -> int:
         """Legs that can be opened now."""
-        return len(self._spares) if self.is_up else 0
+        return sum(map(len, self._spares.values())) if self.is_up else 0
+
+    def has_address(self, family: str) -> bool:
+        """False when it is known that legs on it have no address of that version of IP ("IP4", "IP6")."""
+        return self._spares[family].has_address is not False
 
     async def start(self) -> None:
         """Looks at the daemon once, then on and on until `close`. A daemon that is down is waited for."""
@@ -129,9 +72,10 @@ class Node:
         if self.is_up:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD):
-                    while self._asked:
-                        self._stirred.clear()
-                        await self._stirred.wait()
+                    for spares in self._spares.values():
+                        while spares.asked:
+                            spares.changed.clear()
+                            await spares.changed.wait()
         self._task = asyncio.create_task(self._keep_looking(), name=f"rtpengine {self.where}")
 
     async def close(self) -> None:
@@ -140,18 +84,15 @@ class Node:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await asyncio.gather(*(self._give_back(spare) for spare in self._spares))
-        self._spares.clear()
+        unused = [spare for spares in self._spares.values() for spare in spares.drain()]
+        await asyncio.gather(*map(self._give_back, unused))
         if self._connection is not None:
             self._connection.close()
 
-    def take(self) -> Spare | None:
-        """A leg that is ready; None when there is none."""
-        if not self.is_up or not self._spares:
-            return None
-        spare = self._spares.popleft()
-        self.in_use += 1
-        self._refill()
+    def take(self, family: str) -> Spare | None:
+        """A leg that is ready, with an address of that version of IP; None when there is none."""
+        spare = self._spares[family].take() if self.is_up else None
+        self.in_use += spare is not None
         return spare
 
     async def recover(self, identity: str, host: str) -> Spare:
@@ -163,8 +104,10 @@ class Node:
         side, inside = read_side(known, OUTSIDE), read_side(known, INSIDE)
         self.in_use += 1
         now = asyncio.get_running_loop().time()
+        # Inside is IPv4, whatever peers are told.
+        inner = host if family_of(host) == "IP4" else inside.host
         # Only an offer tells the keys, and would send what the peer says elsewhere.
-        return Spare(identity, Opened((host, side.port)), now, (host, inside.port) if inside.port else None)
+        return Spare(identity, Opened((host, side.port)), now, (inner, inside.port) if inside.port else None)
 
     def give_back(self, identity: str, on_reply: OnReply) -> None:
         """A leg that was taken is of no more use. Its ports rest for a while, in which nothing comes out of it: late
@@ -249,67 +192,21 @@ class Node:
 
     def _lose(self, why: str) -> None:
         _log.error("rtpengine_lost", extra={"node": str(self.where), "error": why})
-        self._generation += 1
-        self._asked = 0
-        self._spares.clear()
+        for spares in self._spares.values():
+            spares.forget()
         self._on_lost(self, f"rtpengine {self.where} {why}")
 
-    # -- legs ahead of need --------------------------------------------------------------------------------------------
-
     def _refill(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._spares and now - self._spares[0].since > LONGEST_SPARE:
-            unused = self._spares.popleft()
-            self.request("delete", {"call-id": unused.id, "delete-delay": 0}, forget)
-        missing = self._settings.spare_legs - len(self._spares) - self._asked
-        for _ in range(min(missing, 1 - self._asked) if self._full else missing):
-            self._open()
-
-    def _open(self) -> None:
-        identity, generation = secrets.token_hex(16), self._generation
-        self._asked += 1
-
-        def opened(reply: Reply | None) -> None:
-            if generation != self._generation:
+        for spares in self._spares.values():
+            spares.refill()
+            if spares.is_full:
+                # All have the same ports.
                 return
-            self._asked -= 1
-            self._stirred.set()
-            try:
-                self._spares.append(Spare(identity, read_reply(reply), asyncio.get_running_loop().time()))
-            except (NgError, Unreadable) as error:
-                # As when its ports have run out. The next look tries again, with one.
-                if not self._full:
-                    _log.warning("rtpengine_no_leg", extra={"node": str(self.where), "error": str(error)})
-                self._full = True
-            else:
-                if self._full:
-                    self._full = False
-                    self._refill()
-
-        self.request("offer", self._offer_to_nobody(identity), opened)
-
-    def _offer_to_nobody(self, identity: str) -> Mapping[str, Writable]:
-        """A leg may turn out to be plain. But only so are there keys of ours."""
-        description = inside(("127.0.0.1", DISCARD), Codec.PCMU, EVENT_TYPE)
-        return {**OFFER, "transport-protocol": SECURE, "call-id": identity, "sdp": description}
 
     async def _give_back(self, spare: Spare) -> None:
         if self._connection is not None and self.is_up:
             with suppress(NgError):
                 await self._connection.ask("delete", {"call-id": spare.id, "delete-delay": 0})
-
-
-def read_reply(reply: Reply | None) -> Opened:
-    """The description in a reply to an offer or an answer. Raises `NgError` or `Unreadable`."""
-    if reply is None:
-        raise NgError("does not answer")
-    refused = refusal(reply)
-    if refused is not None:
-        raise NgError(refused)
-    text = reply.get("sdp")
-    if not isinstance(text, bytes):
-        raise Unreadable("a reply without a description")
-    return read(text.decode("utf-8", "replace"))
 
 
 def _uptime(reply: Reply) -> float:
@@ -321,7 +218,3 @@ def _uptime(reply: Reply) -> float:
         with suppress(ValueError):
             return float(uptime)
     raise NgError("does not tell since when it runs")
-
-
-def forget(reply: Reply | None) -> None:
-    """Nobody waits for the reply."""

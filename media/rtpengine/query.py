@@ -18,6 +18,8 @@ class Side:
     """With the headers of RTP."""
     rtcp: int = 0
     """Packets of RTCP."""
+    host: str = ""
+    """Its address on the daemon."""
     port: int = 0
 
 
@@ -32,6 +34,7 @@ def read_side(reply: Reply, tag: str) -> Side:
         packets=_number(_path(streams[0], "stats", "packets")),
         octets=_number(_path(streams[0], "stats", "bytes")),
         rtcp=_number(_path(streams[1], "stats", "packets")) if len(streams) > 1 else 0,
+        host=_text(_path(streams[0], "local address")),
         port=_number(_path(streams[0], "local port")),
     )
 
@@ -41,6 +44,10 @@ def _path(value: Value | None, *keys: str) -> Value | None:
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return found
+
+
+def _text(value: Value | None) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else ""
 
 
 def _number(value: Value | None) -> int:

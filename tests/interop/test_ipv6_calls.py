@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sip_stack.aio.network import Listen
-from sip_stack.events import Acknowledged, Answered, Ended, InviteReceived
+from sip_stack.events import Acknowledged, Answered, Ended, InviteReceived, Rejected
 from sip_stack.message import Message, SipUri
 from tests.support.b2bua_process import B2bua
-from tests.support.engines import Carrier, Limit
+from tests.support.engines import Carrier, over_rtpengine
+from tests.support.ports import LOOPBACK
 from tests.support.rtp_peer import Packet
+from tests.support.rtpengine import RtpengineDaemon
 from tests.support.tcp_stack import Party, party, run
+
+BEGINNING = 0
+"""The number of packets that are sent until one crosses: what comes before an rtpengine knows of the answer is lost."""
 
 
 class Ear:
@@ -46,12 +52,31 @@ class Ear:
         packet = Packet(number, number * 160, 7, bytes([number]) * 160)
         self._socket.sendto(packet.encode(), (self.host, port))
 
-    async def heard(self) -> Packet:
-        """The next packet."""
-        return Packet.decode(await asyncio.get_running_loop().sock_recv(self._socket, 2048))
+    async def heard(self) -> int:
+        """The number of the next packet, whatever it is."""
+        packet = Packet.decode(await asyncio.get_running_loop().sock_recv(self._socket, 2048))
+        assert packet.payload == packet.payload[:1] * 160
+        return packet.payload[0]
+
+    async def hears(self, number: int) -> None:
+        """The next packet but for those with which the call began."""
+        while (heard := await self.heard()) == BEGINNING:
+            pass
+        assert heard == number
 
     def close(self) -> None:
         self._socket.close()
+
+
+async def begin(talker: Ear, far_end: Message, listener: Ear) -> None:
+    """Packets until one comes out."""
+    for _ in range(100):
+        talker.say(BEGINNING, far_end)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                assert await listener.heard() == BEGINNING
+                return
+    raise AssertionError("nothing comes out")
 
 
 async def call_through(
@@ -72,11 +97,13 @@ async def call_through(
         uri = invited.request.from_.parsed_uri
         assert isinstance(uri, SipUri)
         assert uri.host.strip("[]") == far_host
+        ways = (at_caller, answered.response, at_agent), (at_agent, invited.request, at_caller)
+        for talker, far_end, listener in ways:
+            await begin(talker, far_end, listener)
         for number in range(1, 4):
-            at_caller.say(number, answered.response)
-            at_agent.say(number, invited.request)
-            assert (await at_agent.heard()).payload == bytes([number]) * 160
-            assert (await at_caller.heard()).payload == bytes([number]) * 160
+            for talker, far_end, listener in ways:
+                talker.say(number, far_end)
+                await listener.hears(number)
         caller.do(call.bye)
         await caller.until(Ended)
         await agent.until(Ended)
@@ -97,8 +124,6 @@ async def call_through(
 def test_a_call(
     engine: Carrier, tmp_path: Path, host: str, far_host: str, transport: str, far_transport: str
 ) -> None:
-    engine.needs(Limit.IPV6)
-
     async def main() -> None:
         listens = [Listen(transport, host, 0)], [Listen(far_transport, far_host, 0)]
         async with party(*listens[0]) as caller, party(*listens[1]) as agent:
@@ -106,7 +131,11 @@ def test_a_call(
             route = f"sip:agent@{at}:{agent.port(far_transport)};transport={far_transport}"
             listen = [f"{each}:{where}:0" for each in ("udp", "tcp") for where in ("127.0.0.1", "[::1]")]
             b2bua = await asyncio.to_thread(
-                B2bua, tmp_path, {"support": {"route": route}}, listen=listen, media={"address": "::"}
+                B2bua,
+                tmp_path,
+                {"support": {"route": route}},
+                listen=listen,
+                media=engine.media or {"address": "::"},
             )
             with b2bua:
                 await call_through(b2bua, caller, agent, host, far_host, transport)
@@ -117,5 +146,35 @@ def test_a_call(
             assert legs["caller"]["transport"] == transport
             assert legs["agent"]["transport"] == far_transport
             assert legs["agent"]["remote_address"] == f"{at}:{agent.port(far_transport)}"
+
+    run(main())
+
+
+def test_a_caller_of_ipv6_is_refused_at_once_where_no_rtpengine_has_an_address_for_them(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        with RtpengineDaemon(tmp_path, interfaces=(LOOPBACK,)) as daemon:
+            await daemon.answers()
+            async with party(Listen("udp", "::1", 0)) as caller, party(Listen("udp", LOOPBACK, 0)) as agent:
+                route = f"sip:agent@{LOOPBACK}:{agent.port('udp')}"
+                b2bua = await asyncio.to_thread(
+                    B2bua,
+                    tmp_path,
+                    {"support": {"route": route}},
+                    listen=[f"udp:{LOOPBACK}:0", "udp:[::1]:0"],
+                    media=over_rtpengine([daemon]).media,
+                )
+                with b2bua:
+                    port = next(int(entry.rpartition(":")[2]) for entry in b2bua.listening if "[" in entry)
+                    at_caller = Ear("::1")
+                    caller.call("::1", port, transport="udp", body=at_caller.description, user="support")
+                    assert (await caller.until(Rejected)).response.status == 488
+                    at_caller.close()
+                    record = await asyncio.to_thread(b2bua.record)
+                    await asyncio.to_thread(b2bua.check_end)
+                assert (record["outcome"]["code"], record["outcome"]["source"]) == (11030, "b2bua")
+                assert "no rtpengine has an IPv6 address" in b2bua.output + b2bua.errors, "the log says why"
+                assert not record["attempts"], "nobody was rung"
 
     run(main())

@@ -9,9 +9,9 @@ import pytest
 
 from media.engine import Latching
 from sip_stack.dialog import ServerSession
-from sip_stack.events import Answered
+from sip_stack.events import Answered, Rejected
 from sip_stack.message import Request
-from tests.support.b2bua_world import CONFIGURATION, DESK, SBC, Phone, World, offer, play
+from tests.support.b2bua_world import CONFIGURATION, DESK, DESTINATIONS, SBC, Phone, World, offer, play
 
 TRUNK = '    accept: {addresses: ["192.0.2.0/24"]}\n'
 
@@ -153,3 +153,33 @@ def test_comfort_noise_is_agreed_with_both_sides_or_with_the_caller_not(
         await world.record()
 
     play(story, tmp_path)
+
+
+NAMED = DESTINATIONS.replace(f"route: sip:operator@{DESK}", "route: sip:operator@pbx.example.com")
+
+
+@pytest.mark.parametrize("addresses", [["2001:db8::1", DESK], ["2001:db8::1"]])
+def test_who_is_reached_over_ipv6_alone_is_not_rung_by_an_engine_without_it(
+    tmp_path: Path, addresses: list[str]
+) -> None:
+    """As an rtpengine without an address of IPv6. Another address of theirs is tried."""
+
+    async def story(world: World) -> None:
+        world.media.lacks_ipv6 = True
+        world.names["pbx.example.com"] = addresses
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk")
+        if DESK in addresses:
+            await sbc.until(Answered)
+            sbc.do(call.bye)
+            record = await world.record()
+            assert [leg.remote_address for leg in record.legs] == [f"{SBC}:5060", f"{DESK}:5060"]
+            return
+        assert (await sbc.until(Rejected)).response.status == 488
+        outcome = (await world.record()).outcome
+        assert outcome is not None
+        assert (outcome.name, outcome.code, outcome.source) == ("media_not_acceptable", 11030, "b2bua")
+        assert outcome.detail == "no IPv6 address"
+
+    play(story, tmp_path, destinations=NAMED)

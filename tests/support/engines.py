@@ -34,7 +34,6 @@ class Limit(StrEnum):
     COUNT_LOSS = "count loss and jitter"
     PROTECT_LATER = "turn a plain leg into an SRTP one"
     COMFORT_NOISE = "comfort noise for one side alone"
-    IPV6 = "IPv6 to peers"
 
 
 @dataclass(frozen=True, slots=True)

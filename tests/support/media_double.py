@@ -23,6 +23,7 @@ from media.engine import (
     MediaCall,
     MediaError,
     MediaLeg,
+    NoAddress,
     PortsExhausted,
     Prompt,
     Ringback,
@@ -263,10 +264,12 @@ class CallDouble:
         """The newest leg of a role."""
         return next(leg for leg in reversed(self.legs) if leg.role == role)
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO) -> LegDouble:
+    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> LegDouble:
         """As in the contract."""
         if self.closed or self.engine.closed:
             raise MediaError("closed")
+        if ipv6 and self.engine.lacks_ipv6:
+            raise NoAddress("no IPv6 address")
         leg = LegDouble(self, role, self.engine.take_port(), latching)
         self.legs.append(leg)
         return leg
@@ -445,6 +448,7 @@ class MediaDouble:
         self.records_nothing = False
         self.settles_within = 0.0
         """Seconds until all is counted."""
+        self.lacks_ipv6 = False
         self.outlives = False
         """Its legs outlive the process that opened them."""
         self.started = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class RtpengineDaemon(ChildProcess):
         timeout: int = 60,
         offer_timeout: int = 3600,
         blocks: int = 1,
+        interfaces: Sequence[str] = (LOOPBACK, "::1"),
     ) -> None:
         """The times are its own defaults: a call without packets, and one without an answer, are dropped after those;
         the latter not before the former."""
@@ -40,7 +41,7 @@ class RtpengineDaemon(ChildProcess):
             "rtpengine",
             "--config-file=none",
             "--table=-1",
-            f"--interface={LOOPBACK}",
+            *(f"--interface={address}" for address in interfaces),
             f"--listen-ng={LOOPBACK}:{self.ng_port}",
             f"--listen-tcp-ng={LOOPBACK}:{self.tcp_port}",
             f"--listen-http={LOOPBACK}:{self.http_port}",

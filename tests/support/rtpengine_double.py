@@ -11,11 +11,13 @@ from media.engine import Codec
 from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import OnReply, Reply
 from media.rtpengine.description import LocalKey, Opened, inside, read
-from media.rtpengine.node import Node, Spare
+from media.rtpengine.node import Node
 from media.rtpengine.settings import NgAddress
+from media.rtpengine.spares import Spare
 from media.srtp import CryptoSuite
 
 HOST = "192.0.2.7"
+HOST6 = "2001:db8::7"
 KEY = bytes(range(30))
 
 
@@ -28,6 +30,8 @@ class NodeDouble:
         self.packets: dict[str, int] = {}
         self.in_use = 0
         self.doubted = False
+        self.has_ipv6 = False
+        """It has an address of IPv6, too: `HOST6`, for the outside of legs alone."""
         self.refused: dict[str, str] = {}
         """Commands it refuses, and why."""
         self._waiting: deque[tuple[str, Mapping[str, Writable], OnReply]] = deque()
@@ -38,13 +42,20 @@ class NodeDouble:
         """For those who want one."""
         return cast(Node, self)
 
-    def take(self) -> Spare:
+    def has_address(self, family: str) -> bool:
+        """As in `Node`."""
+        return family == "IP4" or self.has_ipv6
+
+    def take(self, family: str) -> Spare | None:
         """A leg."""
+        if not self.has_address(family):
+            return None
         self.in_use += 1
         identity = f"leg-{len(self._ports)}"
         self._ports[identity] = 10_000 + 4 * len(self._ports)
         keys = {CryptoSuite.AES_CM_128_HMAC_SHA1_80: LocalKey(6, KEY)}
-        return Spare(identity, Opened((HOST, self._ports[identity]), keys), 0.0)
+        host = HOST if family == "IP4" else HOST6
+        return Spare(identity, Opened((host, self._ports[identity]), keys), 0.0)
 
     async def recover(self, identity: str, host: str) -> Spare:
         """As in `Node`."""
@@ -76,7 +87,7 @@ class NodeDouble:
             if asked[0] == "query":
                 kept.append(asked)
             else:
-                asked[2](self._reply(asked[0], str(asked[1]["call-id"])))
+                asked[2](self._reply(asked[0], asked[1]))
         self._waiting.extend(kept)
 
     def count(self, **packets: int) -> None:
@@ -97,12 +108,13 @@ class NodeDouble:
         """From now on legs have other ports."""
         self._ports = {identity: port + 1000 for identity, port in self._ports.items()}
 
-    def _reply(self, command: str, identity: str) -> Reply:
+    def _reply(self, command: str, arguments: Mapping[str, Writable]) -> Reply:
         if command in self.refused:
             return {"result": b"error", "error-reason": self.refused[command].encode()}
-        port = self._ports[identity] + (2 if command == "answer" else 0)
+        port = self._ports[str(arguments["call-id"])] + (2 if command == "answer" else 0)
+        host = HOST6 if arguments.get("address-family") == "IP6" else HOST
         crypto = f"a=crypto:6 AES_CM_128_HMAC_SHA1_80 inline:{b64encode(KEY).decode()}\r\n"
-        return {"result": b"ok", "sdp": (inside((HOST, port), Codec.PCMU, 101) + crypto).encode()}
+        return {"result": b"ok", "sdp": (inside((host, port), Codec.PCMU, 101) + crypto).encode()}
 
 
 def counted(packets: int) -> Reply:

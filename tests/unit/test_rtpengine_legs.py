@@ -9,12 +9,12 @@ from weakref import WeakValueDictionary
 
 import pytest
 
-from media.engine import Codec, MediaError, StreamParameters
+from media.engine import Codec, MediaError, NoAddress, StreamParameters
 from media.events import DtmfDigit, EngineLost, FirstPacket, MediaEvent, MediaTimeout, Switched
 from media.rtpengine.call import RtpengineCall
 from media.rtpengine.leg import RtpengineLeg
 from media.srtp import CryptoSuite, SrtpKeys
-from tests.support.rtpengine_double import HOST, KEY, NodeDouble
+from tests.support.rtpengine_double import HOST, HOST6, KEY, NodeDouble
 from tests.support.virtual_loop import run_virtual
 
 NOBODY = 9
@@ -189,6 +189,30 @@ def test_the_first_packet_is_told_once_and_a_silence_too() -> None:
         await pass_time(stage, 10.0, leg0=5)
         assert stage.events[1:] == [MediaTimeout(caller)]
         assert (caller.statistics().packets_in, caller.statistics().octets_in) == (5, 800)
+
+    staged(told)
+
+
+def test_a_peer_of_ipv6_has_an_address_of_its_own_version_outside_alone() -> None:
+    async def told(stage: Stage) -> None:
+        with pytest.raises(NoAddress, match="IPv6"):
+            stage.call.open_leg("agent", ipv6=True)
+        stage.node.has_ipv6 = True
+        leg = stage.call.open_leg("agent", ipv6=True)
+        assert leg.local_address[0] == HOST6
+        leg.set_remote(replace(peer(3), remote=("2001:db8::9", 30_006)))
+        await asyncio.sleep(0)
+        stage.node.answer()
+        (offer,) = [each for command, each in stage.node.commands if command == "offer"]
+        assert offer["address-family"] == "IP6"
+        assert "c=IN IP4 127.0.0.1" in str(offer["sdp"]), "nobody is reached inside"
+        stage.call.bridge(leg, stage.legs[0])
+        stage.node.answer()
+        offers = [each for command, each in stage.node.commands if command == "offer"][1:]
+        assert {"IP6", "IP4"} == {str(each["address-family"]) for each in offers}
+        assert all(
+            f"c=IN IP4 {HOST}" in str(each["sdp"]) for each in offers if "m=audio 9 " not in str(each["sdp"])
+        )
 
     staged(told)
 

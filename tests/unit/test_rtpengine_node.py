@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -29,6 +29,7 @@ class Daemon(asyncio.DatagramProtocol):
         """Loop time."""
         self.is_silent = False
         self.has_ports = True
+        self.has_ipv6 = False
         self.asked: list[str] = []
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -44,18 +45,17 @@ class Daemon(asyncio.DatagramProtocol):
         assert isinstance(command, bytes)
         self.asked.append(command.decode())
         if not self.is_silent:
-            self._transport.sendto(cookie + b" " + encode(self._reply(command)), address)
+            self._transport.sendto(cookie + b" " + encode(self._reply(message)), address)
 
-    def _reply(self, command: Value) -> dict[str, Writable]:
-        match command:
+    def _reply(self, message: Mapping[str, Value]) -> dict[str, Writable]:
+        match message["command"]:
             case b"statistics":
                 uptime = int(asyncio.get_running_loop().time() - self.up_since)
                 return {"result": "ok", "statistics": {"totalstatistics": {"uptime": str(uptime)}}}
             case b"offer" if self.has_ports:
-                return {
-                    "result": "ok",
-                    "sdp": inside(("192.0.2.7", 10_000 + 2 * len(self.asked)), Codec.PCMU, 101),
-                }
+                # As rtpengine does it where there is no address as asked.
+                host = "2001:db8::7" if self.has_ipv6 and message["address-family"] == b"IP6" else "192.0.2.7"
+                return {"result": "ok", "sdp": inside((host, 10_000 + 2 * len(self.asked)), Codec.PCMU, 101)}
             case b"offer":
                 return {"result": "error", "error-reason": "Ran out of ports"}
         return {"result": "ok"}
@@ -92,11 +92,45 @@ def test_legs_are_ready_and_are_opened_anew_as_they_are_taken() -> None:
         daemon = Daemon()
         async with looked_at(daemon) as (made, _):
             assert made.spare_legs == SPARE_LEGS
-            taken = {spare.id for _ in range(SPARE_LEGS) if (spare := made.take()) is not None}
+            taken = {spare.id for _ in range(SPARE_LEGS) if (spare := made.take("IP4")) is not None}
             assert len(taken) == made.in_use == SPARE_LEGS
-            assert made.take() is None
+            assert made.take("IP4") is None
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
-        assert daemon.asked.count("delete") == SPARE_LEGS, "what nobody used is given back"
+            before = daemon.asked.count("delete")
+        assert daemon.asked.count("delete") - before == SPARE_LEGS, "what nobody used is given back"
+
+    asyncio.run(run())
+
+
+def test_legs_for_ipv6_are_ready_where_the_daemon_has_an_address_for_them() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        daemon.has_ipv6 = True
+        async with looked_at(daemon) as (made, _):
+            assert made.spare_legs == 2 * SPARE_LEGS
+            assert [made.has_address(family) for family in ("IP4", "IP6")] == [True, True]
+            taken = [made.take(family) for family in ("IP4", "IP6")]
+            assert [spare.outside.address[0] for spare in taken if spare is not None] == [
+                "192.0.2.7",
+                "2001:db8::7",
+            ]
+
+    asyncio.run(run())
+
+
+def test_a_daemon_without_ipv6_is_asked_for_it_once_and_again_after_a_restart() -> None:
+    async def run() -> None:
+        daemon = Daemon()
+        async with looked_at(daemon) as (made, lost):
+            assert made.spare_legs == SPARE_LEGS
+            assert daemon.asked.count("offer") == SPARE_LEGS + 1
+            assert daemon.asked.count("delete") == 1, "an address of the other version is given back"
+            assert made.take("IP6") is None
+            assert not made.has_address("IP6")
+            daemon.has_ipv6, daemon.up_since = True, asyncio.get_running_loop().time()
+            await becomes_true(lambda: made.spare_legs == 2 * SPARE_LEGS)
+            assert made.take("IP6") is not None
+            assert len(lost) == 1
 
     asyncio.run(run())
 
@@ -107,10 +141,11 @@ def test_a_daemon_without_ports_is_asked_again(caplog: pytest.LogCaptureFixture)
         daemon.has_ports = False
         async with looked_at(daemon) as (made, lost):
             assert made.is_up
-            assert made.take() is None
+            assert made.take("IP4") is None
             await becomes_true(lambda: made.counters.refused >= SPARE_LEGS + 3)
             assert daemon.asked.count("offer") <= SPARE_LEGS + daemon.asked.count("statistics"), "one a look"
-            assert [each.message for each in caplog.records].count("rtpengine_no_leg") == 1
+            told = [each.__dict__["family"] for each in caplog.records if each.message == "rtpengine_no_leg"]
+            assert told == ["IP4", "IP6"], "each once"
             daemon.has_ports = True
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
             assert not lost
@@ -124,7 +159,7 @@ def test_a_restart_shows_in_the_time_that_a_daemon_has_been_up() -> None:
     async def run() -> None:
         daemon = Daemon()
         async with looked_at(daemon) as (made, lost):
-            before = made.take()
+            before = made.take("IP4")
             daemon.up_since = asyncio.get_running_loop().time()
             await becomes_true(lambda: bool(lost))
             assert "was restarted" in lost[0]
@@ -143,7 +178,7 @@ def test_a_daemon_that_is_silent_for_too_long_is_lost_until_it_answers() -> None
             daemon.is_silent = True
             await becomes_true(lambda: bool(lost))
             assert not made.is_up
-            assert made.take() is None
+            assert made.take("IP4") is None
             assert made.counters.unanswered > 0
             daemon.is_silent = False
             await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
