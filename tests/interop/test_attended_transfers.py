@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.interop.test_consult_calls import hears_alone
 from tests.interop.test_handoff_calls import ASSISTANT, CALLER, HUMAN, Cast, told, tones
 from tests.support.digest_gate import DigestGate
+from tests.support.engines import Carrier
 from tests.support.handoff_stage import SUPPORT, staged
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK
@@ -23,7 +24,7 @@ COLLEAGUE = 1300.0
 
 
 @contextmanager
-def cast_of(folder: Path, host: str = LOOPBACK, port: int = 0) -> Iterator[Cast]:
+def cast_of(engine: Carrier, folder: Path, host: str = LOOPBACK, port: int = 0) -> Iterator[Cast]:
     """Alice talks to the bot; there is a human, whose destination is `desk`; who dials `home` reaches Alice."""
     with ExitStack() as stack:
         human = stack.enter_context(PjsuaPhone(folder, "human", HUMAN))
@@ -39,7 +40,14 @@ def cast_of(folder: Path, host: str = LOOPBACK, port: int = 0) -> Iterator[Cast]
             {"trunk": "sbc", "to": "home", "destination": "home"},
         ]
         b2bua, api = stack.enter_context(
-            staged(folder, bot.uri, destinations, more={"routes": routes}, listen=(f"udp:{host}:{port}",))
+            staged(
+                folder,
+                bot.uri,
+                destinations,
+                more={"routes": routes},
+                listen=(f"udp:{host}:{port}",),
+                media=engine.media,
+            )
         )
         cast = Cast(b2bua, api, alice, bot, human, gate)
         cast.connect()
@@ -64,11 +72,11 @@ def leaves(phone: PjsuaPhone, to: PjsuaPhone) -> None:
 
 
 def test_the_caller_leaves_its_place_to_a_phone_that_later_joins_it_with_the_bot_again(
-    tmp_path: Path,
+    engine: Carrier, tmp_path: Path
 ) -> None:
     """First the other phone gets the REFER and sends us an INVITE with Replaces (RFC 5589 section 7.1). Then it has two
     calls through us, and sends us a REFER with Replaces."""
-    with cast_of(tmp_path) as cast:
+    with cast_of(engine, tmp_path) as cast:
         alice, bot, other = cast.alice, cast.bot, cast.human
         consults(alice, other, other.uri)
         leaves(alice, other)
@@ -99,10 +107,12 @@ def test_the_caller_leaves_its_place_to_a_phone_that_later_joins_it_with_the_bot
     assert assistant["replaces"] is None
 
 
-def test_the_human_leaves_the_caller_to_a_colleague_who_sends_them_on(tmp_path: Path) -> None:
+def test_the_human_leaves_the_caller_to_a_colleague_who_sends_them_on(
+    engine: Carrier, tmp_path: Path
+) -> None:
     # Phones take our From, which has no port, for where the INVITE is to go: an address of our own with the usual one.
     host = f"127.{os.getpid() >> 16 & 0xFF}.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF or 1}"
-    with PjsuaPhone(tmp_path, "carol", COLLEAGUE) as carol, cast_of(tmp_path, host, 5060) as cast:
+    with PjsuaPhone(tmp_path, "carol", COLLEAGUE) as carol, cast_of(engine, tmp_path, host, 5060) as cast:
         handoff = cast.api.hand_off(cast.api.the_call(), destination="desk")
         cast.human_answers()
         cast.api.reaches(handoff, "connected")

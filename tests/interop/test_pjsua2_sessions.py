@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.audio import dominant_frequency, sound
 from tests.support.b2bua_process import B2bua
+from tests.support.engines import Carrier
 from tests.support.pjsua2_pair import agree, connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK
@@ -17,6 +18,8 @@ from tests.support.processes import wait_until
 
 LISTEN = (f"udp:{LOOPBACK}:0", f"tcp:{LOOPBACK}:0")
 TRANSPORTS = ["udp", "tcp"]
+WAYS = [("native", "udp"), ("native", "tcp"), ("rtpengine", "udp")]
+"""Whose audio, and how the phones are reached."""
 STORM = 4.0
 """Seconds of offers from both sides."""
 
@@ -34,12 +37,14 @@ def both_hear(alice: PjsuaPhone, bob: PjsuaPhone, seconds: float) -> None:
     )
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_caller_that_offers_nothing_hears_and_is_heard(tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize(("engine", "transport"), WAYS, indirect=["engine"])
+def test_a_caller_that_offers_nothing_hears_and_is_heard(
+    engine: Carrier, tmp_path: Path, transport: str
+) -> None:
     tcp = transport == "tcp"
     with (
         PjsuaPhone(tmp_path, "bob", 620, tcp=tcp) as bob,
-        B2bua(tmp_path, {"bob": {"route": bob.uri}}, listen=LISTEN) as b2bua,
+        B2bua(tmp_path, {"bob": {"route": bob.uri}}, listen=LISTEN, media=engine.media) as b2bua,
         PjsuaPhone(tmp_path, "alice", 440, tcp=tcp) as alice,
     ):
         connect(alice, bob, uri(b2bua, transport), command="call_without_offer")
@@ -53,13 +58,15 @@ def test_a_caller_that_offers_nothing_hears_and_is_heard(tmp_path: Path, transpo
     assert record["outcome"]["name"] == "normal_hangup"
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_either_side_asks_for_an_offer_in_the_middle_and_under_hold(tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize(("engine", "transport"), WAYS, indirect=["engine"])
+def test_either_side_asks_for_an_offer_in_the_middle_and_under_hold(
+    engine: Carrier, tmp_path: Path, transport: str
+) -> None:
     """A re-INVITE without an offer changes nothing, whoever sends it, whoever holds."""
     tcp = transport == "tcp"
     with (
         PjsuaPhone(tmp_path, "bob", 620, tcp=tcp) as bob,
-        B2bua(tmp_path, {"bob": {"route": bob.uri}}, listen=LISTEN) as b2bua,
+        B2bua(tmp_path, {"bob": {"route": bob.uri}}, listen=LISTEN, media=engine.media) as b2bua,
         PjsuaPhone(tmp_path, "alice", 440, tcp=tcp) as alice,
     ):
         connect(alice, bob, uri(b2bua, transport))

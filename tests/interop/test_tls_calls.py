@@ -11,6 +11,7 @@ import pytest
 from tests.support.audio import dominant_frequency, sound
 from tests.support.b2bua_process import B2bua
 from tests.support.certificates import Authority
+from tests.support.engines import Carrier
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
@@ -30,8 +31,19 @@ def our_sip(ca: Authority) -> dict[str, object]:
     return {"listen": list(LISTEN), "tls": tls}
 
 
-@pytest.mark.parametrize(("alice_tls", "bob_tls"), [(False, True), (True, False), (True, True)])
-def test_phones_hear_each_other(tmp_path: Path, ca: Authority, alice_tls: bool, bob_tls: bool) -> None:
+@pytest.mark.parametrize(
+    ("engine", "alice_tls", "bob_tls"),
+    [
+        ("native", False, True),
+        ("native", True, False),
+        ("native", True, True),
+        ("rtpengine", True, True),
+    ],
+    indirect=["engine"],
+)
+def test_phones_hear_each_other(
+    engine: Carrier, tmp_path: Path, ca: Authority, alice_tls: bool, bob_tls: bool
+) -> None:
     """TLS is mutual on both sides, and alice shows certificate and password."""
     pair = ca.issue("phone", [LOOPBACK], common_name="alice-sbc")
     phone = {"pair": pair, "ca": ca.file}
@@ -41,7 +53,7 @@ def test_phones_hear_each_other(tmp_path: Path, ca: Authority, alice_tls: bool, 
     with PjsuaPhone(tmp_path, "bob", 620, **(phone if bob_tls else {})) as bob:
         destination = {"route": f"sip:bob@{bob.address}", "encryption": "tls/rtp" if bob_tls else "udp/rtp"}
         with (
-            B2bua(tmp_path, {"bob": destination}, main=main) as b2bua,
+            B2bua(tmp_path, {"bob": destination}, main=main, media=engine.media) as b2bua,
             PjsuaPhone(tmp_path, "alice", 440, **login, **(phone if alice_tls else {})) as alice,
         ):
             transport = "tls" if alice_tls else "udp"
