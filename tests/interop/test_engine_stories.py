@@ -25,6 +25,7 @@ from tests.support.listening import (
     Heard,
     assert_one_stream,
     heard_until,
+    press,
     story_of,
     talking,
 )
@@ -361,7 +362,7 @@ def test_a_number_for_keys_that_the_other_side_does_not_have(engine: Carrier) ->
         legs[1].set_remote(assistant.parameters())
         async with talking(caller, legs[0].local_address, MUSIC):
             await heard_until(assistant, MUSIC, more=10)
-        caller.press(legs[0].local_address, 5)
+        await press(caller, legs[0].local_address, 5)
         caller.say(legs[0].local_address, b"\x2a" * 160)
         key = (await call.events.until(DtmfDigit))[-1]
         assert isinstance(key, DtmfDigit)

@@ -68,6 +68,13 @@ async def heard(peer: RtpPeer, count: int) -> list[Heard]:
     return [Heard(packet, packet.at) for packet in packets]
 
 
+async def press(peer: RtpPeer, to: Address, code: int) -> None:
+    """A digit, its packets in time: of packets that come together, rtpengine's threads may send the second first."""
+    for packet in peer.pressed(code):
+        peer.send(to, packet.encode())
+        await asyncio.sleep(PERIOD)
+
+
 async def heard_until(peer: RtpPeer, hertz: int | None, more: int = 5) -> list[Heard]:
     """Listens until a packet of this tone (None: silence) came, and `more` packets longer."""
     taken: list[Heard] = []
