@@ -27,6 +27,8 @@ CALLS = 50
 DAEMONS = 4
 """Each has ports for a quarter of them."""
 SPARE = 6
+UNUSED = 2 * SPARE
+"""Legs that a process keeps open ahead on each daemon: of IPv4 and of IPv6."""
 CALLERS = [300.0 + 20 * number for number in range(10)]
 CALLEES = [900.0 + 20 * number for number in range(10)]
 
@@ -210,7 +212,7 @@ def test_fifty_calls_go_on_and_can_be_hung_up_from_both_sides(tmp_path: Path) ->
             )
             wait_until(lambda: not journal(tmp_path), 10.0, "all are struck out")
             second.check_end()
-        unused = DAEMONS * SPARE * 2  # of IPv4 and of IPv6
+        unused = DAEMONS * UNUSED
         wait_until(lambda: stage.held() <= unused, 10.0, lambda: f"{stage.held()} are held, {unused} unused")
         lines = [json.loads(line) for line in second.errors.splitlines() if line.startswith("{")]
         assert sum(line.get("event") == "taken_over" for line in lines) == CALLS
@@ -304,4 +306,4 @@ def test_a_human_who_has_answered_gets_the_caller_from_the_next_process(tmp_path
             assert [each["outcome"]["code"] for each in record["handoffs"]] == [4000]
             assert [leg["role"] for leg in record["legs"]] == ["caller", "assistant", "agent"]
             second.check_end()
-        wait_until(lambda: stage.held() <= SPARE, 10.0, lambda: f"{stage.held()} are held")
+        wait_until(lambda: stage.held() <= UNUSED, 10.0, lambda: f"{stage.held()} are held")
