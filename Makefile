@@ -29,10 +29,11 @@ demo: $(VENV)/.runtime ## play ten calls on this machine: what works, what fails
 run: $(VENV)/.runtime ## run the B2BUA (CONFIG= names the configuration)
 	@$(BIN)/b2bua run --config $(CONFIG)
 
+# A file stays in one worker: what it prepares once, a wheel or a cluster, is not prepared by both.
 test: $(VENV)/.dev ## install the peers that the tests call and run every test (PYTEST_ARGS= for pytest)
 	@scripts/install_peers
 	@cargo test --quiet --workspace --no-default-features
-	@$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## formatting, lint rules, import arrows, generated docs
 	@$(BIN)/ruff check --quiet

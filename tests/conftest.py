@@ -30,17 +30,6 @@ def _open_sockets_and_loops() -> set[str]:
     return found
 
 
-@pytest.hookimpl(
-    tryfirst=True
-)  # xdist reads the groups in the same hook, and comes after who is registered later
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one worker of `pytest -n`: what it prepares once, a wheel or a daemon for one, is
-    not prepared by both. Tests of two files may have real processes at the same time: each worker has ports of its
-    own (`tests.support.ports`)."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(item.path)))
-
-
 @pytest.fixture(autouse=True)
 def nothing_left_open() -> Iterator[None]:
     """Fails a test that leaves a socket or an event loop open: the next one would fail in its place."""
