@@ -116,8 +116,8 @@ class Kamailio(KamailioProcess):
         super().__init__(folder, port, ["kamailio", *options], tcp=tcp, cpus=cpus)
 
     def passed(self, method: str, transport: str = "") -> int:
-        """How many in-dialog requests of `method` went through it by their route set."""
-        return len(re.findall(rf"PASS {method} {transport or '(?:udp|tcp)'}:", self.errors))
+        """How many in-dialog requests of `method` went through it by their route set, sent again or not."""
+        return len(set(re.findall(rf"PASS {method} {transport or '(?:udp|tcp)'}:.*", self.errors)))
 
     def lines(self, word: str) -> list[str]:
         """What its configuration logged with this word in front."""
