@@ -20,9 +20,7 @@ def test_a_caller_with_a_password_gets_through_by_md5(tmp_path: Path) -> None:
     }
     with (
         sipp_callee(tmp_path) as desk,
-        B2bua(
-            tmp_path, {"desk": {"route": f"sip:desk@{desk.address}"}}, main=main, media={"ports": 0}
-        ) as b2bua,
+        B2bua(tmp_path, {"desk": {"route": f"sip:desk@{desk.address}"}}, main=main) as b2bua,
     ):
         where = b2bua.host_port
         login = ["-au", "acme", "-ap", "s3cret", "-auth_uri", f"operator@{where}"]

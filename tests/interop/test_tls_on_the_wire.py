@@ -72,7 +72,7 @@ def test_certificate_password_and_srtp_between_two_of_us(tmp_path: Path) -> None
     with (
         Capture(tmp_path) as wire,
         PjsuaPhone(tmp_path, "bob", BOB) as bob,
-        B2bua(folders[1], {"bob": {"route": bob.uri}}, main=far_main) as far,
+        B2bua(folders[1], {"bob": {"route": bob.uri}}, media_ports=40, main=far_main) as far,
     ):
         route = f"sip:bob@{far.host_port_of('tls')}"
         places = {
@@ -85,7 +85,7 @@ def test_certificate_password_and_srtp_between_two_of_us(tmp_path: Path) -> None
             "plain": {"route": route, "encryption": "tls/rtp", "auth": LOGIN},
         }
         with (
-            B2bua(folders[0], places, main={"sip": sips[0]}) as near,
+            B2bua(folders[0], places, media_ports=40, main={"sip": sips[0]}) as near,
             PjsuaPhone(tmp_path, "alice", ALICE) as alice,
         ):
             alice.tell("call", uri=near.uri("bob"))
