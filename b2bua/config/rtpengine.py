@@ -37,7 +37,8 @@ class Rtpengine(Section):
     """Where daemons reached over `udp:` or `ws:` send the keys that peers press: their `dtmf-log-dest`. Over `tcp:`
     keys come on the connection (`dtmf-log-ng-tcp`)."""
     spare_legs: Annotated[StrictInt, Field(ge=2, le=1000)] = SPARE_LEGS
-    """Legs opened ahead on each daemon: how many a burst of calls may take before the daemon has answered."""
+    """Legs opened ahead on each daemon, as many again for IPv6 where it has an address: how many a burst of calls may
+    take before the daemon has answered."""
 
 
 def check_rtpengine(parts: Parts) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from b2bua.journal.entry import JournalEntry, entry_of
 from b2bua.store import Document, Kind, Place, Removal, Store
+from b2bua.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -40,6 +41,7 @@ class Journal:
         self._changed: dict[str, Call] = {}
         self._written: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._log = get_logger()
 
     def open(self, node: str, listens: str) -> None:
         """Write from now on. `listens`, the sockets that are bound, tell nodes on one host from each other: no two
@@ -97,7 +99,7 @@ class Journal:
     async def left_behind(self) -> list[JournalEntry]:
         """The calls that were up when an earlier process of this node ended. Raises `StoreUnavailable`.
 
-        An entry that cannot be read, of another version, is left for its expiry."""
+        An entry that cannot be read, of another version, is left for its expiry: nobody can end its call."""
         found: list[JournalEntry] = []
         before: Place | None = None
         while page := await self._store.find(Kind.JOURNAL, self._node, before=before, limit=PAGE):
@@ -106,6 +108,7 @@ class Journal:
                 try:
                     entry = JournalEntry.read(each.body, self.seal)
                 except (ValueError, TypeError, KeyError):
+                    self._log.warning("journal_entry_unreadable", call_id=each.place.key)
                     continue
                 if entry.run != self._run:
                     found.append(entry)

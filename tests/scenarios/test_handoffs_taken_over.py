@@ -37,6 +37,13 @@ def notified(cast: Cast) -> list[int | None]:
     return [read_sipfrag(request.body) for request in cast.bot.requests if request.method == "NOTIFY"]
 
 
+async def talking_through_it(world: World) -> tuple[Watched, Cast]:
+    """The caller is connected to the assistant, on an engine that goes on when the process is killed."""
+    world.media.outlives = True
+    watched = Watched(world)
+    return watched, await talking(world)
+
+
 async def ended(world: World, watched: Watched, cast: Cast) -> None:
     """The caller hangs up; one record, nothing left."""
     cast.hang_up()
@@ -52,9 +59,7 @@ async def ended(world: World, watched: Watched, cast: Cast) -> None:
 
 def test_a_human_who_has_answered_and_is_not_heard_yet_gets_the_caller(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         desk = await world.phone(DESK)
         handoff = world.hand_off(destination="front-desk")
         await cast.until_awaited()
@@ -78,9 +83,7 @@ def test_a_human_who_has_answered_and_is_not_heard_yet_gets_the_caller(tmp_path:
 
 def test_the_assistant_that_asked_hears_that_it_worked_before_it_is_let_go(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         await world.phone(DESK)
         refer(cast, f"sip:front-desk@{B2BUA}")
         await cast.until_awaited()
@@ -95,9 +98,7 @@ def test_the_assistant_that_asked_hears_that_it_worked_before_it_is_let_go(tmp_p
 
 def test_a_human_who_has_not_accepted_yet_is_let_go(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         desk = await world.phone(DESK, answer_at_once)
         handoff = world.hand_off(destination="front-desk")
         await world.until(lambda: desk.sessions)
@@ -146,9 +147,7 @@ def test_a_consultation_is_over_and_the_caller_is_back_with_the_assistant(
 
 def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         desk = await world.phone(DESK, ring)
         handoff = world.hand_off(destination="front-desk")
         await asyncio.sleep(1.0)
@@ -175,9 +174,7 @@ def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: P
 
 def test_the_assistant_that_asked_hears_that_it_failed_and_may_ask_again(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         desk = await world.phone(DESK, ring)
         refer(cast, f"sip:front-desk@{B2BUA}")
         await world.until(lambda: notified(cast) == [100, 180])
@@ -205,9 +202,7 @@ def test_the_assistant_that_asked_hears_that_it_failed_and_may_ask_again(tmp_pat
 
 def test_who_asks_again_with_the_same_key_gets_the_handoff_that_there_was(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         await world.phone(DESK)
         handoff = world.hand_off(destination="front-desk", idempotency_key="once")
         await cast.until_awaited()
@@ -226,9 +221,7 @@ def test_who_asks_again_with_the_same_key_gets_the_handoff_that_there_was(tmp_pa
 @pytest.mark.parametrize("route", ["redial_assistant: true", "on_assistant_lost: default_destination"])
 def test_a_caller_who_waits_alone_gets_whom_the_route_has_for_that(tmp_path: Path, route: str) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         desk = await world.phone(DESK, ring)
         handoff = world.hand_off(
             destination="billing", release_assistant="before_dial", hold_music="ringback"
@@ -252,9 +245,7 @@ def test_a_caller_who_waits_alone_gets_whom_the_route_has_for_that(tmp_path: Pat
 
 def test_a_caller_who_waits_alone_and_for_whom_the_route_has_nobody_is_hung_up_on(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         await world.phone(DESK, ring)
         world.hand_off(destination="billing", release_assistant="before_dial")
         await cast.bot.until(Ended)
@@ -303,9 +294,7 @@ def notify(cast: Cast, status: int) -> None:
 @pytest.mark.parametrize("end", ["notify", "bye", "failure", "silence"])
 def test_a_refer_is_followed_to_its_end_by_the_next_process(tmp_path: Path, end: str) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         cast.sbc.on_request = answer_refer
         handoff = world.hand_off(destination="queue")
         await cast.sbc.until(RequestReceived)
@@ -340,9 +329,7 @@ def test_a_refer_is_followed_to_its_end_by_the_next_process(tmp_path: Path, end:
 
 def test_a_refer_that_has_worked_before_the_kill_ends_the_call(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.media.outlives = True
-        watched = Watched(world)
-        cast = await talking(world)
+        watched, cast = await talking_through_it(world)
         cast.sbc.on_request = answer_refer
         handoff = world.hand_off(destination="queue")
         await cast.sbc.until(RequestReceived)

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from b2bua.call import cause
 from b2bua.control import ControlError
@@ -83,6 +84,28 @@ def test_what_was_written_is_read_and_ends_where_the_next_process_finds_it(tmp_p
         (handoff,) = call.handoffs
         assert handoff["state"] == "failed", "nobody had the human yet"
         assert all(leg["ended"] == call.record["ended"] for leg in as_objects(call.record["legs"]))
+        cast.hang_up()
+        await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_an_entry_of_another_version_is_told_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(world: World) -> None:
+        watched = Watched(world)
+        monkeypatch.setattr(JournalEntry, "as_text", lambda entry, seal: '["of another version"]')
+        cast = await talking(world)
+        await asyncio.sleep(0.1)
+        await watched.keeping.written()
+        with capture_logs() as logged:
+            assert await watched.another().left_behind() == []
+        (call_id,) = world.registry.calls
+        assert [(line["event"], line["call_id"]) for line in logged] == [
+            ("journal_entry_unreadable", call_id)
+        ]
         cast.hang_up()
         await world.record()
         await watched.close()
