@@ -4,14 +4,12 @@ from sip_stack.sdp.addresses import Address, media_address, rtcp_address
 from sip_stack.sdp.crypto import CRYPTO, KEY_OCTETS, Crypto, cryptos_of, parse_crypto
 from sip_stack.sdp.local_description import LocalDescription
 from sip_stack.sdp.model import (
-    STATIC_PAYLOADS,
     Attribute,
     Connection,
     Direction,
     KeyText,
     Media,
     Origin,
-    RtpMap,
     Session,
     parse,
 )
@@ -25,6 +23,7 @@ from sip_stack.sdp.not_acceptable import (
     WARN_TRANSPORT,
     not_acceptable,
 )
+from sip_stack.sdp.rtpmap import STATIC_PAYLOADS, RtpMap
 from sip_stack.sdp.sections import check_slots, common, refuse, turned
 
 __all__ = [

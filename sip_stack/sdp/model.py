@@ -5,26 +5,23 @@ this module has no field for are kept as raw text. Tolerant where real devices a
 newline at the end, blank lines, missing s= or t=), strict where a wrong guess would send media to the
 wrong place.
 
-It does not choose codecs, does not know what is negotiated and opens no port: see `b2bua/sdp_bridge.py`.
+It does not choose codecs, does not know what is negotiated and opens no port: see `b2bua/sdp_bridge`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
+from sip_stack.sdp.rtpmap import RtpMap, decimal, rtpmaps_of
 
 MAX_OCTETS = 32_768
 """A description longer than this is refused; a browser's offer with video is about 8,000."""
 MAX_LINES = 1_000
 MAX_MEDIA = 32
 MAX_FORMATS = 128
-MAX_REMEMBERED = 1_024
-"""Characters of formats and rtpmap lines whose meaning is remembered: longer ones would let a peer fill memory."""
 
 Attribute = tuple[str, str | None]
 """Name and value of one a= line; the value of a flag such as `sendrecv` is None."""
@@ -94,27 +91,6 @@ class Connection(NamedTuple):
         return f"IN {self.address_type} {self.address}"
 
 
-class RtpMap(NamedTuple):
-    """What a payload type carries (RFC 8866 section 6.6). `encoding` as written; compare it without case."""
-
-    encoding: str
-    clock_rate: int
-    channels: int = 1
-
-
-STATIC_PAYLOADS = {
-    0: RtpMap("PCMU", 8000),
-    3: RtpMap("GSM", 8000),
-    4: RtpMap("G723", 8000),
-    8: RtpMap("PCMA", 8000),
-    9: RtpMap("G722", 8000),
-    13: RtpMap("CN", 8000),
-    15: RtpMap("G728", 8000),
-    18: RtpMap("G729", 8000),
-}
-"""The audio payload types that need no rtpmap (RFC 3551 table 4), as far as telephony uses them."""
-
-
 class Media(NamedTuple):
     """One m= section (RFC 8866 section 5.14) with its c= and a= lines."""
 
@@ -146,8 +122,7 @@ class Media(NamedTuple):
         out.
         """
         lines = tuple([value for name, value in self.attributes if name == "rtpmap" and value])
-        is_short = len("".join((*self.formats, *lines))) <= MAX_REMEMBERED
-        return (_remembered_rtpmaps if is_short else _read_rtpmaps)(self.formats, lines)
+        return rtpmaps_of(self.formats, lines)
 
     def format_parameters(self, payload_type: int) -> str | None:
         """Text of the fmtp attribute of a payload type, None without one."""
@@ -160,7 +135,7 @@ class Media(NamedTuple):
     def ptime(self) -> int | None:
         """Milliseconds of audio per packet the writer wants to receive; None when absent or senseless."""
         text = self.attribute("ptime")
-        number = None if text is None else _number(text.strip(), 200)
+        number = None if text is None else decimal(text.strip(), 200)
         return number or None
 
     def rtcp(self) -> tuple[Connection | None, int] | None:
@@ -168,7 +143,7 @@ class Media(NamedTuple):
         parts = (self.attribute("rtcp") or "").split()
         if len(parts) not in (1, 4):
             return None
-        port = _number(parts[0], 65_535)
+        port = decimal(parts[0], 65_535)
         if not port:
             return None
         if len(parts) == 1:
@@ -315,8 +290,8 @@ def _parse_media_line(text: str) -> tuple[str, int, int, str, tuple[str, ...]]:
     if len(parts) > MAX_FORMATS + 3:
         raise RemoteError(400, "SDP m= line with too many formats")
     port_text, slash, count_text = parts[1].partition("/")
-    port = _number(port_text, 65_535)
-    count = _number(count_text, 65_535) if slash else 1
+    port = decimal(port_text, 65_535)
+    count = decimal(count_text, 65_535) if slash else 1
     if port is None or not count:
         raise RemoteError(400, "SDP m= line with a bad port")
     return parts[0], port, count, parts[2], tuple(parts[3:])
@@ -347,41 +322,6 @@ def _parse_attribute(text: str) -> Attribute:
     if not name:
         raise RemoteError(400, "SDP attribute without a name")
     return name, value if colon else None
-
-
-def _read_rtpmaps(formats: tuple[str, ...], lines: tuple[str, ...]) -> Mapping[int, RtpMap]:
-    written: dict[str, RtpMap] = {}
-    for line in lines:
-        payload_type, _, text = line.partition(" ")
-        if rtpmap := _parse_rtpmap(text):
-            written.setdefault(payload_type, rtpmap)
-    maps: dict[int, RtpMap] = {}
-    for text in formats:
-        number = _number(text, 127)
-        if number is not None and (found := written.get(text) or STATIC_PAYLOADS.get(number)):
-            maps.setdefault(number, found)
-    return MappingProxyType(maps)
-
-
-# The phones and gateways of a trunk say the same in each call.
-_remembered_rtpmaps = lru_cache(maxsize=512)(_read_rtpmaps)
-
-
-def _parse_rtpmap(text: str) -> RtpMap | None:
-    encoding, *rest = text.strip().split("/")
-    clock_rate = _number(rest[0], 10_000_000) if rest else None
-    channels = _number(rest[1], 255) if len(rest) == 2 else 1
-    if not encoding or not clock_rate or not channels or len(rest) > 2:
-        return None
-    return RtpMap(encoding, clock_rate, channels)
-
-
-def _number(text: str, most: int) -> int | None:
-    """A plain decimal of at most `most`; `int()` alone would take `+5`, `1_0` and other scripts' digits."""
-    if len(text) > 8 or not (text.isascii() and text.isdigit()):
-        return None
-    number = int(text)
-    return number if number <= most else None
 
 
 def _attribute(attributes: tuple[Attribute, ...], name: str) -> str | None:
