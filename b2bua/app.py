@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from b2bua import runtime
 from b2bua.admission import Load, LoopLoad
 from b2bua.assembly import build_services, listens, seal_of
 from b2bua.call.clock import CallClock
@@ -42,11 +42,6 @@ if TYPE_CHECKING:
 
 RELOAD_INTERVAL = 2.0
 """Seconds between looks at the configuration files. By content, so that renames and mounts are seen too."""
-
-GC_THRESHOLDS = (10_000, 5, 1_000)
-"""Containers made and not freed before the collector looks at the youngest, how many such looks before one at the
-middle-aged, and as many of those before one at all. A call leaves no circles behind (`Call.let_go`), so what the
-collector finds in the end is rare; the defaults (700, 10, 10) make it look forty times in a hundred calls."""
 
 FAREWELL = 2.0
 """Seconds that the last BYEs get to be answered before the sockets close."""
@@ -186,10 +181,7 @@ class Application:
         self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
         self._pinger.follow(self.configuration)
         self._registrant.follow(self.configuration)
-        # What lives for the whole run need not be looked at by every collection.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        runtime.settle()
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
         self._journal.open(self._services.node, sip)
         self._outbox.open(self._services.node, sip)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from b2bua import __version__, cli_destinations
+from b2bua import __version__, cli_destinations, runtime
 from b2bua.certificates import describe
 from b2bua.cli_options import DEFAULT_CONFIG, ConfigOption, SetOption, errors, output
 from b2bua.cli_trace import TraceRefused, fetch_trace, write_trace
@@ -66,6 +66,7 @@ def run(
     """
     from b2bua.app import Application, StartError
 
+    runtime.prepare()
     configuration = load(config, set_)
     logs.configure(log_level)
     try:

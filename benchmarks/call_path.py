@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import gc
 import json
 import os
 import pstats
@@ -32,7 +31,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("CALL_PATH_ROOT", Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(ROOT))
-from b2bua.app import GC_THRESHOLDS  # noqa: E402
+from b2bua import runtime  # noqa: E402
 from b2bua.call.registry import CallRegistry  # noqa: E402
 from b2bua.call.services import METHODS, Services  # noqa: E402
 from b2bua.config import load_configuration  # noqa: E402
@@ -235,9 +234,7 @@ async def run(
     stack.on_event = registry.deliver
     stack.endpoint.gate = registry.trunks.doorkeeper
     await stack.start([Listen("udp", *LOCAL)])
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    runtime.settle()
     costs = []
     for number in range(rounds + 1):
         peers.done.clear()

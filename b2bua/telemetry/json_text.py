@@ -6,7 +6,9 @@ import json
 
 from pydantic_core import PydanticSerializationError, to_json
 
-_encode_anything = json.JSONEncoder(separators=(",", ":"), default=repr).encode
+from b2bua.runtime import PYPY
+
+encode_anything = json.JSONEncoder(separators=(",", ":"), default=repr).encode
 
 
 def json_text(value: object) -> str:
@@ -14,9 +16,12 @@ def json_text(value: object) -> str:
 
     Escapes all that is not ASCII: control characters beyond it would reach the terminal of whoever reads the log.
     """
+    # PyPy compiles the standard library's encoder, and gets at the other through an emulation of CPython's C interface.
+    if PYPY:
+        return encode_anything(value)
     # Seven times as fast as the standard library, which takes over where there is more to escape.
     try:
         data = to_json(value, fallback=repr)
     except PydanticSerializationError:  # a surrogate: an octet of a peer's that is no UTF-8
-        return _encode_anything(value)
-    return data.decode() if data.isascii() else _encode_anything(value)
+        return encode_anything(value)
+    return data.decode() if data.isascii() else encode_anything(value)

@@ -1,0 +1,71 @@
+"""What is done for the Python that runs us; on CPython, PyPy's side with a double of its compiler."""
+
+import gc
+import json
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2bua import runtime
+from b2bua.telemetry import json_text as encoding
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leaves the collector as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What PyPy's compiler is told."""
+    settings: list[str] = []
+    monkeypatch.setitem(sys.modules, "pypyjit", SimpleNamespace(set_param=settings.append))
+    return settings
+
+
+@pytest.mark.usefixtures("collector")
+def test_on_cpython_what_the_start_made_is_not_looked_at_again(told: list[str]) -> None:
+    runtime.prepare()
+    runtime.settle()
+    assert gc.get_threshold() == runtime.GC_THRESHOLDS
+    assert gc.get_freeze_count() > 0
+    assert told == []
+
+
+@pytest.mark.usefixtures("collector")
+def test_on_pypy_long_traces_are_compiled_and_the_collector_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    monkeypatch.setattr(runtime, "PYPY", True)
+    # Its gc has no such functions.
+    monkeypatch.delattr(gc, "freeze")
+    monkeypatch.delattr(gc, "set_threshold")
+    runtime.prepare()
+    runtime.settle()
+    monkeypatch.undo()
+    assert told == ["trace_limit=30000"]
+    assert gc.get_freeze_count() == 0
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text()
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+@given(VALUES)
+def test_both_encoders_say_the_same(value: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        texts = [encoding.json_text(value)]
+        patch.setattr(encoding, "PYPY", True)
+        texts.append(encoding.json_text(value))
+    assert json.loads(texts[0]) == json.loads(texts[1])
+    assert all(text.isascii() and text.isprintable() for text in texts)
