@@ -157,10 +157,10 @@ class Call:
         self.record.legs.append(leg.record)
         self.take_leg(leg)
 
-    def take_leg(self, leg: Leg) -> None:
-        """Keep a leg that stands in the record already."""
+    def take_leg(self, leg: Leg, record: LegRecord | None = None) -> None:
+        """Keep a leg that stands in the record already, as `record` where it is in another call now."""
         self.legs.append(leg)
-        self._leg_records.append(leg.record)
+        self._leg_records.append(record or leg.record)
         if self.services.trace is not None:
             self.services.trace.claim(leg.record.sip_call_id, self.id, leg.record.role)
 

@@ -120,6 +120,16 @@ def _bring(leg: Leg, guest: Call, host: Call) -> None:
     for call, with_call in ((host, guest), (guest, host)):
         call.record.bridges.append(BridgeRecord(with_call.id, now))
     guest.inbox.put(Moved(leg, host, lasts))
+    guest.note_up()
+
+
+def bring_again(leg: Leg, guest: Call) -> None:
+    """Of a leg that was in another call when the process ended: `guest`, which has just been restored, is its home."""
+    leg.home = guest
+    for record in guest.record.legs:
+        if record.sip_call_id == leg.record.sip_call_id and record.ended is None:
+            guest.take_leg(leg, record)
+    guest.inbox.put(Moved(leg, leg.call, lasts=True))
 
 
 async def lasting(call: Call, story: Coroutine[None, None, cause.Outcome]) -> cause.Outcome:

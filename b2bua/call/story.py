@@ -73,6 +73,8 @@ async def of_placed(
 async def of_restored(call: Call, route: Route | None) -> cause.Outcome:
     """A call that was answered in an earlier process: from where it was, for what is left of its time."""
     peer = call.peer
+    if call.caller is None and peer is None:  # Its leg is in another call, which is the first that it hears.
+        await call.next_event(call.services.now())
     if peer is None:  # The caller is alone: they get as much time as anybody with whom is found for them.
         return await _talk(call, route, call.services.now())
     assert peer.record.answered is not None, "they talk"

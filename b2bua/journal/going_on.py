@@ -2,8 +2,8 @@
 
 A caller goes on with whom they talk to; with the human who has answered and whom nothing keeps any more from being
 heard; alone, to whom is found for them. Whoever else is there, the human of a consultation or one who has not accepted
-yet, is let go. A call of our own goes on with whom we called. What cannot be told in values does not go on: a call
-whose leg is in another one, a recording.
+yet, is let go. A call of our own goes on with whom we called. Of two calls that were joined, the one that has the legs
+tells of the other. What cannot be told in values does not go on: a recording.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from b2bua.call.leg import Leg
 
 
+class HomeState(NamedTuple):
+    """Of the call that a leg was brought from, and that lasts as long as it does."""
+
+    call_id: str
+    placed: bool
+    """By us."""
+
+
 class LegState(NamedTuple):
     """A leg."""
 
@@ -43,6 +51,7 @@ class LegState(NamedTuple):
     """Its Allow names INFO."""
     referred: tuple[str, ...]
     """CSeqs of the REFERs of ours that it took."""
+    home: HomeState | None
 
 
 class LeftState(NamedTuple):
@@ -157,8 +166,7 @@ def legs_up(call: Call) -> list[Leg]:
 
 def _can_go_on(call: Call) -> bool:
     is_gone = call.handoff is not None and call.handoff.irrevocable
-    is_away = any(leg.home is not None or leg.call is not call for leg in call.legs)
-    return call.recording is None and not (is_gone or is_away)
+    return call.recording is None and not is_gone
 
 
 def _left(call: Call) -> LeftState | None:
@@ -200,4 +208,5 @@ def _state_of(leg: Leg) -> LegState | None:
         leg.keys_by_info.taken,
         leg.keys_by_info.named,
         tuple(leg.referrals.accepted),
+        None if leg.home is None else HomeState(leg.home.id, leg.home.record.placed),
     )

@@ -105,6 +105,7 @@ class Recovery:
                     lost.append(entry)
 
             await self._for_each(left_behind, take_over)
+            lost = [entry for entry in lost if not self._take_home(entry)]
             self._let_in()
             await self._for_each(lost, self._end)
             await self._for_each(self._takeover.strangers, self._dismiss)
@@ -113,6 +114,13 @@ class Recovery:
             self._log.exception("recovery_failed")
         finally:
             self._let_in()
+
+    def _take_home(self, entry: JournalEntry) -> bool:
+        """Whether a call goes on whose leg is in another one."""
+        taken = self._takeover.take_home(entry)
+        if taken:
+            self._count("taken_over")
+        return taken
 
     def _let_in(self) -> None:
         """Nothing waits any more for a call that may be restored."""

@@ -14,6 +14,7 @@ from b2bua.call import cause
 from b2bua.call.call import Call
 from b2bua.call.far_end import FarEnd
 from b2bua.call.inbox import Inbox
+from b2bua.call.joining import bring_again
 from b2bua.call.left import Left
 from b2bua.call.new_leg import describe
 from b2bua.call.restored_leg import RestoredLeg
@@ -30,11 +31,12 @@ from sip_stack.transport import Flow
 
 if TYPE_CHECKING:
     from b2bua.call.events import CallEvent
+    from b2bua.call.leg import Leg
     from b2bua.call.record import CallRecord, LegRecord
     from b2bua.call.services import Services
     from b2bua.config import Dialled
     from b2bua.journal.entry import JournalEntry, LegEntry
-    from b2bua.journal.going_on import CallState, LegState
+    from b2bua.journal.going_on import HomeState, LegState
     from b2bua.journal.journal import Journal
     from b2bua.journal.reaching import Reaching
     from b2bua.sdp_bridge import LegDescription
@@ -74,34 +76,63 @@ class Takeover:
         self._log = get_logger()
         self.strangers: list[Stranger] = []
         """Far ends without whom calls go on, and who have not been told."""
+        self._brought: dict[str, tuple[Leg, HomeState]] = {}
+        """Legs that were brought to calls that go on, by the calls that they were brought from."""
 
     async def take(self, entry: JournalEntry) -> bool:
         """Go on with a call; False when it can only be ended."""
         if entry.state is None:
             return False
-        log = self._log.bind(call_id=entry.call_id)
-        services, configuration = self._services, self._reaching.configuration
-        try:
-            record = reopened_record(entry.record, services.now())
-        except (KeyError, TypeError, ValueError) as error:
-            log.warning("not_taken_over", why=repr(error))
+        call = self._open(entry)
+        if call is None:
             return False
-        inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
-        call = Call(services, configuration, record, inbox, log)
         try:
             there = await self._restore(call, entry)
         except (MediaError, SipError, KeyError, TypeError, ValueError) as error:
             for leg in call.legs:
                 leg.hang_up(cause.local("process_lost"))
             call.media.close()
-            log.warning("not_taken_over", why=str(error))
+            call.log.warning("not_taken_over", why=str(error))
             return False
+        self._begin(call, entry)
+        settle(call, there)
+        return True
+
+    def take_home(self, entry: JournalEntry) -> bool:
+        """Go on with a call that is there for a leg in another one, which goes on already; False when there is none."""
+        leg, home = self._brought.get(entry.call_id, (None, None))
+        if leg is None or home is None or leg.over:
+            return False
+        call = self._open(entry)
+        if call is None:
+            return False
+        call.answered, call.record.placed = True, home.placed
+        bring_again(leg, call)
+        self._begin(call, entry)
+        call.note_up()
+        return True
+
+    def _open(self, entry: JournalEntry) -> Call | None:
+        """The call with what is recorded of it, and no legs; None for what is none of ours."""
+        services, configuration = self._services, self._reaching.configuration
+        log = self._log.bind(call_id=entry.call_id)
+        try:
+            record = reopened_record(entry.record, services.now())
+            handoffs = reopened_handoffs(entry, record.clock, configuration, services.feed)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("not_taken_over", why=repr(error))
+            return None
+        inbox: Inbox[CallEvent] = Inbox(asyncio.get_running_loop())
+        call = Call(services, configuration, record, inbox, log)
+        call.handoffs += handoffs
+        return call
+
+    def _begin(self, call: Call, entry: JournalEntry) -> None:
+        """From here on it is a call as any."""
         self._journal.take_over(entry)
         self._go_on(call)
-        self._follow(record, call.handoffs, facts_of(entry, record, call.handoffs))
-        settle(call, there)
-        log.info("taken_over", run=entry.run)
-        return True
+        self._follow(call.record, call.handoffs, facts_of(entry, call.record, call.handoffs))
+        call.log.info("taken_over", run=entry.run)
 
     async def _restore(self, call: Call, entry: JournalEntry) -> There:
         """Raises `MediaError` when its audio is gone, `SipError` when a far end cannot be reached, and what values that
@@ -122,7 +153,10 @@ class Takeover:
             raise MediaError("the human is gone")
         call.caller, call.peer, call.answered = caller, peer, True
         call.record.placed = state.placed
-        self._remember(call, entry, state)
+        if state.left is not None:
+            role, name, said = state.left
+            call.left = Left(role, self._reaching.place(entry, role, name), None)
+            call.peer_outcome = cause.of_record(said) or call.peer_outcome
         if state.subscription is not None:
             subscriber = restored[state.subscription.leg]
             if subscriber is not None:
@@ -134,15 +168,6 @@ class Takeover:
             Stranger(entry, leg) for leg, one in zip(entry.legs, restored, strict=True) if one is None
         ]
         return There(caller, newcomer, [leg for leg in restored if leg not in (None, caller, peer, newcomer)])
-
-    def _remember(self, call: Call, entry: JournalEntry, state: CallState) -> None:
-        """What has been before."""
-        clock, feed = call.record.clock, self._services.feed
-        call.handoffs += reopened_handoffs(entry, clock, call.configuration, feed)
-        if state.left is not None:
-            role, name, said = state.left
-            call.left = Left(role, self._reaching.place(entry, role, name), None)
-            call.peer_outcome = cause.of_record(said) or call.peer_outcome
 
     async def _found(self, call: Call, entry: JournalEntry, number: int, *, needed: bool) -> Found | None:
         """What is there of a leg; None when nothing is and the call can go on without it. Else it raises as
@@ -202,6 +227,8 @@ class Takeover:
         restored.referrals.accepted.update(state.referred)
         restored.keys_by_info.taken, restored.keys_by_info.named = state.takes_info, state.names_info
         call.take_leg(restored)
+        if state.home is not None:
+            self._brought[state.home.call_id] = restored, state.home
         return restored
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from b2bua.call import joining
+from b2bua.call.call import Call
 from b2bua.call_order import CallOrder
 from b2bua.handoff.handoff import HandoffRequest
+from sip_stack.dialog import ClientSession
 from sip_stack.dialog.refer import refer_to
 from sip_stack.events import Answered, Ended
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, World, play
+from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.kept_history import as_object, as_objects
 from tests.support.media_double import Nothing
@@ -27,16 +30,33 @@ def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_of_the_loop(monkeypatch)
 
 
+class Two(NamedTuple):
+    """Two calls that are up: a caller's with the assistant, and one of our own with the desk."""
+
+    alice: Phone
+    session: ClientSession
+    hers: Call
+    desk: Phone
+    placed: Call
+
+
+async def two_calls(world: World) -> Two:
+    """Both of them, answered."""
+    await world.phone(ASSISTANT, answer_at_once)
+    desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
+    session = alice.call("support")
+    await alice.until(Answered)
+    (hers,) = world.registry.calls.values()
+    placed = world.registry.place(ORDER)
+    await world.until(lambda: placed.answered)
+    return Two(alice, session, hers, desk, placed)
+
+
 def test_a_call_of_our_own_goes_on_and_is_joined_with_a_caller_later(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         world.media.outlives = True
         watched = Watched(world)
-        await world.phone(ASSISTANT, answer_at_once)
-        desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
-        session = alice.call("support")
-        await alice.until(Answered)
-        placed = world.registry.place(ORDER)
-        await world.until(lambda: placed.answered)
+        alice, session, _, desk, placed = await two_calls(world)
         await asyncio.sleep(10)
         said = len(world.network.wire.log)
         await watched.kill_and_restart()
@@ -119,17 +139,58 @@ def test_those_whom_a_phone_has_joined_talk_on(tmp_path: Path) -> None:
     play(story, tmp_path, main=MAIN)
 
 
-def test_two_calls_that_were_joined_over_the_api_are_ended_and_recorded_once_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("side", ["caller", "agent", "api"])
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_two_calls_that_were_joined_over_the_api_go_on(tmp_path: Path, side: str, times: int) -> None:
     async def story(world: World) -> None:
         world.media.outlives = True
         watched = Watched(world)
-        await world.phone(ASSISTANT, answer_at_once)
-        desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
-        alice.call("support")
-        await alice.until(Answered)
-        (hers,) = world.registry.calls.values()
-        placed = world.registry.place(ORDER)
-        await world.until(lambda: placed.answered)
+        alice, session, hers, desk, placed = await two_calls(world)
+        joining.bridge(placed, hers)
+        await asyncio.sleep(10)
+        said = len(world.network.wire.log)
+        for _ in range(times):
+            await watched.kill_and_restart()
+        assert world.network.wire.log[said:] == [], "nothing is said to anybody"
+        assert fates(world) == ({("taken_over",): 2} if times else {})
+        carried = next(call for call in world.media.calls[::-1] if call.legs)
+        first, second = (leg for leg in carried.legs if not leg.closed)
+        assert (first.peer, second.peer) == (second, first)
+        if side == "api":
+            await watched.keeping.operations.hang_up(placed.id)
+        else:
+            phone, its = (alice, session) if side == "caller" else (desk, desk.sessions[0])
+            phone.do(its.bye)
+        for phone in {"caller": [desk], "agent": [alice], "api": [desk, alice]}[side]:
+            assert (await phone.until(Ended)).by == "remote"
+        await world.record(2)
+        records = {record.call_id: record.as_json() for record in world.records}
+        assert set(records) == {hers.id, placed.id}
+        assert len(world.records) == 2
+        sources = {each: as_object(record["outcome"])["source"] for each, record in records.items()}
+        assert [as_object(record["outcome"])["code"] for record in records.values()] == [4000, 4000]
+        assert (
+            sources
+            == {
+                "caller": {hers.id: "caller", placed.id: "agent"},
+                "agent": {hers.id: "agent", placed.id: "caller"},
+                "api": {hers.id: "api", placed.id: "api"},
+            }[side]
+        ), "each call tells of its own sides, as without a restart"
+        bridges = {each: as_objects(record["bridges"]) for each, record in records.items()}
+        assert [each["call_id"] for each in bridges[hers.id]] == [placed.id]
+        assert [each["call_id"] for each in bridges[placed.id]] == [hers.id]
+        assert all(leg["ended"] for record in records.values() for leg in as_objects(record["legs"]))
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_joined_calls_whose_audio_is_gone_are_ended_and_recorded_once_each(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched = Watched(world)
+        alice, _, hers, desk, placed = await two_calls(world)
         joining.bridge(placed, hers)
         before = list(world.media.calls)
         await watched.kill_and_restart()
@@ -141,6 +202,7 @@ def test_two_calls_that_were_joined_over_the_api_are_ended_and_recorded_once_eac
         codes = [as_object(record.as_json()["outcome"])["code"] for record in world.records]
         assert codes == [11072, 11072]
         assert {record.call_id for record in world.records} == {hers.id, placed.id}
+        assert fates(world) == {("ended",): 2}
         assert await watched.entries() == []
         await watched.close()
 
