@@ -216,8 +216,8 @@ class MediaCall(Protocol):
     back."""
 
     def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> MediaLeg:
-        """Binds a port pair; `ipv6` where the peer is reached over IPv6. Raises `PortsExhausted`, `NoAddress`, or
-        `MediaError` when the call or the engine is closed."""
+        """Binds a port pair; `ipv6` where the peer's audio is reached over IPv6. Raises `PortsExhausted`, `NoAddress`,
+        or `MediaError` when the call or the engine is closed."""
         ...
 
     def bridge(self, a: MediaLeg, b: MediaLeg) -> None:

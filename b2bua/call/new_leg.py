@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from b2bua.call.audio_address import far_host, our_host
 from b2bua.call.audio_protection import media_terms
 from b2bua.call.codecs import of_new_leg
 from b2bua.call.record import LegRecord
-from b2bua.sdp_bridge import LegDescription
+from b2bua.sdp_bridge import LegDescription, RemoteOffer
 from media.engine import passes_through
 from sip_stack.message import format_host_port
 
@@ -17,25 +18,36 @@ if TYPE_CHECKING:
     from b2bua.encryption import MediaProtection
     from media.engine import MediaLeg
     from sip_stack.dialog.session import Session
+    from sip_stack.message import Request
     from sip_stack.transport import Flow
 
 
-def open_leg(call: Call, role: str, trunk: str | None, host: str) -> MediaLeg:
-    """The audio of a new leg whose far end is at `host`. Raises `PortsExhausted` or `NoAddress`."""
+def read_offer(request: Request) -> RemoteOffer | None:
+    """What an INVITE offers; None where it leaves that to us. Raises `RemoteError` (400)."""
+    body = request.body_of_type("application/sdp") or b""
+    return RemoteOffer.read(body) if body.strip() else None
+
+
+def open_leg(
+    call: Call, role: str, trunk: str | None, signalling: str, offer: RemoteOffer | None = None
+) -> MediaLeg:
+    """The audio of a new leg whose far end signals from an address. Raises `PortsExhausted` or `NoAddress`."""
+    host = far_host(call.configuration, signalling, offer)
     return call.media.open_leg(role, call.configuration.latching_for(trunk), ipv6=":" in host)
 
 
 def describe(
-    call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection, place: Dialled | None = None
+    call: Call,
+    media: MediaLeg,
+    flow: Flow,
+    protection: MediaProtection,
+    place: Dialled | None = None,
+    *,
+    offer: RemoteOffer | None = None,
 ) -> LegDescription:
-    """The descriptions of a new leg whose far end is reached over `flow`, dialled at `place`. Raises `SrtpRequired`
-    where keys would have to cross in clear."""
-    configuration = call.configuration
-    bound = configuration.media.address
-    host = media.announced_host or configuration.advertised_address(flow.remote[0])
-    if host is None:
-        # An audio address of its own is where the audio is; with the wildcard it is where the signalling is.
-        host = flow.advertised[0] if bound in ("0.0.0.0", "::") else bound
+    """The descriptions of a new leg whose far end is reached over `flow`: dialled at `place`, or with an offer of its
+    own. Raises `SrtpRequired` where keys would have to cross in clear, `NoAddress` where no audio gets there."""
+    host = media.announced_host or our_host(call.configuration, flow, offer)
     codecs = of_new_leg(call, place)
     plain = not passes_through(codecs)
     others = None if call.caller is None else call.caller.description

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.far_end import FarEnd
     from b2bua.headers import Header
-    from b2bua.sdp_bridge import LocalOffer
+    from b2bua.sdp_bridge import LocalOffer, RemoteOffer
     from media.engine import MediaLeg
     from sip_stack.dialog.uas import ServerSession
     from sip_stack.message import Request
@@ -51,13 +51,14 @@ class ReceivedLeg(Leg):
         far_end: FarEnd,
         session: ServerSession,
         request: Request,
+        offer: RemoteOffer | None,
     ) -> None:
-        """Understand the offer, if there is one. Raises `RemoteError` (400, 488)."""
-        super().__init__(call, role, media, describe(call, media, session.flow, far_end.protection), far_end)
+        """`offer`: what the INVITE offers. Raises `RemoteError` (488) and `NoAddress`."""
+        description = describe(call, media, session.flow, far_end.protection, offer=offer)
+        super().__init__(call, role, media, description, far_end)
         self.record = leg_record(role, session, self.now())
-        offer = request.body_of_type("application/sdp") or b""
-        self._offers = bool(offer.strip())
-        if self._offers:
+        self._offers = offer is not None
+        if offer is not None:
             self.description.receive_offer(offer)
             self.agree()
         self._our_offer: LocalOffer | None = None

@@ -16,7 +16,7 @@ from b2bua.call.inbox import Inbox
 from b2bua.call.joining import lasting
 from b2bua.call.leg import Leg, deliver_to_leg
 from b2bua.call.limits import Limits
-from b2bua.call.new_leg import open_leg
+from b2bua.call.new_leg import open_leg, read_offer
 from b2bua.call.new_record import record_of_invite
 from b2bua.call.placing import errand_of, placed_call
 from b2bua.call.received_leg import ReceivedLeg
@@ -289,11 +289,13 @@ class CallRegistry:
         call = Call(self.services, self.configuration, record, inbox, log)
         call.codecs = of_call(self.configuration, route, request)
         try:
-            media = open_leg(call, "caller", record.trunk, session.flow.remote[0])
-            caller = ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request)
+            offer = read_offer(request)
+            media = open_leg(call, "caller", record.trunk, session.flow.remote[0], offer)
+            caller = ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request, offer)
         except PortsExhausted:
             raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
         except NoAddress as error:
+            call.media.close()
             raise Refused(cause.local("media_not_acceptable", source="b2bua", detail=str(error))) from None
         except RemoteError as error:
             call.media.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from b2bua.call import cause, recording
 from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import PickedUp, Replaced
-from b2bua.call.new_leg import open_leg
+from b2bua.call.new_leg import open_leg, read_offer
 from b2bua.call.received_leg import ReceivedLeg
 from b2bua.call.switching import switch
 from b2bua.feed import LegAnswered
@@ -108,17 +108,18 @@ def _newcomer(call: Call, old: Leg, session: ServerSession, request: Request) ->
     """The leg of the INVITE, on the terms of the old one."""
     far_end = old.far_end
     session.use(call.configuration.extensions_for(far_end.trunk, old.place))
+    offer = read_offer(request)
     try:
-        media = open_leg(call, old.role, far_end.trunk, session.flow.remote[0])
+        media = open_leg(call, old.role, far_end.trunk, session.flow.remote[0], offer)
+        try:
+            new = ReceivedLeg(call, old.role, media, far_end, session, request, offer)
+        except (RemoteError, NoAddress):
+            call.media.close_leg(media)
+            raise
     except PortsExhausted:
         raise RemoteError(503, "No port is free") from None
     except NoAddress as error:
         raise RemoteError(488, str(error)) from None
-    try:
-        new = ReceivedLeg(call, old.role, media, far_end, session, request)
-    except RemoteError:
-        call.media.close_leg(media)
-        raise
     new.place, new.timers = old.place, old.timers
     new.record.replaces = old.session.call_id
     if old.facts is not None:

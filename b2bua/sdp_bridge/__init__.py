@@ -3,7 +3,7 @@
 from b2bua.sdp_bridge.agreed import Agreed
 from b2bua.sdp_bridge.leg_description import LegDescription
 from b2bua.sdp_bridge.media_security import MediaTerms, SrtpRequired
-from b2bua.sdp_bridge.offers import Change, LocalOffer, Reoffer
+from b2bua.sdp_bridge.offers import Change, LocalOffer, RemoteOffer, Reoffer
 from b2bua.sdp_bridge.wish import Wish
 from sip_stack.sdp import Glare, StaleOffer
 
@@ -14,6 +14,7 @@ __all__ = [
     "LegDescription",
     "LocalOffer",
     "MediaTerms",
+    "RemoteOffer",
     "Reoffer",
     "SrtpRequired",
     "StaleOffer",

@@ -17,7 +17,7 @@ from b2bua.sdp_bridge.codec_choice import CodecChoice
 from b2bua.sdp_bridge.formats import Parameters
 from b2bua.sdp_bridge.hold import Hold
 from b2bua.sdp_bridge.media_security import MediaTerms, admit_answer, admit_offer
-from b2bua.sdp_bridge.offers import LocalOffer, Reoffer, change_of
+from b2bua.sdp_bridge.offers import LocalOffer, RemoteOffer, Reoffer, change_of
 from b2bua.sdp_bridge.section_writer import SectionWriter
 from b2bua.sdp_bridge.wish import Wish
 from media.engine import Address, Codec, StreamParameters
@@ -275,11 +275,11 @@ class LegDescription:
 
     # Offers of theirs
 
-    def receive_offer(self, body: bytes) -> None:
-        """Reads the peer's first offer and chooses its first codec that is also ours."""
+    def receive_offer(self, offer: RemoteOffer) -> None:
+        """Takes the peer's first offer and chooses its first codec that is also ours."""
         if self._stream is not None:
             raise LocalError("the leg has agreed on something already")
-        remote = parse(body)
+        remote = offer.session
         stream = self._choice.reader.find(remote, admit_offer(self._terms, None, None))
         self._first_offer = self._negotiation.offer_remotely(), remote
         self._stream = stream

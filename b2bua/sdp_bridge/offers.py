@@ -1,4 +1,4 @@
-"""Offers while they are open, and what a re-offer changed."""
+"""Offers, theirs and ours while they are open, and what a re-offer changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Flag, auto
 
 from b2bua.sdp_bridge.audio_stream import AudioStream, OurSections
 from media.value_class import value_class
-from sip_stack.sdp import OfferToken
+from sip_stack.sdp import OfferToken, Session, offered_host, parse
 
 
 class Change(Flag):
@@ -18,6 +18,23 @@ class Change(Flag):
     CONNECTION = auto()
     PORT = auto()
     CODEC = auto()
+
+
+@value_class
+class RemoteOffer:
+    """A first offer of a peer, before there is a leg for it."""
+
+    session: Session = field(repr=False)
+    """Not in a `repr`: there may be keys in it."""
+    host: str | None
+    """Where it wants audio, by which the version of IP of the leg is chosen; None where that is nowhere we could send
+    to."""
+
+    @classmethod
+    def read(cls, body: bytes) -> RemoteOffer:
+        """Raises `RemoteError` (400)."""
+        session = parse(body)
+        return cls(session, offered_host(session))
 
 
 @value_class

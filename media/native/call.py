@@ -7,7 +7,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from media import _native
-from media.engine import Latching, MediaCall, MediaError, MediaLeg, Prompt
+from media.engine import Latching, MediaCall, MediaError, MediaLeg, NoAddress, Prompt
 from media.events import EngineLost, MediaEvent, OnMediaEvent
 from media.native.core import asked, nobody
 from media.native.leg import NativeLeg
@@ -33,11 +33,14 @@ class NativeCall:
         link: _native.Call,
         on_event: OnMediaEvent,
         registry: Registry,
+        address: str,
     ) -> None:
+        """`address`: what its ports are bound to."""
         self._core = core
         self._link = link
         self._on_event = on_event
         self._registry = registry
+        self._address = address
         self._legs: list[NativeLeg] = []
         self._open = True
 
@@ -50,6 +53,9 @@ class NativeCall:
         """Binds a port pair for a new leg."""
         if not self._open:
             raise MediaError("the call is closed")
+        # The wildcard of IPv6 takes both.
+        if ipv6 is not (":" in self._address) and self._address != "::":
+            raise NoAddress(f"media.address {self._address} takes no audio over {'IPv6' if ipv6 else 'IPv4'}")
         leg = NativeLeg(asked(lambda: self._core.open_leg(self._link, latching)), role, self._on_event)
         self._registry.legs[leg.core.id] = leg
         self._legs.append(leg)

@@ -89,7 +89,7 @@ class NativeEngine:
     def open_call(self, on_event: OnMediaEvent) -> NativeCall:
         """A call without legs, on the worker with the fewest."""
         core = self._running()
-        call = NativeCall(core, asked(core.open_call), on_event, self._registry)
+        call = NativeCall(core, asked(core.open_call), on_event, self._registry, self._settings.address)
         self._calls.add(call)
         return call
 

@@ -1,6 +1,6 @@
 """Session descriptions (RFC 8866) and the codec-free part of offer/answer (RFC 3264)."""
 
-from sip_stack.sdp.addresses import Address, media_address, rtcp_address
+from sip_stack.sdp.addresses import Address, media_address, offered_host, rtcp_address
 from sip_stack.sdp.crypto import CRYPTO, KEY_OCTETS, Crypto, cryptos_of, parse_crypto
 from sip_stack.sdp.local_description import LocalDescription
 from sip_stack.sdp.model import (
@@ -59,6 +59,7 @@ __all__ = [
     "cryptos_of",
     "media_address",
     "not_acceptable",
+    "offered_host",
     "parse",
     "parse_crypto",
     "refuse",

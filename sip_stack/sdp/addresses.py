@@ -41,6 +41,14 @@ def media_address(session: Session, media: Media, *, ipv6: bool) -> Address | No
     return literal.text, media.port
 
 
+def offered_host(session: Session) -> str | None:
+    """The address that an offer wants its first audio stream sent to; None where that is none that can be sent to."""
+    media = next((each for each in session.media if each.kind.lower() == "audio" and each.port), None)
+    connection = None if media is None else session.connection_of(media)
+    literal = None if connection is None else _literal(connection.address)
+    return None if literal is None or literal.unspecified or literal.for_many else literal.text
+
+
 def rtcp_address(media: Media, address: Address) -> Address | None:
     """Where a=rtcp (RFC 3605) wants RTCP for a stream sent to `address`; None for the port above.
 

@@ -80,9 +80,17 @@ async def begin(talker: Ear, far_end: Message, listener: Ear) -> None:
 
 
 async def call_through(
-    b2bua: B2bua, caller: Party, agent: Party, host: str, far_host: str, transport: str
+    b2bua: B2bua,
+    caller: Party,
+    agent: Party,
+    host: str,
+    far_host: str,
+    transport: str,
+    *,
+    audio: str | None = None,
 ) -> None:
-    at_caller, at_agent = Ear(host), Ear(far_host)
+    """A call with sound both ways; `audio` is where the caller hears, if that is not where it signals from."""
+    at_caller, at_agent = Ear(audio or host), Ear(far_host)
     try:
         port = next(
             int(entry.rpartition(":")[2])
@@ -146,6 +154,27 @@ def test_a_call(
             assert legs["caller"]["transport"] == transport
             assert legs["agent"]["transport"] == far_transport
             assert legs["agent"]["remote_address"] == f"{at}:{agent.port(far_transport)}"
+
+    run(main())
+
+
+@pytest.mark.parametrize(("host", "audio"), [(LOOPBACK, "::1"), ("::1", LOOPBACK)])
+def test_a_call_whose_audio_has_another_version_of_ip_than_its_signalling(
+    engine: Carrier, tmp_path: Path, host: str, audio: str
+) -> None:
+    async def main() -> None:
+        async with party(Listen("udp", host, 0)) as caller, party(Listen("udp", LOOPBACK, 0)) as agent:
+            b2bua = await asyncio.to_thread(
+                B2bua,
+                tmp_path,
+                {"support": {"route": f"sip:agent@{LOOPBACK}:{agent.port('udp')}"}},
+                listen=[f"udp:{LOOPBACK}:0", "udp:[::1]:0"],
+                media=engine.media or {"address": "::"},
+            )
+            with b2bua:
+                await call_through(b2bua, caller, agent, host, LOOPBACK, "udp", audio=audio)
+                await asyncio.to_thread(b2bua.record)
+                await asyncio.to_thread(b2bua.check_end)
 
     run(main())
 

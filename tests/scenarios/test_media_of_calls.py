@@ -11,7 +11,7 @@ from media.engine import Latching
 from sip_stack.dialog import ServerSession
 from sip_stack.events import Answered, Rejected
 from sip_stack.message import Request
-from tests.support.b2bua_world import CONFIGURATION, DESK, DESTINATIONS, SBC, Phone, World, offer, play
+from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, DESTINATIONS, SBC, Phone, World, offer, play
 
 TRUNK = '    accept: {addresses: ["192.0.2.0/24"]}\n'
 
@@ -163,6 +163,7 @@ def test_who_is_reached_over_ipv6_alone_is_not_rung_by_an_engine_without_it(
     tmp_path: Path, addresses: list[str]
 ) -> None:
     """As an rtpengine without an address of IPv6. Another address of theirs is tried."""
+    main = CONFIGURATION.replace(f"address: {B2BUA}", "address: 0.0.0.0")
 
     async def story(world: World) -> None:
         world.media.lacks_ipv6 = True
@@ -182,4 +183,53 @@ def test_who_is_reached_over_ipv6_alone_is_not_rung_by_an_engine_without_it(
         assert (outcome.name, outcome.code, outcome.source) == ("media_not_acceptable", 11030, "b2bua")
         assert outcome.detail == "no IPv6 address"
 
-    play(story, tmp_path, destinations=NAMED)
+    play(story, tmp_path, main=main, destinations=NAMED)
+
+
+def _over_ipv6(body: bytes, *, in_section: bool) -> bytes:
+    """The same description with its audio at an address of IPv6, said for all of it or for the audio alone."""
+    line = f"c=IN IP6 {FAR}\r\n"
+    lines = body.decode().splitlines(keepends=True)
+    kept = [each if in_section else line if each.startswith("c=") else each for each in lines]
+    return "".join(kept).replace("a=rtpmap", f"{line}a=rtpmap", int(in_section)).encode()
+
+
+OURS, FAR = "2001:db8::1", "2001:db8::9"
+BOTH = CONFIGURATION.replace(f"address: {B2BUA}", 'address: "::"').replace(
+    "sip:\n", f"sip:\n  advertise: {{default: {B2BUA}, '::/0': '{OURS}'}}\n"
+)
+
+
+@pytest.mark.parametrize("in_section", [False, True])
+def test_who_signals_over_ipv4_may_have_the_audio_over_ipv6(tmp_path: Path, in_section: bool) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk", body=_over_ipv6(offer(SBC), in_section=in_section))
+        answered = await sbc.until(Answered)
+        assert f"c=IN IP6 {OURS}" in answered.response.body.decode()
+        caller, agent = world.legs()
+        assert (caller.ipv6, agent.ipv6) == (True, False), "each leg on its own"
+        assert caller.parameters is not None
+        assert caller.parameters.remote == (FAR, 4000)
+        sbc.do(call.bye)
+        await world.record()
+
+    play(story, tmp_path, main=BOTH)
+
+
+@pytest.mark.parametrize("lacking", ["the engine", "the address of the audio"])
+def test_who_wants_audio_over_ipv6_is_refused_where_there_is_none(tmp_path: Path, lacking: str) -> None:
+    main = BOTH if lacking == "the engine" else CONFIGURATION
+
+    async def story(world: World) -> None:
+        world.media.lacks_ipv6 = lacking == "the engine"
+        sbc = await world.phone(SBC)
+        sbc.call("desk", body=_over_ipv6(offer(SBC), in_section=False))
+        assert (await sbc.until(Rejected)).response.status == 488
+        record = await world.record()
+        assert record.outcome is not None
+        assert record.outcome.name == "media_not_acceptable"
+        assert not record.attempts, "nobody was rung"
+
+    play(story, tmp_path, main=main)

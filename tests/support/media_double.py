@@ -93,6 +93,8 @@ class LegDouble:
     ) -> None:
         self.call = call
         self.latching = latching
+        self.ipv6 = False
+        """It was opened for audio over IPv6; its address is that of all others nevertheless."""
         self._role = role
         self._local_address = local_address
         self.agreed: list[StreamParameters] = []
@@ -271,6 +273,7 @@ class CallDouble:
         if ipv6 and self.engine.lacks_ipv6:
             raise NoAddress("no IPv6 address")
         leg = LegDouble(self, role, self.engine.take_port(), latching)
+        leg.ipv6 = ipv6
         self.legs.append(leg)
         return leg
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from media.engine import Codec, MediaError, PortsExhausted
+from media.engine import Codec, MediaError, NoAddress, PortsExhausted
 from media.events import EngineLost
 from media.native import NativeEngine, NativeSettings
 from tests.support.native_calls import ANY_PORTS, Bridged, Events, becomes_true, running, story
@@ -36,6 +36,27 @@ async def test_closing_is_idempotent_and_ends_events(bridged: Bridged, people: l
     assert leg.statistics().packets_in == 1
     with pytest.raises(MediaError, match="closed"):
         bridged.call.open_leg("agent")
+
+
+@pytest.mark.parametrize(
+    ("address", "versions"), [("::", {4, 6}), ("0.0.0.0", {4}), ("127.0.0.1", {4}), ("::1", {6})]
+)
+def test_a_leg_has_a_version_of_ip_that_its_address_takes(address: str, versions: set[int]) -> None:
+    async def run() -> None:
+        engine = NativeEngine(replace(ANY_PORTS, address=address))
+        await engine.start()
+        try:
+            call = engine.open_call(lambda event: None)
+            for version in (4, 6):
+                if version in versions:
+                    call.open_leg("caller", ipv6=version == 6)
+                    continue
+                with pytest.raises(NoAddress, match=f"takes no audio over IPv{version}"):
+                    call.open_leg("caller", ipv6=version == 6)
+        finally:
+            await engine.close()
+
+    asyncio.run(run())
 
 
 @story(Codec.PCMU)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from b2bua.sdp_bridge import Change, Glare, LegDescription, LocalOffer, StaleOffer, Wish
+from b2bua.sdp_bridge import Change, Glare, LegDescription, LocalOffer, RemoteOffer, StaleOffer, Wish
 from media.engine import Codec, StreamParameters
 from sip_stack.errors import LocalError, RemoteError
 
@@ -42,7 +42,7 @@ def a_leg(*codecs: Codec, host: str = "198.51.100.1") -> LegDescription:
 def an_answered_leg() -> LegDescription:
     """A leg in a session: `OFFER` was received and answered."""
     leg = a_leg()
-    leg.receive_offer(octets(OFFER))
+    leg.receive_offer(RemoteOffer.read(octets(OFFER)))
     leg.make_answer()
     return leg
 
@@ -94,7 +94,7 @@ class TestGolden:
     def test_an_offer_is_answered(self, offer: str, answer: str, parameters: str) -> None:
         leg = a_leg()
 
-        leg.receive_offer(octets(offer))
+        leg.receive_offer(RemoteOffer.read(octets(offer)))
         assert told(leg) == parameters.strip()
         assert leg.make_answer() == octets(answer)
 
@@ -104,7 +104,7 @@ class TestGolden:
     ) -> None:
         leg = a_leg()
 
-        leg.receive_offer(offer.strip().encode())
+        leg.receive_offer(RemoteOffer.read(offer.strip().encode()))
         assert told(leg) == parameters.strip()
         assert leg.make_answer() == octets(answer)
 
@@ -129,13 +129,16 @@ class TestGolden:
     @pytest.mark.parametrize(("role", "body", "refusal"), golden("refused"))
     def test_what_we_cannot_take_part_in_is_refused(self, role: str, body: str, refusal: str) -> None:
         leg = an_answered_leg() if role == "reoffer" else a_leg()
-        read: Callable[[bytes], object] = leg.receive_reoffer if role == "reoffer" else leg.receive_offer
+        reads: dict[str, Callable[[bytes], object]] = {
+            "offer": lambda offer: leg.receive_offer(RemoteOffer.read(offer)),
+            "reoffer": leg.receive_reoffer,
+        }
         if role == "answer":
-            read = partial(leg.receive_response, leg.make_offer(), 200)
+            reads[role] = partial(leg.receive_response, leg.make_offer(), 200)
         before = leg.parameters, leg.body
 
         with pytest.raises(RemoteError) as caught:
-            read(octets(body))
+            reads[role](octets(body))
 
         error = caught.value
         warning = [value for name, value in error.headers if name == "Warning"]
@@ -225,7 +228,7 @@ a=sendrecv
     def test_only_codecs_of_this_leg_are_agreed_to(self) -> None:
         assert answered(a_leg(Codec.PCMA), OFFER).codec is Codec.PCMA
         with pytest.raises(RemoteError, match="No codec in common"):
-            a_leg(Codec.PCMA).receive_offer(octets(OFFER.replace("0 8 101", "0 101")))
+            a_leg(Codec.PCMA).receive_offer(RemoteOffer.read(octets(OFFER.replace("0 8 101", "0 101"))))
 
 
 class TestAnswering:
@@ -233,7 +236,7 @@ class TestAnswering:
 
     def test_the_answer_is_the_same_to_the_octet_in_183_and_200(self) -> None:
         leg = a_leg()
-        leg.receive_offer(octets(OFFER))
+        leg.receive_offer(RemoteOffer.read(octets(OFFER)))
 
         early, again, final = leg.preview_answer(), leg.preview_answer(), leg.make_answer()
 
@@ -241,7 +244,7 @@ class TestAnswering:
 
     def test_what_was_previewed_stays_although_the_other_side_holds_meanwhile(self) -> None:
         leg = a_leg()
-        leg.receive_offer(octets(OFFER))
+        leg.receive_offer(RemoteOffer.read(octets(OFFER)))
         early = leg.preview_answer()
         leg.permit(Wish(hears=False))
 
@@ -250,7 +253,7 @@ class TestAnswering:
 
     def test_the_first_answer_says_what_the_other_side_does(self) -> None:
         leg = a_leg()
-        leg.receive_offer(octets(OFFER))
+        leg.receive_offer(RemoteOffer.read(octets(OFFER)))
         leg.permit(Wish(hears=False))
 
         assert b"a=sendonly\r\n" in leg.make_answer()
@@ -259,14 +262,14 @@ class TestAnswering:
 
     def test_the_peer_s_packet_time_is_known(self) -> None:
         leg = a_leg()
-        leg.receive_offer(octets(OFFER.replace("ptime:20", "ptime:40")))
+        leg.receive_offer(RemoteOffer.read(octets(OFFER.replace("ptime:20", "ptime:40"))))
 
         assert leg.remote_ptime == 40
 
     def test_an_address_with_a_zone_means_nothing_here(self) -> None:
         with pytest.raises(RemoteError, match="c= is not an IP address"):
             a_leg(host="2001:db8::5").receive_offer(
-                octets(OFFER.replace("IP4 192.0.2.10", "IP6 fe80::1%eth0"))
+                RemoteOffer.read(octets(OFFER.replace("IP4 192.0.2.10", "IP6 fe80::1%eth0")))
             )
 
 
@@ -286,10 +289,10 @@ class TestOutOfTurn:
     def test_one_side_offers(self) -> None:
         offering, answering = a_leg(), a_leg()
         offering.make_offer()
-        answering.receive_offer(octets(OFFER))
+        answering.receive_offer(RemoteOffer.read(octets(OFFER)))
 
         with pytest.raises(Glare):
-            offering.receive_offer(octets(OFFER))
+            offering.receive_offer(RemoteOffer.read(octets(OFFER)))
         with pytest.raises(LocalError):
             offering.make_answer()
         with pytest.raises(LocalError):
@@ -307,7 +310,7 @@ class TestOutOfTurn:
 
     def test_no_reoffer_before_the_first_is_answered(self) -> None:
         answering, offering = a_leg(), a_leg()
-        answering.receive_offer(octets(OFFER))
+        answering.receive_offer(RemoteOffer.read(octets(OFFER)))
         answering.preview_answer()
         offer = offering.make_offer()
         offering.receive_response(offer, 183, octets(OFFER))

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from b2bua.journal.seal import Seal
-from b2bua.sdp_bridge import Agreed, LegDescription, Wish
+from b2bua.sdp_bridge import Agreed, LegDescription, RemoteOffer, Wish
 from b2bua.telemetry.json_text import json_text
 from sip_stack.errors import LocalError
 from tests.unit.test_sdp_bridge import OFFER, a_leg, octets
@@ -24,7 +24,7 @@ MakeLeg = Callable[[], LegDescription]
 def theirs() -> LegDescription:
     """They made the offer."""
     leg = a_leg()
-    leg.receive_offer(octets(OFFER))
+    leg.receive_offer(RemoteOffer.read(octets(OFFER)))
     leg.make_answer()
     return leg
 
@@ -62,7 +62,7 @@ def secure() -> LegDescription:
 def secure_by_them() -> LegDescription:
     """We answered their key."""
     leg = a_secure_leg("required")
-    leg.receive_offer(said(line(5, SHA1_80, 66)))
+    leg.receive_offer(RemoteOffer.read(said(line(5, SHA1_80, 66))))
     leg.make_answer()
     return leg
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b2bua.sdp_bridge import LegDescription
+from b2bua.sdp_bridge import LegDescription, RemoteOffer
 from media.engine import G711, Codec, StreamParameters
 
 HOST = "192.0.2.10"
@@ -43,7 +43,7 @@ class TestComfortNoise:
 
     def test_it_is_answered_when_the_other_side_has_it(self) -> None:
         leg = a_leg(noise_beyond=True)
-        leg.receive_offer(theirs("0 13"))
+        leg.receive_offer(RemoteOffer.read(theirs("0 13")))
         assert formats_of(leg.make_answer()) == ["0", "13"]
         assert b"a=rtpmap:13 CN/8000\r\n" in leg.body
         assert agreed(leg).comfort_noise
@@ -51,14 +51,14 @@ class TestComfortNoise:
     def test_it_is_not_answered_when_the_other_side_lacks_it(self) -> None:
         """Else the caller would stop sending in pauses, and an assistant would wait for the end of a sentence."""
         leg = a_leg()
-        leg.receive_offer(theirs("0 13"))
+        leg.receive_offer(RemoteOffer.read(theirs("0 13")))
         assert leg.remote_comfort_noise
         assert formats_of(leg.make_answer()) == ["0"]
         assert not agreed(leg).comfort_noise
 
     def test_it_is_not_answered_unasked(self) -> None:
         leg = a_leg(noise_beyond=True)
-        leg.receive_offer(theirs("0"))
+        leg.receive_offer(RemoteOffer.read(theirs("0")))
         assert formats_of(leg.make_answer()) == ["0"]
 
     def test_it_is_offered_when_the_other_side_has_it_and_agreed_when_answered(self) -> None:
@@ -83,14 +83,14 @@ class TestRtcpMux:
 
     def test_it_is_answered_when_offered(self) -> None:
         leg = a_leg()
-        leg.receive_offer(theirs("0", "rtcp-mux"))
+        leg.receive_offer(RemoteOffer.read(theirs("0", "rtcp-mux")))
         assert agreed(leg).rtcp_mux, "for early media too"
         assert b"\r\na=rtcp-mux\r\n" in leg.make_answer()
         assert agreed(leg).rtcp_mux
 
     def test_it_is_not_answered_unasked_nor_offered(self) -> None:
         leg = a_leg()
-        leg.receive_offer(theirs())
+        leg.receive_offer(RemoteOffer.read(theirs()))
         assert b"rtcp-mux" not in leg.make_answer()
         ours = a_leg()
         offer = ours.make_offer()
@@ -100,7 +100,7 @@ class TestRtcpMux:
 
     def test_it_stays_in_our_offers_of_a_session_that_has_it(self) -> None:
         leg = a_leg()
-        leg.receive_offer(theirs("0", "rtcp-mux"))
+        leg.receive_offer(RemoteOffer.read(theirs("0", "rtcp-mux")))
         leg.make_answer()
         offer = leg.make_full_reoffer()
         assert b"\r\na=rtcp-mux\r\n" in offer.body
@@ -109,14 +109,14 @@ class TestRtcpMux:
 
     def test_a_reoffer_may_end_it(self) -> None:
         leg = a_leg()
-        leg.receive_offer(theirs("0", "rtcp-mux"))
+        leg.receive_offer(RemoteOffer.read(theirs("0", "rtcp-mux")))
         leg.make_answer()
         assert b"rtcp-mux" not in leg.receive_reoffer(theirs("0")).answer
         assert not agreed(leg).rtcp_mux
 
     def test_payload_types_that_look_like_rtcp_rule_it_out(self) -> None:
         leg = a_leg()
-        leg.receive_offer(theirs("72", "rtpmap:72 PCMU/8000", "rtcp-mux"))
+        leg.receive_offer(RemoteOffer.read(theirs("72", "rtpmap:72 PCMU/8000", "rtcp-mux")))
         assert b"rtcp-mux" not in leg.make_answer()
         assert not agreed(leg).rtcp_mux
 

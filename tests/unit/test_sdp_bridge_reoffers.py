@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from b2bua.sdp_bridge import Change, Glare, LegDescription, Wish
+from b2bua.sdp_bridge import Change, Glare, LegDescription, RemoteOffer, Wish
 from media.engine import Codec
 from sip_stack.errors import LocalError, RemoteError
 from tests.unit.test_sdp_bridge import OFFER, a_leg, agreed, an_answered_leg, answered, octets, told
@@ -233,7 +233,7 @@ class TestOurHold:
     def test_refused_sections_keep_their_place_in_our_offers(self) -> None:
         leg = a_leg()
         two = OFFER.replace("m=audio", "m=video 9 RTP/AVP 31\nm=audio")
-        leg.receive_offer(octets(two))
+        leg.receive_offer(RemoteOffer.read(octets(two)))
         leg.make_answer()
         leg.permit(HELD)
 
@@ -294,7 +294,9 @@ class TestLateOffer:
 
     def test_of_a_reinvite_repeats_what_is_in_force_and_adds_what_else_we_have(self) -> None:
         leg = a_leg()
-        leg.receive_offer(octets(OFFER.replace("0 8 101", "8 96 101").replace("0 PCMU", "96 PCMU")))
+        leg.receive_offer(
+            RemoteOffer.read(octets(OFFER.replace("0 8 101", "8 96 101").replace("0 PCMU", "96 PCMU")))
+        )
         leg.make_answer()
         assert agreed(leg).codec is Codec.PCMA
 
@@ -341,7 +343,7 @@ class TestSeveralStreams:
         leg = a_leg()
         offer = octets("v=0\no=- 1 1 IN IP4 192.0.2.1\nc=IN IP4 192.0.2.1\n"
                        "m=video 9 RTP/AVP 31\nm=audio 4000 RTP/AVP 0\n")  # fmt: skip
-        leg.receive_offer(offer)
+        leg.receive_offer(RemoteOffer.read(offer))
         answer = leg.make_answer()
 
         assert leg.receive_reoffer(offer.replace(b"video 9", b"video 5000")).answer == answer
@@ -349,7 +351,7 @@ class TestSeveralStreams:
     def test_the_stream_does_not_move_to_another_media_line(self) -> None:
         leg = a_leg()
         second = "m=audio 4002 RTP/AVP 0\n"
-        leg.receive_offer(octets(OFFER + second))
+        leg.receive_offer(RemoteOffer.read(octets(OFFER + second)))
         leg.make_answer()
 
         with pytest.raises(RemoteError, match="No audio stream"):

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from b2bua.encryption import MediaProtection
-from b2bua.sdp_bridge import LegDescription, MediaTerms, SrtpRequired
+from b2bua.sdp_bridge import LegDescription, MediaTerms, RemoteOffer, SrtpRequired
 from media.engine import Codec, MediaError
 from media.srtp import CryptoSuite, SrtpKeys
 from sip_stack.errors import RemoteError
@@ -149,7 +149,7 @@ class TestAnswering:
     @pytest.mark.parametrize("protection", ["required", "preferred"])
     def test_profile_and_tag_are_echoed(self, protection: MediaProtection, profile: str) -> None:
         leg = a_leg(protection)
-        leg.receive_offer(said(line(5, SHA1_80, 77, "|2^31"), profile=profile))
+        leg.receive_offer(RemoteOffer.read(said(line(5, SHA1_80, 77, "|2^31"), profile=profile)))
 
         answer = leg.make_answer()
         assert profile_of(answer) == profile
@@ -158,13 +158,15 @@ class TestAnswering:
 
     def test_a_later_line_is_taken_when_the_first_cannot_be(self) -> None:
         leg = a_leg("required", SHA1_80)
-        leg.receive_offer(said("a=crypto:1 NEW inline:AAAA\n", line(2, GCM, 1), line(3, SHA1_80, 77)))
+        leg.receive_offer(
+            RemoteOffer.read(said("a=crypto:1 NEW inline:AAAA\n", line(2, GCM, 1), line(3, SHA1_80, 77)))
+        )
 
         assert lines_of(leg.make_answer()) == [line(3, SHA1_80, 1)]
 
     def test_the_spelling_of_the_suite_is_echoed(self) -> None:
         leg = a_leg("required")
-        leg.receive_offer(said(line(1, "AES_CM_256_HMAC_SHA1_80", 77)))
+        leg.receive_offer(RemoteOffer.read(said(line(1, "AES_CM_256_HMAC_SHA1_80", 77))))
 
         assert lines_of(leg.make_answer()) == [line(1, "AES_CM_256_HMAC_SHA1_80", 1)]
         assert keys_of(leg).suite is AES_256
@@ -175,13 +177,13 @@ class TestAnswering:
     )
     def test_required_refuses_what_has_no_key(self, offer: bytes) -> None:
         with pytest.raises(SrtpRequired) as caught:
-            a_leg("required").receive_offer(offer)
+            a_leg("required").receive_offer(RemoteOffer.read(offer))
         assert caught.value.status_hint == 488
 
     def test_preferred_answers_plain_with_plain(self) -> None:
         for offer in (said(profile="RTP/AVP"), said(line(1, "AEAD_AES_256_GCM", 1), profile="RTP/AVP")):
             leg = a_leg("preferred")
-            leg.receive_offer(offer)
+            leg.receive_offer(RemoteOffer.read(offer))
             answer = leg.make_answer()
             assert (profile_of(answer), lines_of(answer)) == ("RTP/AVP", [])
             assert agreed(leg).keys is None
@@ -191,21 +193,21 @@ class TestAnswering:
         secure = plain[plain.index("m=") :].replace("RTP/AVP", "RTP/SAVP") + line(1, SHA1_80, 77)
         for protection, profiles in (("required", ["0", "16384"]), ("disabled", ["16384", "0"])):
             leg = a_leg("required" if protection == "required" else "disabled")
-            leg.receive_offer((plain + secure).encode())
+            leg.receive_offer(RemoteOffer.read((plain + secure).encode()))
             assert re.findall(r"m=audio (\d+)", leg.make_answer().decode()) == profiles
 
     def test_disabled_refuses_the_secure_profile_and_ignores_keys_beside_plain_rtp(self) -> None:
         with pytest.raises(RemoteError, match="Only plain RTP/AVP audio is available"):
-            a_leg("disabled").receive_offer(said(line(1, SHA1_80, 1)))
+            a_leg("disabled").receive_offer(RemoteOffer.read(said(line(1, SHA1_80, 1))))
         leg = a_leg("disabled")
-        leg.receive_offer(said(line(1, SHA1_80, 1), profile="RTP/AVP"))
+        leg.receive_offer(RemoteOffer.read(said(line(1, SHA1_80, 1), profile="RTP/AVP")))
         assert lines_of(leg.make_answer()) == []
 
 
 def an_encrypted_leg(protection: MediaProtection = "required", profile: str = "RTP/SAVP") -> LegDescription:
     """In a session that the peer began: our key is 1, theirs 77."""
     leg = a_leg(protection)
-    leg.receive_offer(said(line(5, SHA1_80, 77), line(6, GCM, 78), profile=profile))
+    leg.receive_offer(RemoteOffer.read(said(line(5, SHA1_80, 77), line(6, GCM, 78), profile=profile)))
     leg.make_answer()
     return leg
 
@@ -310,7 +312,7 @@ def test_an_engine_without_a_key_refuses_a_plain_leg_that_is_to_become_srtp() ->
         session_id=7001,
         terms=MediaTerms("preferred", SUITES, no_key),
     )
-    leg.receive_offer(said(profile="RTP/AVP"))
+    leg.receive_offer(RemoteOffer.read(said(profile="RTP/AVP")))
     before = leg.make_answer()
     with pytest.raises(RemoteError) as caught:
         leg.receive_reoffer(said(line(1, SHA1_80, 77), profile="RTP/AVP"))
