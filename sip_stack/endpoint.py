@@ -18,7 +18,7 @@ from sip_stack.dialog.core import HeaderLines, body_headers, contact, session_ke
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.restored import RestoredSession, SessionSnapshot
-from sip_stack.dialog.snapshot import DialogSnapshot
+from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot
 from sip_stack.dialog.uac import build_invite
 from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
@@ -266,6 +266,34 @@ class Endpoint:
         pending = OutOfDialogRequest(core, bye, flow, credentials, owner)
         pending.send(now, branch)
         return pending
+
+    def take_back(
+        self,
+        now: float,
+        *,
+        flow: Flow,
+        invite: InviteSnapshot,
+        headers: HeaderLines = (),
+        credentials: Credentials | None = None,
+    ) -> ClientSession:
+        """Cancel an INVITE that an earlier process of ours has sent; `Ended` follows. A 2xx that crosses is
+        acknowledged and hung up. Raises `SipError` for one that nobody can read, `LocalError` at a limit."""
+        self._check_limits()
+        core, restored = self._core, invite.restored()
+        restored.via, restored.cseq  # noqa: B018  # Before there is a session that would be left over.
+        core.gate.expect(flow.remote[0])
+        session = ClientSession(
+            core,
+            invite=restored,
+            flow=flow,
+            local_tag=restored.from_.tag or "",
+            contact_user="",
+            credentials=credentials,
+            owner=None,
+            extensions=NO_EXTENSIONS,
+        )
+        session.take_back(now, headers)
+        return session
 
     def restore(
         self,

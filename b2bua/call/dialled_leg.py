@@ -38,6 +38,7 @@ class DialledLeg(Leg):
         "_answered",
         "_challenged",
         "_confirmed_fork",
+        "_noted",
         "_offer",
         "_session",
         "contacts",
@@ -97,7 +98,17 @@ class DialledLeg(Leg):
         """What it sends before its answer is not meant to be heard, says its last response."""
         self._confirmed_fork: str | None = None
         """The tag of the fork that made an offer before any answered."""
+        self._noted: Request | None = None
+        self._note_ringing()
         self.flush()
+
+    def _note_ringing(self) -> None:
+        """Write the INVITE down, for whoever has to take it back after this process: again where a challenge or a 422
+        made another one of it."""
+        invite = self._session.invite
+        if invite is not self._noted:
+            self._noted = invite
+            self.call.note_up()
 
     def _invite(self, flow: Flow, uri: str, caller: Caller, headers: list[Header]) -> ClientSession:
         """The INVITE on behalf of `caller`, with what it says beside `headers`."""
@@ -149,6 +160,7 @@ class DialledLeg(Leg):
                 self._progress(response)
             case sip.Challenged():
                 self._challenged = True
+                self._note_ringing()
                 self.tell(events.Challenged(self))
             case sip.Answered(_, response):
                 self._answer(response)
@@ -168,6 +180,7 @@ class DialledLeg(Leg):
 
     def _progress(self, response: Response) -> None:
         status = response.status
+        self._note_ringing()
         if status > 100:
             self._hear_headers(response)
         usable = self._take_answer(response) is None and self.description.parameters is not None

@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from b2bua.journal import ringing
 from b2bua.journal.asked import Asked, read, written
 from b2bua.journal.going_on import CallState, legs_up
 from b2bua.telemetry.json_text import json_text
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
     from b2bua.call.record import JsonObject
+    from b2bua.journal.ringing import Ringing
     from b2bua.journal.seal import Seal
 
 
@@ -46,12 +48,14 @@ class JournalEntry(NamedTuple):
     legs: tuple[LegEntry, ...]
     asked: tuple[Asked, ...] = ()
     """In the order of the handoffs."""
+    ringing: tuple[Ringing, ...] = ()
     state: CallState | None = None
     """What it takes to go on with it; None when it can only be ended."""
 
     def as_text(self, seal: Seal | None = None) -> str:
         """As it is kept. What has keys in it is sealed, or left out where there is no seal."""
-        ending = (self.call_id, self.run, self.record, self.legs, written(self.asked, seal, self.call_id))
+        asked = written(self.asked, seal, self.call_id)
+        ending = (self.call_id, self.run, self.record, self.legs, asked, self.ringing)
         if self.state is None or (self.state.has_keys and seal is None):
             return json_text(ending)
         state = self.state.plain()
@@ -63,7 +67,7 @@ class JournalEntry(NamedTuple):
     def read(cls, text: str, seal: Seal | None = None) -> JournalEntry:
         """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours. A state that cannot be read is as
         good as none."""
-        call_id, run, record, legs, asked, *going_on = json.loads(text)
+        call_id, run, record, legs, asked, those_who_ring, *going_on = json.loads(text)
         state: CallState | None = None
         with suppress(ValueError):
             state = _read_state(going_on[0], call_id, seal) if going_on else None
@@ -73,6 +77,7 @@ class JournalEntry(NamedTuple):
             cast("JsonObject", dict(record)),
             tuple(map(_read_leg, legs)),
             read(asked, seal, call_id),
+            ringing.read(those_who_ring),
             state,
         )
 
@@ -87,7 +92,7 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
     legs = tuple(map(_entry_of, legs_up(call)))
     asked = tuple(map(Asked.of, call.handoffs))
-    return JournalEntry(call.id, run, record, legs, asked, CallState.of(call))
+    return JournalEntry(call.id, run, record, legs, asked, ringing.ringing_of(call), CallState.of(call))
 
 
 def _entry_of(leg: Leg) -> LegEntry:

@@ -19,6 +19,7 @@ from b2bua.journal.closing import as_recorded, closed
 from b2bua.journal.farewell import say_farewell
 from b2bua.journal.reaching import Reaching
 from b2bua.journal.reopened import reopened_handoffs, reopened_record
+from b2bua.journal.ringing import take_back
 from b2bua.journal.takeover import Stranger, Takeover
 from b2bua.journal.told import Follow, facts_of
 from b2bua.store import StoreUnavailable
@@ -107,6 +108,8 @@ class Recovery:
             await self._for_each(left_behind, take_over)
             lost = [entry for entry in lost if not self._take_home(entry)]
             self._let_in()
+            for entry in left_behind:
+                take_back(self._services, self._reaching, entry)
             await self._for_each(lost, self._end)
             await self._for_each(self._takeover.strangers, self._dismiss)
         except Exception:

@@ -1,11 +1,12 @@
-"""What a later process needs to know of a dialog to end it: values that can be written down and read again."""
+"""What a later process needs to know of a dialog, or of an INVITE, to end it: values that can be written down and read
+again."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from sip_stack.dialog.dialog import Dialog
-from sip_stack.message import NameAddr
+from sip_stack.message import NameAddr, Request
 
 UNSEEN_REQUESTS = 1_000
 """By how much the CSeq is raised: requests that went out after the snapshot had the numbers between. RFC 3261 section
@@ -50,3 +51,23 @@ class DialogSnapshot(NamedTuple):
             local_cseq=self.local_cseq + UNSEEN_REQUESTS,
             remote_cseq=None,
         )
+
+
+_REPEATED = ("Via", "From", "To", "Call-ID", "CSeq", "Route", "Session-ID")
+
+
+class InviteSnapshot(NamedTuple):
+    """An INVITE of ours that has no final response: what its CANCEL repeats (RFC 3261 section 9.1)."""
+
+    uri: str
+    lines: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, invite: Request) -> InviteSnapshot:
+        """As it was sent."""
+        headers = invite.headers
+        return cls(invite.uri, tuple((name, each) for name in _REPEATED for each in headers.get_all(name)))
+
+    def restored(self) -> Request:
+        """The INVITE, as far as its CANCEL and the ACK to a refusal tell of it."""
+        return Request("INVITE", self.uri, list(self.lines))

@@ -13,6 +13,7 @@ from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.early import EarlyDialog, EarlyDialogs, continue_dialog
 from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.session import Session
+from sip_stack.dialog.snapshot import InviteSnapshot
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError
 from sip_stack.events import Answered, Challenged, Ended, Failed, Progress, Rejected, ReofferReceived
@@ -94,6 +95,20 @@ class ClientSession(Session):
             self._cancel_headers = tuple(headers)
             if self._proceeding:
                 self._send_cancel(now)
+
+    def take_back(self, now: float, headers: HeaderLines = ()) -> None:
+        """`cancel` an INVITE that an earlier process of ours has sent, in place of `start`. There may have been no 1xx,
+        but it is too late to wait for one."""
+        self._transaction = self.core.transactions.resume(self.invite, self.invite.branch, self.flow, self)
+        self._proceeding = True
+        self.cancel(now, headers)
+
+    @property
+    def pending(self) -> tuple[Flow, InviteSnapshot] | None:
+        """The INVITE that waits for its final response, and where it went; None when none does."""
+        if self.state is not SessionState.EARLY or self._transaction is None:
+            return None
+        return self._transaction.flow, InviteSnapshot.of(self.invite)
 
     def bye_early(self, now: float, headers: HeaderLines) -> None:
         """An unanswered call is cancelled."""

@@ -104,6 +104,15 @@ class TransactionManager:
         transaction.live_for(self.settings.timeout, Input.TIMER_B if invite else Input.TIMER_F, now)
         return transaction
 
+    def resume(self, request: Request, branch: str, flow: Flow, user: ClientUser | None) -> ClientTransaction:
+        """An INVITE that an earlier process of ours has sent, and whose far end has answered with a 1xx at most.
+        Nothing is sent, and no timer ends it: that is for whoever waits for its final response."""
+        transaction = ClientTransaction(self, client_key(branch, request.method), request, flow, user)
+        transaction.state = State.PROCEEDING
+        self._clients[transaction.key] = transaction
+        self._pending.setdefault(id(flow), {})[transaction.key] = transaction
+        return transaction
+
     def _send_first(self, transaction: ClientTransaction, now: float) -> None:
         flow = transaction.flow
         self._pending.setdefault(id(flow), {})[transaction.key] = transaction

@@ -10,10 +10,22 @@ import pytest
 from b2bua.handoff.begin import begin
 from b2bua.handoff.consultation import ConsultPhase, tell
 from b2bua.handoff.handoff import HandoffRequest
+from sip_stack.dialog import ServerSession
 from sip_stack.dialog.refer import SIPFRAG, is_terminated, read_sipfrag, sipfrag, subscription_state
-from sip_stack.events import Ended, RequestCompleted, RequestReceived
+from sip_stack.events import Cancelled, Ended, RequestCompleted, RequestReceived
 from sip_stack.message import Request
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, DESTINATIONS, Phone, World, answer, play, ring
+from tests.support.b2bua_world import (
+    B2BUA,
+    BILLING,
+    DESK,
+    DESTINATIONS,
+    Phone,
+    World,
+    answer,
+    offer,
+    play,
+    ring,
+)
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with_route
 from tests.support.kept_history import as_object
 from tests.support.media_double import PromptDouble
@@ -79,6 +91,66 @@ def test_a_human_who_has_answered_and_is_not_heard_yet_gets_the_caller(tmp_path:
         await watched.close()
 
     play(story, tmp_path, main=MAIN)
+
+
+def test_a_phone_that_answers_while_there_is_no_process_is_hung_up_on(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched, cast = await talking_through_it(world)
+        desk = await world.phone(DESK, ring)
+        handoff = world.hand_off(destination="front-desk")
+        await asyncio.sleep(1.0)
+        before = list(world.media.calls)
+        await watched.kill()
+        desk.do(lambda now: desk.sessions[0].answer(now, body=offer(DESK)))
+        await asyncio.sleep(3.0)
+        await watched.restart()
+        for call in before:
+            call.close()
+        assert (await desk.until(Ended)).by == "remote"
+        assert await shown(watched, handoff) == ("failed", 11072)
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_phone_that_was_challenged_is_told_by_the_invite_that_it_took(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched, cast = await talking_through_it(world)
+
+        async def challenge_once(phone: Phone, session: ServerSession, request: Request) -> None:
+            if "Authorization" in request.headers:
+                await ring(phone, session, request)
+            else:
+                www = [("WWW-Authenticate", 'Digest realm="acme", nonce="17", algorithm=MD5')]
+                phone.do(lambda now: session.reject(now, 401, headers=www))
+
+        billing = await world.phone(BILLING, challenge_once)
+        world.hand_off(destination="billing")
+        await asyncio.sleep(1.0)
+        await killed(world, watched)
+        await billing.until(Cancelled)
+        await ended(world, watched, cast)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_of_several_phones_that_ring_each_is_told_though_the_call_is_ended(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched = Watched(world)
+        cast = await talking(world)
+        desk, billing = await world.phone(DESK, ring), await world.phone(BILLING, ring)
+        world.hand_off(destination="everybody")
+        await asyncio.sleep(1.0)
+        await killed(world, watched, "ended")
+        for phone in (desk, billing):
+            await phone.until(Cancelled)
+        assert (await cast.sbc.until(Ended)).by == "remote"
+        await world.record()
+        assert await watched.entries() == []
+        await watched.close()
+
+    place = f"  method: invite\n  encryption: udp/rtp\n  ring: together\n  route: [sip:a@{DESK}, sip:b@{BILLING}]\n"
+    play(story, tmp_path, main=MAIN, destinations=f"{DESTINATIONS}everybody:\n{place}")
 
 
 def test_the_assistant_that_asked_hears_that_it_worked_before_it_is_let_go(tmp_path: Path) -> None:
@@ -155,6 +227,7 @@ def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: P
         caller, assistant = legs_now(world)
         assert (caller.peer, assistant.peer) == (assistant, caller)
         assert await shown(watched, handoff) == ("failed", 11072)
+        await desk.until(Cancelled)
 
         desk.on_invite = answer
         again = world.hand_off(destination="front-desk")
@@ -165,8 +238,6 @@ def test_a_call_goes_on_without_the_handoff_that_nobody_had_answered(tmp_path: P
         cast.hang_up()
         record = await world.record()
         assert [as_object(each["outcome"])["code"] for each in record.handoffs] == [11072, 4000]
-        # Nobody could tell the phone that rang.
-        desk.do(lambda now: desk.sessions[0].reject(now, 480))
         await watched.close()
 
     play(story, tmp_path, main=MAIN)
@@ -195,7 +266,6 @@ def test_the_assistant_that_asked_hears_that_it_failed_and_may_ask_again(tmp_pat
         legs_now(world, "agent")[1].hear()
         await cast.bot.until(Ended)
         await ended(world, watched, cast)
-        desk.do(lambda now: desk.sessions[0].reject(now, 480))
 
     play(story, tmp_path, main=MAIN)
 
