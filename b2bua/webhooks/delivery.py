@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from b2bua import __version__
 from b2bua.config.callback_url import CallbackUrl, RetryOn
 from b2bua.config.webhooks import Webhooks as Settings
+from b2bua.webhooks.parameters import DIGITS, FINAL
 from b2bua.webhooks.sender import ConnectFailed, Refused, Sender, SendFailed
 from b2bua.webhooks.signature import (
     MAIN_SIGNATURE_HEADER,
@@ -42,9 +43,14 @@ class Delivery:
     """The same in every try, so that a receiver can tell that it has seen it."""
 
 
-def final_id(handoff_id: str) -> str:
-    """The id of the final request of a handoff: the same in every process that may send it."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"final request of handoff {handoff_id}"))
+def id_of(parameters: Parameters) -> str:
+    """The id of a request that is made once for its handoff, or its leg: the same in every process that may send it. A
+    key may be pressed again: each has an id of its own."""
+    said = dict(parameters)
+    if said["Event"] == DIGITS:
+        return str(uuid.uuid4())
+    leg = "" if said["Event"] == FINAL else said["DialBLegUUID"]
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{said['Event']} {said['HandoffID']} {leg}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,20 @@
-"""What became of handoffs, for receivers that have not taken it yet: what waits when a process is killed is sent by the
-next one.
+"""What receivers have not taken yet: what waits when a process is killed is sent by the next one, in its order.
 
-Only the final request of a handoff is kept: what was told of it meanwhile would come too late. One whose receiver had
-just taken it may come again, with the same `Idempotency-Key`.
+A request whose receiver had just taken it may come again, with the same `Idempotency-Key`.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.config.callback_url import parse_callback_url
 from b2bua.journal import urls
 from b2bua.store import Document, Kind, Place, Removal, Store
 from b2bua.telemetry.json_text import json_text
+from b2bua.telemetry.logs import get_logger
 from b2bua.webhooks.delivery import Delivery
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Outbox:
         """What hides tokens in URLs; None: what goes to such a URL is not kept. To be set before `open`."""
         self._node = ""
         self._run = secrets.token_hex(8)
+        self._kept = 0
+        self._log = get_logger()
 
     def open(self, node: str, listens: str) -> None:
         """Keep from now on. `listens` tell nodes on one host from each other, as in the journal."""
@@ -52,7 +54,8 @@ class Outbox:
         text = urls.written(url, self.seal, delivery.id)
         if text is None or not self._node or not self._store.has_backend:
             return
-        body = json_text((self._run, call_id, text, delivery.parameters))
+        self._kept += 1
+        body = json_text((self._run, self._kept, call_id, text, delivery.parameters))
         now = self._store.now_ms()
         self._store.put(Document(Kind.WEBHOOK, delivery.id, body, now, now + KEPT_MS, self._node))
 
@@ -65,20 +68,24 @@ class Outbox:
         """What earlier processes of this node kept, the oldest first. Raises `StoreUnavailable`.
 
         What cannot be read, of another version or sealed by somebody else, is left for its expiry."""
-        found: list[Left] = []
+        found: list[tuple[int, int, Left]] = []
         before: Place | None = None
         while page := await self._store.find(Kind.WEBHOOK, self._node, before=before, limit=PAGE):
             before = page[-1].place
-            found += filter(None, (self._read(each.place.key, each.body) for each in page))
-        return found[::-1]
+            for each in page:
+                try:
+                    run, number, *request = json.loads(each.body)
+                    if run != self._run:
+                        # Those of one millisecond stand there in no order.
+                        found.append((each.place.created, int(number), self._read(each.place.key, *request)))
+                except (ValueError, TypeError) as error:
+                    self._log.warning("webhook_unreadable", webhook=each.place.key, why=str(error)[:200])
+        return [left for *_, left in sorted(found, key=itemgetter(0, 1))]
 
-    def _read(self, key: str, body: str) -> Left | None:
-        try:
-            run, call_id, text, parameters = json.loads(body)
-            url = urls.read(str(text), self.seal, key)
-            if run == self._run or url is None:
-                return None
-            said = [(str(name), str(value)) for name, value in parameters]
-            return Left(str(call_id), Delivery(parse_callback_url(url), said, key))
-        except (ValueError, TypeError):
-            return None
+    def _read(self, key: str, call_id: str, text: str, parameters: list[list[str]]) -> Left:
+        """Raises `ValueError` or `TypeError` for what is none of ours."""
+        url = urls.read(text, self.seal, key)
+        if url is None:
+            raise ValueError(f"of call {call_id}: its URL was sealed with another key")
+        said = [(str(name), str(value)) for name, value in parameters]
+        return Left(str(call_id), Delivery(parse_callback_url(url), said, key))

@@ -25,6 +25,8 @@ SOURCES = {
 
 FINAL = "DialAction"
 """The `Event` of the last request of a handoff, which says what became of it."""
+DIGITS = "DialDigitsMatch"
+"""That of a key."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Series:
             ("DialDigitsMatch", event.digit),
             ("DialDigitsPressedBy", "ALeg" if event.role == "caller" else "BLeg"),
         ]
-        return [*self._callback("DialDigitsMatch", "digits", self.answered), *pressed]
+        return [*self._callback(DIGITS, "digits", self.answered), *pressed]
 
     def hangup(self, event: LegEnded) -> Parameters:
         """A leg to the human is over, answered or not."""

@@ -17,8 +17,8 @@ from b2bua.feed import DigitPressed, Entry, Feed, HandoffChanged, LegAnswered, L
 from b2bua.handoff.handoff import HandoffState
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import OncePerInterval, get_logger
-from b2bua.webhooks.delivery import Delivery, Lost, deliver, final_id
-from b2bua.webhooks.parameters import FINAL, Series
+from b2bua.webhooks.delivery import Delivery, Lost, deliver, id_of
+from b2bua.webhooks.parameters import Series
 from b2bua.webhooks.signature import Parameters
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Followed:
     """A handoff whose application wants to hear of it."""
 
     series: Series
-    callback: CallbackUrl | None
+    callback_url: str | None
     action_url: str | None
     record: CallRecord
     final: HandoffChanged | None = None
@@ -214,15 +214,9 @@ class Webhooks:
         if event is None or followed.series.talking:
             return
         del self._followed[event.handoff_id]
-        identity = final_id(event.handoff_id)
-        if followed.action_url is None or identity in self._known:
-            return
         recordings = followed.record.recordings
         recorded = recordings[-1].path if recordings else ""
-        said = _readable(followed.series.final(event, recorded))
-        delivery = Delivery(parse_callback_url(followed.action_url), said, identity)
-        self._outbox.keep(event.call_id, delivery, followed.action_url)
-        self._put(event.call_id, delivery)
+        self._send(followed, followed.action_url, followed.series.final(event, recorded))
 
     def _follow(self, handoff_id: str, request: HandoffRequest, record: CallRecord) -> bool:
         """Whether there is somebody to be told."""
@@ -230,13 +224,21 @@ class Webhooks:
             return False
         who = (record.caller, record.called)
         series = Series(handoff_id, record.call_id, *who, request.shared_id, record.placed)
-        callback = None if request.callback_url is None else parse_callback_url(request.callback_url)
-        self._followed[handoff_id] = _Followed(series, callback, request.action_url, record)
+        self._followed[handoff_id] = _Followed(series, request.callback_url, request.action_url, record)
         return True
 
     def _call_back(self, followed: _Followed, parameters: Parameters) -> None:
-        if followed.callback is not None:
-            self._put(followed.series.call_id, Delivery(followed.callback, _readable(parameters)))
+        self._send(followed, followed.callback_url, parameters)
+
+    def _send(self, followed: _Followed, url: str | None, parameters: Parameters) -> None:
+        """Have it sent, by this process or the next one; nothing where nobody wants it, or an earlier process has left
+        the same request."""
+        said = _readable(parameters)
+        if url is None or (identity := id_of(said)) in self._known:
+            return
+        call_id, delivery = followed.series.call_id, Delivery(parse_callback_url(url), said, identity)
+        self._outbox.keep(call_id, delivery, url)
+        self._put(call_id, delivery)
 
     # -- lanes -----------------------------------------------------------------------------------------------------
 
@@ -275,7 +277,7 @@ class Webhooks:
             sender = _Turn(await self._sender_of_all(), receiver.places, self._places)
             await deliver(delivery, self._settings(), sender, self._note_retry)
             self.counters.taken += 1
-            self._settle(delivery)
+            self._outbox.settled(delivery)
         except Lost as lost:
             self._lose(call_id, delivery, str(lost))
         except Exception:
@@ -295,17 +297,13 @@ class Webhooks:
                     self._sender = await asyncio.to_thread(self._open_sender)
         return self._sender
 
-    def _settle(self, delivery: Delivery) -> None:
-        if dict(delivery.parameters)["Event"] == FINAL:
-            self._outbox.settled(delivery)
-
     def _note_retry(self) -> None:
         self.counters.tried_again += 1
 
     def _lose(self, call_id: str, delivery: Delivery, why: str) -> None:
         """Count a request as lost; one line per receiver and `LOG_INTERVAL`."""
         self.counters.lost += 1
-        self._settle(delivery)
+        self._outbox.settled(delivery)
         assert self._once is not None, "started"
         receiver = delivery.url.receiver
         if (held := self._once.allow(receiver)) is not None:

@@ -6,9 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from b2bua.journal.seal import Seal
-from b2bua.store import Kind
+from b2bua.store import Document, Kind
 from sip_stack.events import Ended
 from tests.support.b2bua_world import DESK, DESTINATIONS, World, answer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, talking
@@ -163,15 +164,67 @@ def test_a_result_that_its_receiver_has_not_taken_is_sent_by_the_next_process_on
         await watched.kill()
         application.slow = False
         await watched.restart()
-        assert application.events() == ["DialAnswer", "DialConnected", "DialAction"], (
-            "the news of before are old"
-        )
+        assert application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
         await watched.kill_and_restart()
         await watched.close()
         assert Kind.WEBHOOK not in {kind for kind, _ in watched.keeping.backend.documents}
 
     play(story, tmp_path, main=MAIN)
-    assert application.events() == ["DialAnswer", "DialConnected", "DialAction"]
+    assert application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
+
+
+def test_what_waited_while_the_two_talk_is_sent_in_its_order_before_what_follows(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        application.slow = True
+        watched, cast = await asked(world, application)
+        await connected(cast)
+        for key in "4711":
+            cast.caller.press(key)
+        await asyncio.sleep(1)
+        await watched.kill()
+        application.slow = False
+        await watched.restart()
+        hang_up(world)
+        await world.record()
+        await watched.kill_and_restart()
+        await watched.close()
+        assert Kind.WEBHOOK not in {kind for kind, _ in watched.keeping.backend.documents}
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == [
+        *("DialAnswer", "DialConnected", *["DialDigitsMatch"] * 4, "DialHangup", "DialAction")
+    ]
+    assert [each["DialDigitsMatch"] for each in application.told if "DialDigitsMatch" in each] == [*"4711"]
+    assert len(set(application.ids)) == 8
+
+
+def test_a_request_that_cannot_be_read_is_named_and_holds_up_no_other(tmp_path: Path) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        application.slow = True
+        watched, cast = await asked(world, application)
+        await connected(cast)
+        await watched.kill()
+        application.slow = False
+        backend, now = watched.keeping.backend, watched.keeping.store.now_ms()
+        group = next(each.group for (kind, _), each in backend.documents.items() if kind is Kind.WEBHOOK)
+        for key, body in (("of-old", "[]"), ("sealed", '["run", 1, "call-7", "sealed:x", []]')):
+            watched.keeping.store.put(Document(Kind.WEBHOOK, key, body, now, now + 1000, group))
+        await asyncio.sleep(0.1)
+        with capture_logs() as lines:
+            await watched.restart()
+        named = {each["webhook"]: each["why"] for each in lines if each["event"] == "webhook_unreadable"}
+        assert set(named) == {"of-old", "sealed"}
+        assert "call-7" in named["sealed"]
+        hang_up(world)
+        await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
 
 
 TOKEN = {"action_url": "https://app.example.com/done?token=of-the-request"}
