@@ -213,6 +213,11 @@ class OurSections:
         return _lists_noise(self.sections[self.slot])
 
     @property
+    def off(self) -> bool:
+        """True while the peer's offer with port 0 is in force: only they can switch the stream on again."""
+        return not self.sections[self.slot].port
+
+    @property
     def rtcp_mux(self) -> bool:
         """True when we agreed to RTCP on the RTP port."""
         return _is_multiplexed(self.sections[self.slot])

@@ -160,7 +160,7 @@ class LegDescription:
         """True when the peer does not know what `permit` said, and an offer may be made to tell it."""
         settled = self._stream is not None and self._negotiation.state is State.STABLE
         untold = self._changes_codec or self._hold.is_untold
-        return settled and not self._is_off() and untold
+        return settled and untold and self._ours is not None and not self._ours.off
 
     # From one process to the next
 
@@ -207,7 +207,7 @@ class LegDescription:
         an offer can change."""
         ours, stream = self._agreed()
         intent = self._hold.intent
-        if self._is_off():
+        if ours.off:
             raise LocalError("the peer switched the stream off")
         if not self._changes_codec:
             return self._open(ours.turned_to(intent))
@@ -219,7 +219,7 @@ class LegDescription:
         """What is in force, a stream that is off included: the octets said last, unless a hold has to be told as well.
         Raises `Glare` while an offer is open."""
         ours, _ = self._agreed()
-        return self._open(ours if self._is_off() else ours.turned_to(self._hold.intent))
+        return self._open(ours if ours.off else ours.turned_to(self._hold.intent))
 
     def make_full_reoffer(self) -> LocalOffer:
         """For a re-INVITE without an offer: what is in force, every other codec of ours behind it.
@@ -398,7 +398,3 @@ class LegDescription:
         if self._ours is None or self._stream is None:
             raise LocalError("there is no session to change yet")
         return self._ours, self._stream
-
-    def _is_off(self) -> bool:
-        """True while their offer with port 0 is in force: only they can switch the stream on again."""
-        return self._ours is not None and not self._ours.sections[self._ours.slot].port

@@ -150,12 +150,9 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
 
         self.request(command, arguments or {}, take)
         reply = await answered
-        if reply is None:
-            raise NobodyThere("nobody listens there") if self._refused else NgError("does not answer")
-        refused = refusal(reply)
-        if refused is not None:
-            raise NgError(refused)
-        return reply
+        if reply is None and self._refused:
+            raise NobodyThere("nobody listens there")
+        return checked(reply)
 
     def close(self) -> None:
         """Ends it; what waits for a reply gets None."""
@@ -265,3 +262,13 @@ def refusal(reply: Reply) -> str | None:
         return None
     reason = reply.get("error-reason", b"no reason given")
     return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+
+
+def checked(reply: Reply | None) -> Reply:
+    """The reply. Raises `NgError` unless the daemon has done as asked."""
+    if reply is None:
+        raise NgError("does not answer")
+    refused = refusal(reply)
+    if refused is not None:
+        raise NgError(refused)
+    return reply

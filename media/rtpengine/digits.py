@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from media.engine import Address, MediaError
-from media.rtpengine.spares import OUTSIDE
+from media.rtpengine.offer_answer import OUTSIDE
 
 KEYS = "0123456789*#ABCD"
 LONGEST = 60_000

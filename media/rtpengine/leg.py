@@ -15,24 +15,19 @@ from typing import TYPE_CHECKING
 from media.engine import Address, Latching, LegStatistics, MachineSign, MediaError, StreamParameters
 from media.events import DtmfDigit, MediaEvent
 from media.rtpengine.bencode import Writable
-from media.rtpengine.connection import NgError, OnReply, Reply, refusal
+from media.rtpengine.connection import NgError, OnReply, Reply, checked
 from media.rtpengine.description import (
     DISCARD,
-    EVENT_TYPE,
-    PLAIN,
-    SECURE,
-    Opened,
     Unreadable,
     family_of,
-    inside,
-    outside,
 )
 from media.rtpengine.node import Node
+from media.rtpengine.offer_answer import INSIDE, OUTSIDE, answer, has_key, offer_of
 from media.rtpengine.prompt import silence
-from media.rtpengine.spares import INSIDE, OFFER, OUTSIDE, Spare, read_reply
+from media.rtpengine.spares import Spare, read_reply
 from media.rtpengine.told import Played, Told
 from media.rtpengine.watch import Watch
-from media.srtp import CryptoSuite, SrtpKeys
+from media.srtp import CryptoSuite
 
 if TYPE_CHECKING:
     from media.rtpengine.call import RtpengineCall
@@ -41,12 +36,6 @@ _log = logging.getLogger(__name__)
 
 Command = tuple[str, Mapping[str, Writable], OnReply]
 
-_LATCHING: Mapping[Latching, tuple[str, ...]] = {
-    Latching.AUTO: ("strict-source",),
-    Latching.STRICT: ("asymmetric", "strict-source"),
-    Latching.DISABLED: ("asymmetric",),
-}
-"""By flags of the answer for the peer: `asymmetric` learns no address, `strict-source` hears no other."""
 FOREVER = 1_000_000
 """Repetitions of a prompt in a loop."""
 
@@ -284,7 +273,7 @@ class RtpengineLeg:
     def _ask(self, command: str, arguments: Mapping[str, Writable], then: Callable[[], None]) -> Command:
         def answered(reply: Reply | None) -> None:
             try:
-                read_plain(reply)
+                checked(reply)
             except NgError as error:
                 self._fail(command, error)
             else:
@@ -299,7 +288,7 @@ class RtpengineLeg:
         def answered(reply: Reply | None) -> None:
             self._playing = played
             try:
-                read_plain(reply)
+                checked(reply)
             except NgError as error:
                 # A call without its music is better than none.
                 _log.warning("rtpengine_prompt", extra={"node": str(self.node.where), "error": str(error)})
@@ -312,20 +301,7 @@ class RtpengineLeg:
 
     def _describe(self, wanted: Told) -> Command:
         """Offer and answer. The same ports and keys come back, or the daemon is not who it was."""
-        parameters = wanted.parameters
-        event_type = parameters.telephone_event
-        ours = inside(wanted.target, wanted.codec, EVENT_TYPE if event_type is None else event_type)
-        profile = PLAIN if parameters.keys is None else SECURE
-        offer: dict[str, Writable] = {
-            **OFFER,
-            "transport-protocol": profile,
-            "address-family": self._family,
-            "call-id": self.id,
-            "sdp": ours,
-        }
-        codecs = wanted.codecs()
-        if codecs:
-            offer["codec"] = codecs
+        keys = wanted.parameters.keys
         self._retold = False
 
         def offered(reply: Reply | None) -> None:
@@ -333,14 +309,15 @@ class RtpengineLeg:
                 opened = read_reply(reply)
                 if opened.address != self._outside.address:
                     raise NgError("knows the leg no more")
-                if not self._has_key(opened, parameters.keys):
+                if not has_key(opened, keys):
                     raise NgError("has another key")
             except (NgError, Unreadable) as error:
                 self._fail("offer", error)
                 return
             if self._is_strange:
                 self._outside, self._is_strange = opened, False
-            self.node.request("answer", self._answer(parameters, before), answered)
+            told = answer(self.id, self._outside, self._latching, wanted.parameters, before)
+            self.node.request("answer", told, answered)
 
         before = self._told
 
@@ -356,31 +333,7 @@ class RtpengineLeg:
             if changed:
                 self.call.stir()
 
-        return "offer", offer, offered
-
-    def _answer(self, parameters: StreamParameters, before: Told | None) -> dict[str, Writable]:
-        """What the peer says."""
-        unreachable = (self._outside.address[0], DISCARD)
-        if parameters.remote is None and before is not None and before.parameters.remote is not None:
-            # Held: what it is known to be stays, so that nothing is latched anew; nothing is sent to it.
-            unreachable = before.parameters.remote
-        return {
-            "call-id": self.id,
-            "from-tag": INSIDE,
-            "to-tag": OUTSIDE,
-            "sdp": outside(parameters, unreachable, self._outside.keys),
-            "flags": ["port-latching", "trust-address", *_LATCHING[self._latching]],
-            "replace": ["origin"],
-            "ICE": "remove",
-            "DTLS": "off",
-            "rtcp-mux": ["demux"],
-        }
-
-    @staticmethod
-    def _has_key(opened: Opened, keys: SrtpKeys | None) -> bool:
-        """Whether the daemon sends under the key that the peer was told."""
-        key = None if keys is None else opened.keys.get(keys.suite)
-        return keys is None or (key is not None and key.octets == keys.local)
+        return "offer", offer_of(self.id, self._family, wanted), offered
 
     def _done(self) -> None:
         self._busy = False
@@ -411,12 +364,3 @@ class RtpengineLeg:
 
     def _delete(self) -> None:
         self.node.give_back(self.id, self.watch.take_last)
-
-
-def read_plain(reply: Reply | None) -> None:
-    """Raises `NgError` unless the daemon has done as asked."""
-    if reply is None:
-        raise NgError("does not answer")
-    refused = refusal(reply)
-    if refused is not None:
-        raise NgError(refused)

@@ -11,9 +11,10 @@ from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import NgConnection, NgError, NobodyThere, OnReply, Reply
 from media.rtpengine.counters import NgCounters
 from media.rtpengine.description import Opened, family_of
+from media.rtpengine.offer_answer import INSIDE, OUTSIDE
 from media.rtpengine.query import read_side
 from media.rtpengine.settings import NgAddress, RtpengineSettings
-from media.rtpengine.spares import INSIDE, OUTSIDE, Spare, Spares, forget
+from media.rtpengine.spares import Spare, Spares, forget
 
 _log = logging.getLogger(__name__)
 

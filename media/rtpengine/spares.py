@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from media.engine import Address, Codec
 from media.rtpengine.bencode import Writable
-from media.rtpengine.connection import NgError, OnReply, Reply, refusal
+from media.rtpengine.connection import NgError, OnReply, Reply, checked
 from media.rtpengine.description import (
     DISCARD,
     EVENT_TYPE,
@@ -27,35 +27,14 @@ from media.rtpengine.description import (
     inside,
     read,
 )
+from media.rtpengine.offer_answer import offer
 from media.srtp import CryptoSuite
 
 _log = logging.getLogger(__name__)
 
-INSIDE, OUTSIDE = "int", "ext"
-"""The tags of a leg's two sides."""
 LONGEST_SPARE = 240.0
 """Seconds after which an unused leg is given back. The daemon drops a call without an answer after its `offer-timeout`,
 which may be as short as five minutes, so that what a killed process leaves behind is soon gone."""
-
-_FLAGS = ("port-latching", "trust-address", "asymmetric")
-_UNKNOWN_SUITES = (
-    "AES_192_CM_HMAC_SHA1_80",
-    "AES_192_CM_HMAC_SHA1_32",
-    "F8_128_HMAC_SHA1_80",
-    "F8_128_HMAC_SHA1_32",
-    "NULL_HMAC_SHA1_80",
-    "NULL_HMAC_SHA1_32",
-)
-OFFER: Mapping[str, Writable] = {
-    "from-tag": INSIDE,
-    "flags": _FLAGS,
-    "replace": ["origin"],
-    "ICE": "remove",
-    "DTLS": "off",
-    "rtcp-mux": ["offer"],
-    "SDES": [f"no-{suite}" for suite in _UNKNOWN_SUITES],
-}
-"""What each offer of the inside says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,23 +151,12 @@ class Spares:
     def _offer_to_nobody(self, identity: str) -> Mapping[str, Writable]:
         """A leg may turn out to be plain. But only so are there keys of ours."""
         description = inside(("127.0.0.1", DISCARD), Codec.PCMU, EVENT_TYPE)
-        return {
-            **OFFER,
-            "transport-protocol": SECURE,
-            "address-family": self._family,
-            "call-id": identity,
-            "sdp": description,
-        }
+        return offer(identity, self._family, SECURE, description)
 
 
 def read_reply(reply: Reply | None) -> Opened:
     """The description in a reply to an offer or an answer. Raises `NgError` or `Unreadable`."""
-    if reply is None:
-        raise NgError("does not answer")
-    refused = refusal(reply)
-    if refused is not None:
-        raise NgError(refused)
-    text = reply.get("sdp")
+    text = checked(reply).get("sdp")
     if not isinstance(text, bytes):
         raise Unreadable("a reply without a description")
     return read(text.decode("utf-8", "replace"))

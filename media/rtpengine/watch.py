@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from media.engine import LegStatistics, StreamParameters
 from media.events import FirstPacket, MediaTimeout, PromptEnded
 from media.rtpengine.connection import Reply, refusal
+from media.rtpengine.offer_answer import INSIDE, OUTSIDE
 from media.rtpengine.query import Side, read_side
-from media.rtpengine.spares import INSIDE, OUTSIDE
 
 if TYPE_CHECKING:
     from media.rtpengine.leg import RtpengineLeg

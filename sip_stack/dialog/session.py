@@ -1,8 +1,8 @@
 """One INVITE usage after its dialog exists: BYE, re-INVITE and UPDATE of both sides, other requests, ACK.
 
-RFC 3261 sections 12.2, 13.3.1.4, 14 and 15, RFC 3311 (UPDATE), RFC 5057 (what a failure does to the usage).
-How a session comes to be is in `uac.py` and `uas.py`. It judges who may speak; it never reads a session
-description.
+RFC 3261 sections 12.2, 13.3.1.4, 14 and 15, RFC 5057 (what a failure does to the usage).
+How a session comes to be is in `uac.py` and `uas.py`, which offers are taken when in `reoffers.py`. It judges who may
+speak; it never reads a session description.
 
 Commands of a session that has ended are ignored: its terminal event may still be on its way to the caller,
 and a race with the peer is nobody's error. LocalError is for a wrong order on a live session.
@@ -11,8 +11,8 @@ and a race with the peer is nobody's error. LocalError is for a wrong order on a
 from __future__ import annotations
 
 from sip_stack.dialog.core import HeaderLines, session_key
-from sip_stack.dialog.glare import retry_delay, short_delay
 from sip_stack.dialog.refreshing import Refreshing
+from sip_stack.dialog.reoffers import REOFFER_RETRY, receive_reinvite, receive_update, reinvite_completed
 from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
 from sip_stack.dialog.usage import InviteUsage, SessionState
@@ -21,8 +21,6 @@ from sip_stack.events import (
     Acknowledged,
     Ended,
     EndedBy,
-    ReofferCompleted,
-    ReofferReceived,
     RequestCompleted,
     RequestReceived,
     SessionEvent,
@@ -35,11 +33,6 @@ from sip_stack.transaction import ClientTransaction, ServerTransaction
 SDP = "application/sdp"
 OFFERING = ("INVITE", "UPDATE")
 """Requests that may hold an offer, and that refresh the session."""
-REOFFER_RETRY = "re-INVITE again"
-MAX_RETRIES = 4
-"""How often one re-INVITE is tried again after 491: a peer may be busy with its own for a while, but not for ever."""
-MAX_UNACKNOWLEDGED = 2
-"""2xx of ours waiting for ACK at once; a peer that re-INVITEs on without ACKs gets 500."""
 
 
 class Session(InviteUsage):
@@ -92,9 +85,9 @@ class Session(InviteUsage):
             return
         if self.state is SessionState.EARLY:
             raise LocalError("re-INVITE needs an answered session")
-        if self._reoffer is not None:
+        if self.own_reoffer is not None:
             raise LocalError("a re-INVITE is pending")
-        self._reoffer = DialogRequest(self, "INVITE", headers, body, content_type)
+        self.own_reoffer = DialogRequest(self, "INVITE", headers, body, content_type)
         self.send_reoffer_when_allowed(now)
 
     def withdraw_reoffer(self) -> bool:
@@ -102,9 +95,9 @@ class Session(InviteUsage):
 
         For the user who hears an offer of the peer meanwhile: what waits was made before it.
         """
-        if self._reoffer is None or self._reoffer.request is not None:
+        if self.own_reoffer is None or self.own_reoffer.request is not None:
             return False
-        self._reoffer = None
+        self.own_reoffer = None
         self.stop_timer()
         return True
 
@@ -194,9 +187,9 @@ class Session(InviteUsage):
         ):
             return
         elif request.method == "INVITE":
-            self._receive_reinvite(transaction, request, now)
+            receive_reinvite(self, transaction, request, now)
         elif request.method == "UPDATE":
-            self._receive_update(transaction, request, now)
+            receive_update(self, transaction, request, now)
         else:
             self.core.events.append(RequestReceived(self, transaction, request))
 
@@ -206,7 +199,7 @@ class Session(InviteUsage):
 
     def receive_acknowledgement(self, request: Request, now: float) -> None:
         """An ACK to a 2xx of ours; only the first for each 2xx counts."""
-        answer = self._unacknowledged.pop(request.cseq.number, None)
+        answer = self.unacknowledged.pop(request.cseq.number, None)
         if answer is None:
             self.core.counters.retransmissions_received += 1
             return
@@ -238,33 +231,6 @@ class Session(InviteUsage):
         if not ours_is_out:  # Else it is glare: the final response to our BYE tells the end.
             self.finish(Ended(self, "remote", request))
 
-    def _receive_reinvite(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        if self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
-            self.reply(now, transaction, 491)
-        elif self._remote_reoffer is not None or len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
-            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
-        else:
-            self.reply(now, transaction, 100)
-            transaction.user = self
-            self._remote_reoffer = transaction
-            self.core.events.append(ReofferReceived(self, transaction, request))
-
-    def _receive_update(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        """RFC 3311 section 5.2: an offer is glare while another is open; without a body it only refreshes."""
-        if not request.body:
-            before = self.terms
-            self.refresh_target(request)
-            lines = [("Contact", self.contact), *self.answer_timer(request, now)]
-            self.reply(now, transaction, 200, headers=lines)
-            self.note_terms(before)
-        elif self._reoffer_on_the_way() or any(answer.offers for answer in self._unacknowledged.values()):
-            self.reply(now, transaction, 491)
-        elif self._remote_reoffer is not None or self.first_offer_is_open:
-            self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
-        else:
-            self._remote_reoffer = transaction
-            self.core.events.append(ReofferReceived(self, transaction, request))
-
     @property
     def terms(self) -> object:
         """What an UPDATE without an offer may change: the far end's Contact, and the session timer."""
@@ -282,7 +248,7 @@ class Session(InviteUsage):
     ) -> None:
         """A request of ours has its final response; None: it will have none."""
         if pending.method == "INVITE":
-            self._reoffer_completed(pending, transaction, response, now)
+            reinvite_completed(self, pending, transaction, response, now)
         elif self.state is SessionState.ENDED or pending.method == "PRACK":
             return  # Whatever a PRACK is answered, the INVITE goes on.
         elif self.refreshing is not None and self.refreshing.completed(pending, response, now):
@@ -294,32 +260,6 @@ class Session(InviteUsage):
                 self.refresh_target(response)
             self.core.events.append(RequestCompleted(self, pending.method, response))
             if response is not None and response.status == 481 and self.dialog is not None:
-                self.end_with_bye("remote", response, now)
-
-    def _reoffer_completed(
-        self, pending: DialogRequest, transaction: ClientTransaction, response: Response | None, now: float
-    ) -> None:
-        if response is not None and response.status < 300 and pending.request is not None:
-            self.refresh_target(response)
-            self.acknowledge(transaction, pending.request, response)
-            if self.refreshing is not None:
-                self.refreshing.answered(response, now)
-        if self.state is not SessionState.CONFIRMED:
-            return
-        if response is not None and pending.retries < MAX_RETRIES:
-            delay = retry_delay(self, response)
-            if delay is not None:
-                pending.retries += 1
-                pending.request = None
-                self.start_timer(now, delay, REOFFER_RETRY)
-                return
-        self._reoffer = None
-        self.core.events.append(ReofferCompleted(self, response))
-        # Section 12.2.1.2: 481, 408 or silence inside a dialog ends it.
-        if response is None or response.status in (408, 481):
-            if self.refreshing is not None and self.refreshing.timer.asks:
-                self.refreshing.expire(now)
-            else:
                 self.end_with_bye("remote", response, now)
 
     def on_timer(self, kind: str, now: float) -> None:
@@ -343,32 +283,29 @@ class Session(InviteUsage):
         (section 14.1)."""
         return 2.1 + 0.01 * self.draw(191) if self.we_called else 0.01 * self.draw(200)
 
-    def _reoffer_on_the_way(self) -> bool:
-        return self._reoffer is not None and self._reoffer.request is not None
-
     def _reoffer_settled(self, transaction: ServerTransaction) -> None:
-        if self._remote_reoffer is transaction:
-            self._remote_reoffer = None
+        if self.remote_reoffer is transaction:
+            self.remote_reoffer = None
 
     def _close_remote_reoffer(self, now: float) -> None:
         """Section 15.1.2: what is pending when the session ends is answered 487."""
-        if self._remote_reoffer is not None:
-            self.reply(now, self._remote_reoffer, 487)
-            self._remote_reoffer = None
+        if self.remote_reoffer is not None:
+            self.reply(now, self.remote_reoffer, 487)
+            self.remote_reoffer = None
 
     def send_reoffer_when_allowed(self, now: float) -> None:
         """Section 14.1: no new INVITE while another is under way in either direction."""
-        pending = self._reoffer
+        pending = self.own_reoffer
         if pending is None or pending.request is not None or self.state is not SessionState.CONFIRMED:
             return
         # A running timer is the wait after a glare.
-        if self._remote_reoffer is None and not self.awaits_acknowledgement and not self.waiting:
+        if self.remote_reoffer is None and not self.awaits_acknowledgement and not self.waiting:
             pending.send(now)
 
     @property
     def awaits_acknowledgement(self) -> bool:
         """True while a 2xx of ours has no ACK."""
-        return bool(self._unacknowledged)
+        return bool(self.unacknowledged)
 
     def send_bye_when_allowed(self, now: float) -> None:
         headers = self._bye_headers
@@ -383,13 +320,13 @@ class Session(InviteUsage):
         """Repeat a 2xx just sent until its ACK comes."""
         transaction.dialog_tag = self.local_tag
         cseq = invite.cseq.number
-        self._unacknowledged[cseq] = UnacknowledgedAnswer(
+        self.unacknowledged[cseq] = UnacknowledgedAnswer(
             self, transaction, data, cseq, offers=not invite.body, now=now
         )
 
     def never_acknowledged(self, answer: UnacknowledgedAnswer, now: float) -> None:
         """64*T1 without an ACK to our 2xx: BYE (section 13.3.1.4)."""
-        self._unacknowledged.pop(answer.cseq, None)
+        self.unacknowledged.pop(answer.cseq, None)
         if self.state is SessionState.ENDING:
             self.send_bye_when_allowed(now)
         else:
@@ -416,10 +353,10 @@ class Session(InviteUsage):
         if self.refreshing is not None:
             self.refreshing.end()
             self.refreshing = None
-        for answer in self._unacknowledged.values():
+        for answer in self.unacknowledged.values():
             answer.stop()
-        self._unacknowledged.clear()
-        self._reoffer = None
+        self.unacknowledged.clear()
+        self.own_reoffer = None
         self._bye_headers = None
         if event is not None:
             self.core.events.append(event)

@@ -269,11 +269,11 @@ class ClientSession(Session):
             self.reply(now, transaction, 200, headers=[("Contact", self.contact)])
         elif not early.agreed:
             self.reply(now, transaction, 491)
-        elif self._remote_reoffer is not None:
+        elif self.remote_reoffer is not None:
             self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
             early.dialog.refresh_target(request)
-            self._remote_reoffer = transaction
+            self.remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
 
 

@@ -124,7 +124,7 @@ class ServerSession(Session):
 
     def _send_answer_when_allowed(self, now: float) -> None:
         answer, provisionals = self._held_answer, self._provisionals
-        if answer is None or self._remote_reoffer is not None:
+        if answer is None or self.remote_reoffer is not None:
             return
         if provisionals is not None:
             if provisionals.pending:
@@ -215,10 +215,10 @@ class ServerSession(Session):
             self.reply(now, transaction, 200)
             if answers:
                 self.core.events.append(ProvisionalAcknowledged(self, request))
-        elif self.first_offer_is_open or self._remote_reoffer is not None:
+        elif self.first_offer_is_open or self.remote_reoffer is not None:
             self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
         else:
-            self._remote_reoffer = transaction
+            self.remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
         provisionals.send_next(now)
         self._send_answer_when_allowed(now)

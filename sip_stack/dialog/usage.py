@@ -41,10 +41,7 @@ class InviteUsage:
 
     __slots__ = (
         "_bye_headers",
-        "_remote_reoffer",
-        "_reoffer",
         "_timer",
-        "_unacknowledged",
         "call_id",
         "contact_user",
         "core",
@@ -54,13 +51,16 @@ class InviteUsage:
         "extensions",
         "flow",
         "local_tag",
+        "own_reoffer",
         "owner",
         "refreshing",
+        "remote_reoffer",
         "remote_tag",
         "secure",
         "session_id",
         "source",
         "state",
+        "unacknowledged",
     )
 
     def __init__(
@@ -101,9 +101,12 @@ class InviteUsage:
         self.refreshing: Refreshing | None = None
         """What keeps it alive; None where session timers are disabled."""
         self._timer: Timer[TimerOwner] | None = None
-        self._unacknowledged: dict[int, UnacknowledgedAnswer] = {}
-        self._reoffer: DialogRequest | None = None
-        self._remote_reoffer: ServerTransaction | None = None
+        self.unacknowledged: dict[int, UnacknowledgedAnswer] = {}
+        """2xx of ours that wait for their ACK, by CSeq."""
+        self.own_reoffer: DialogRequest | None = None
+        """Our re-INVITE, on its way or waiting for its turn."""
+        self.remote_reoffer: ServerTransaction | None = None
+        """Theirs, or an UPDATE with an offer, until it is answered."""
         self._bye_headers: tuple[tuple[str, str], ...] | None = None
         core.hold(flow)
 

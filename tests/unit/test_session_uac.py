@@ -6,7 +6,7 @@ import pytest
 
 from sip_stack.auth import Credentials
 from sip_stack.dialog import ClientSession, SessionState
-from sip_stack.dialog.session import MAX_RETRIES
+from sip_stack.dialog.reoffers import MAX_RETRIES
 from sip_stack.errors import LocalError
 from sip_stack.events import Ended, Failed, OutOfDialogCompleted, Progress, Rejected, RequestCompleted
 from sip_stack.message import NameAddr, Request, Response
