@@ -68,7 +68,7 @@ class Application:
         self._store = self._configured_store()
         history = History(
             self._store,
-            socket.gethostname(),
+            configuration.node or socket.gethostname(),
             lambda: self.configuration.context_ttl,
             asked=configuration.api is not None or configuration.store.kind == "redis",
         )
@@ -183,8 +183,10 @@ class Application:
         self._registrant.follow(self.configuration)
         runtime.settle()
         sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
-        self._journal.open(self._services.node, sip)
-        self._outbox.open(self._services.node, sip)
+        # A name that was given says it all; hosts may have several nodes, whose sockets differ.
+        group = self.configuration.node or f"{self._services.node} {sip}"
+        self._journal.open(group)
+        self._outbox.open(group)
         self._webhooks.catch_up()
         self._recovery.start()
         # Last: what a start takes of the loop is no reason to refuse the first calls.

@@ -66,7 +66,7 @@ def build_services(
         engine=build_engine(media),
         resolver=Resolver(families=families, transports=transports, nameservers=sip.name_servers or None),
         records=records,
-        node=socket.gethostname(),
+        node=current().node or socket.gethostname(),
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class RestoredLeg(Leg):
     """Either side of a call; whose its INVITE was matters for the record alone."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "moved")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class RestoredLeg(Leg):
         identity: Caller,
         facts: LegFacts | None,
         session: RestoredSession,
+        moved: bool,
     ) -> None:
         super().__init__(call, record.role, media, description, far_end)
         self.record = record
@@ -50,6 +51,8 @@ class RestoredLeg(Leg):
             self.timers = call.configuration.timers_for(place)
         self._wish = description.wish
         self._session = session
+        self.moved = moved
+        """We are at another address than its far end knows."""
         session.owner = self
         if session.we_called:
             self.count()

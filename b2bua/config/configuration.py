@@ -66,6 +66,8 @@ class Configuration:
     context_ttl: float
     """How long the store keeps things; seconds."""
     origin: Origin
+    node: str | None = None
+    """What we are called; None: as the host is."""
     api: Api | None = None
     webhooks: Webhooks = field(default_factory=Webhooks)
     telemetry: Telemetry = field(default_factory=Telemetry)

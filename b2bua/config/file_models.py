@@ -28,6 +28,9 @@ class Names(Section):
     or `disabled` for memory only."""
     context_ttl: KeepDuration = Field(default="7d", validate_default=True)
     """How long they are kept."""
+    node: Name | None = None
+    """The name of this node in records and in the store; no two processes at once may have the same. Without it the
+    host's."""
 
 
 class ConfigurationFile(Names):

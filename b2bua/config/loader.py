@@ -177,6 +177,7 @@ class _Load:
             api=sections.api,
             store=self._store(main, sections.names.store),
             context_ttl=sections.names.context_ttl,
+            node=sections.names.node,
             origin=Origin(
                 self._path, self._environ, self._overrides, MappingProxyType(self._sources.digests)
             ),

@@ -28,6 +28,7 @@ _NEEDS_RESTART: dict[str, Callable[[Configuration], object]] = {
     "telemetry.trace": lambda configuration: configuration.telemetry.trace,
     "telemetry.hep": lambda configuration: configuration.telemetry.hep,
     "store": lambda configuration: configuration.store,
+    "node": lambda configuration: configuration.node,
 }
 
 

@@ -41,6 +41,8 @@ class LegState(NamedTuple):
     host: str
     """Our socket toward the far end."""
     port: int
+    contact: tuple[str, int]
+    """What the far end was told of it."""
     session: SessionSnapshot
     agreed: Agreed
     identity: Caller
@@ -199,6 +201,7 @@ def _state_of(leg: Leg) -> LegState | None:
     return LegState(
         identity,
         *flow.local,
+        flow.sent_by,
         SessionSnapshot.of(leg.session),
         agreed,
         # What may pass is what was let pass before.

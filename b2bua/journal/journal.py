@@ -43,10 +43,9 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None
         self._log = get_logger()
 
-    def open(self, node: str, listens: str) -> None:
-        """Write from now on. `listens`, the sockets that are bound, tell nodes on one host from each other: no two
-        processes can have the same."""
-        self._node = f"{node} {listens}"
+    def open(self, node: str) -> None:
+        """Write from now on; no two processes at once may be the same `node`."""
+        self._node = node
 
     def keep(self, call: Call) -> None:
         """Write a call down soon, as it is then; to be told of every change of whom it talks to."""

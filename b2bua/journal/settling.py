@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import cause
 from b2bua.call.events import HangUp, Transferred
+from b2bua.call.restored_leg import RestoredLeg
 from b2bua.handoff.consultation import ConsultPhase
 from b2bua.handoff.handoff import HandoffState
 from b2bua.handoff.invite import connect
@@ -48,6 +49,7 @@ def settle(call: Call, there: There) -> None:
     for leg in (caller, call.peer):
         if leg is not None:
             leg.agree()
+            _tell_where(leg)
     lost = cause.local("process_lost")
     for leg in others:
         leg.hang_up(lost)
@@ -62,6 +64,12 @@ def settle(call: Call, there: There) -> None:
             # The far side has the caller, and had a moment to hang up by itself.
             call.inbox.put(HangUp("b2bua"))
     call.note_up()
+
+
+def _tell_where(leg: Leg) -> None:
+    """Who knows us at another address finds us by the Contact of a re-INVITE (RFC 3261 section 12.2.2)."""
+    if isinstance(leg, RestoredLeg) and leg.moved:
+        leg.reoffers.refresh()
 
 
 def _is_referred(call: Call, handoff: Handoff) -> bool:

@@ -222,6 +222,7 @@ class Takeover:
             identity=state.identity,
             facts=state.facts,
             session=session,
+            moved=flow.sent_by != state.contact,
         )
         restored.keys_in_audio = state.keys_in_audio
         restored.referrals.accepted.update(state.referred)

@@ -45,9 +45,9 @@ class Outbox:
         self._kept = 0
         self._log = get_logger()
 
-    def open(self, node: str, listens: str) -> None:
-        """Keep from now on. `listens` tell nodes on one host from each other, as in the journal."""
-        self._node = f"{node} {listens}"
+    def open(self, node: str) -> None:
+        """Keep from now on; `node` as in the journal."""
+        self._node = node
 
     def keep(self, call_id: str, delivery: Delivery, url: str) -> None:
         """Keep a request until it is `settled`; `url` is the text with its tuning."""

@@ -455,3 +455,51 @@ def test_of_a_call_at_the_native_engine_no_more_is_written_than_what_ends_it(tmp
         await watched.close()
 
     play(story, tmp_path, main=MAIN)
+
+
+@pytest.mark.parametrize("side", ["caller", "assistant"])
+def test_at_another_address_both_sides_are_told_and_find_the_call_there(tmp_path: Path, side: str) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await asyncio.sleep(10)
+        await watched.kill()
+        await watched.restart("192.0.2.101")
+        for phone in (cast.sbc, cast.bot):
+            told = (await phone.until(ReofferReceived)).request
+            assert told.contact is not None
+            assert "192.0.2.101" in told.contact.uri
+        leaving, staying = (cast.sbc, cast.bot) if side == "caller" else (cast.bot, cast.sbc)
+        session = cast.session if side == "caller" else cast.bot.sessions[0]
+        leaving.do(session.bye)
+        assert (await staying.until(Ended)).by == "remote"
+        assert (await leaving.until(Ended)).by == "local"
+        record = await world.record()
+        assert record.outcome is not None
+        assert (record.outcome.code, record.outcome.source) == (4000, side)
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_who_hung_up_before_somebody_was_at_the_other_address_is_heard_of_by_their_481(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        cast = await talking(world)
+        await watched.kill()
+        cast.hang_up()
+        await cast.sbc.until(Ended)
+        await watched.restart("192.0.2.101")
+        assert (await cast.bot.until(Ended)).by == "remote"
+        record = await world.record()
+        assert record.outcome is not None
+        assert record.outcome.source == "caller"
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)

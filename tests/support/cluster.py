@@ -104,6 +104,17 @@ class Cluster:
         self.running[name] = process
         return process
 
+    def start_elsewhere(self, name: str) -> None:
+        """Run a node that was killed as on another machine: its name, other ports, none of its files."""
+        service = self.compose.services[name]
+        sip, api = self._other_ports(2)
+        changed = {"NODE_SIP_PORT": sip, "NODE_API_PORT": api, "B2BUA_HEALTH_ADDRESS": f"{LOOPBACK}:{sip}"}
+        settings = {**service.settings, "environment": {**service.environment, **changed}}
+        places = {inside: self._place(source) for inside, source in service.volumes.items()}
+        places["/var/lib/b2bua"] = self._folder / f"elsewhere-{sip}"
+        places["/var/lib/b2bua"].mkdir()
+        self.running[name] = self._started(Service(name, settings), places)
+
     def kill(self, name: str) -> None:
         """SIGKILL, to all of its processes."""
         process = self.running[name]

@@ -81,7 +81,7 @@ class Watched:
         """That of another process of the same node."""
         journal = Journal(self.keeping.store)
         journal.seal = self.seal
-        journal.open("node-1", f"udp:{B2BUA}:5060")
+        journal.open("node-1")
         return journal
 
     def tell(self, application: Application) -> None:
@@ -89,7 +89,7 @@ class Watched:
         self.application = application
         outbox = Outbox(self.keeping.store)
         outbox.seal = self.seal
-        outbox.open("node-1", f"udp:{B2BUA}:5060")
+        outbox.open("node-1")
         self.webhooks = webhooks_of(self.world, application, outbox)
         self.webhooks.catch_up()
 
@@ -119,12 +119,12 @@ class Watched:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.world.stack.close()
 
-    async def restart(self) -> None:
-        """Start another one in its place; it has looked at what was left behind when this returns."""
+    async def restart(self, host: str = B2BUA) -> None:
+        """Start another one in its place, or elsewhere; it has looked at what was left behind when this returns."""
         world, self._generation = self.world, self._generation + 1
         settings = EndpointSettings(allow=METHODS, supported=SUPPORTED)
         token = world.tokens(f"{B2BUA} {self._generation}")
-        world.stack = SipStack(settings, network=world.network.at(B2BUA), token=token)
+        world.stack = SipStack(settings, network=world.network.at(host), token=token)
         world.trace = world.stack.tap = TraceRing(4_000_000)
         self.journal = self.another()
         services = replace(
@@ -155,7 +155,7 @@ class Watched:
             lambda *told: None if self.webhooks is None else self.webhooks.go_on(*told),
         )
         world.stack.endpoint.await_sessions()
-        await world.stack.start([Listen("udp", B2BUA, 5060)])
+        await world.stack.start([Listen("udp", host, 5060)])
         world.stack.on_event = registry.deliver
         world.stack.endpoint.gate = registry.trunks.doorkeeper
         self.recovery.start()

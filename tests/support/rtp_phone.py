@@ -270,7 +270,11 @@ class RtpCallee(_Talker[A]):
     def _request(self, method: str, branch: str, body: str = "") -> None:
         """In the dialog with its last caller."""
         invite = [each for each in self.requests("INVITE") if ";tag=" not in each.header("To")][-1]
-        entry = next(each for each in list(self.received) if each.message is invite)
+        # A re-INVITE may have said anew where the dialog leads.
+        of_it = [
+            each for each in self.requests("INVITE") if each.header("Call-ID") == invite.header("Call-ID")
+        ]
+        entry = next(each for each in list(self.received) if each.message is of_it[-1])
         headers = [
             ("Via", f"SIP/2.0/UDP {self.address};branch={branch};rport"),
             ("Max-Forwards", "70"),
@@ -280,7 +284,7 @@ class RtpCallee(_Talker[A]):
             ("CSeq", f"{self._number} {method}"),
             ("Contact", f"<sip:callee@{self.address}>"),
         ]
-        self.send(write(f"{method} {invite.contact_uri} SIP/2.0", headers, body), entry.source)
+        self.send(write(f"{method} {of_it[-1].contact_uri} SIP/2.0", headers, body), entry.source)
 
     def answer(self, speaks_after: float = 0.0) -> None:
         """200, and talk after so many seconds."""

@@ -91,9 +91,13 @@ class ScriptedCaller(UdpPeer):
         """BYE in the dialog of the answer."""
         answer, _ = self.final()
         self._number += 1
-        self._request(
-            "BYE", answer.contact_uri, self._number, new_branch(), to=answer.header("To"), inside=True
-        )
+        uri = self._remote_target(answer)
+        self._request("BYE", uri, self._number, new_branch(), to=answer.header("To"), inside=True)
+
+    def _remote_target(self, answer: SipText) -> str:
+        """Where the dialog of an answer leads, unless a re-INVITE of the other side has said so anew."""
+        said = [each for each in self.requests("INVITE") if each.header("Call-ID") == self._call_id]
+        return (said or [answer])[-1].contact_uri
 
     def reoffer(self, body: str) -> SipText:
         """Re-INVITE in the dialog of the answer. Returns the final response, which is acknowledged."""
@@ -101,7 +105,8 @@ class ScriptedCaller(UdpPeer):
         self._number += 1
         self._branch = new_branch()
         to = answer.header("To")
-        self._request("INVITE", answer.contact_uri, self._number, self._branch, to=to, body=body, inside=True)
+        uri = self._remote_target(answer)
+        self._request("INVITE", uri, self._number, self._branch, to=to, body=body, inside=True)
         return self.final()[0]
 
     def responses(self) -> list[tuple[SipText, float]]:

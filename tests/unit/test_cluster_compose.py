@@ -75,7 +75,7 @@ def test_each_node_is_listed_and_has_a_name_and_files_of_its_own(nodes: list[Ser
     )
     assert [node.environment["NODE_SIP_PORT"] for node in nodes] == listed
     for values in (
-        [node.settings["hostname"] for node in nodes],
+        [node.environment["NODE"] for node in nodes],
         [node.volumes["/var/lib/b2bua"] for node in nodes],
         [node.environment["NODE_API_PORT"] for node in nodes],
     ):
