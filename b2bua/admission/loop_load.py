@@ -2,8 +2,8 @@
 
 How late the timer fires says that the loop is starved or blocked. It says nothing about a loop that gets more datagrams
 than it can take, for those are read in small batches and wait in the kernel: that is told by how much CPU the thread
-used, and by sockets that are never read empty. The wait there is what ruins calls: past half a second every message is
-sent again.
+used, and by how long they waited. The wait there is what ruins calls: past half a second every message is
+sent again. That they are not read empty for a while is no sign: so it is with a loop that still takes all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Load:
     busy: float
     """Share of one core that the loop's thread used since the last one, 0 to 1."""
     behind: bool = False
-    """Datagrams came faster than they were read: no socket was ever found empty since the last one."""
+    """Datagrams came faster than they were read: since the last one all had waited long, or some were lost."""
 
 
 class LoopLoad:
@@ -39,8 +39,8 @@ class LoopLoad:
         kept_up: Callable[[], bool] = lambda: True,
         cpu_seconds: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`kept_up` says whether sockets were read empty since it was last asked; `cpu_seconds` is the CPU time of the
-        thread that runs the loop."""
+        """`kept_up` says that datagrams were read before they had waited long, since it was last asked;
+        `cpu_seconds` is the CPU time of the thread that runs the loop."""
         self._on_load = on_load
         self._kept_up = kept_up
         self._cpu_seconds = cpu_seconds

@@ -9,7 +9,11 @@ resolves no names.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import math
 import socket
+import struct
+import time
 from collections import deque
 
 from sip_stack.aio.advertise import AdvertisedAddresses
@@ -25,6 +29,11 @@ MAX_QUEUED = 2048
 """Datagrams that wait for the socket to take more; beyond, they are dropped, as the network would."""
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Octets asked of the kernel for bursts; it grants what net.core.rmem_max allows."""
+LONG_WAIT = 0.05
+"""Seconds in the kernel after which a datagram has waited long; peers send it again after 0.5 (T1)."""
+# Of Linux, not named by Python's modules: when the datagram read last had come, and what a socket holds and has lost.
+SIOCGSTAMP, TIMEVAL = 0x8906, struct.Struct("@ll")
+SO_MEMINFO, MEMINFO = 55, struct.Struct("=9I")
 
 
 class UdpTransport:
@@ -32,15 +41,16 @@ class UdpTransport:
 
     __slots__ = (
         "_advertised",
-        "_behind",
         "_buffer",
-        "_emptied",
         "_flows",
         "_loop",
+        "_lost",
         "_queue",
         "_receiver",
+        "_shortest_wait",
         "_socket",
         "_view",
+        "_wait",
         "dropped",
         "local",
     )
@@ -57,8 +67,9 @@ class UdpTransport:
         self._queue: deque[tuple[bytes, Flow]] = deque()
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
-        self._behind = False
-        self._emptied = True
+        self._wait = 0.0
+        self._shortest_wait: float | None = None
+        self._lost = _lost(sock)
         self.dropped = 0
         """Datagrams given up because the queue was full."""
         host, port = sock.getsockname()[:2]
@@ -106,7 +117,7 @@ class UdpTransport:
             try:
                 size, address = receive(buffer)
             except (BlockingIOError, InterruptedError):
-                self._behind, self._emptied = False, True
+                self._wait = self._shortest_wait = 0.0
                 break
             except OSError:
                 # A pending ICMP error of some earlier datagram: it says nothing about the next one.
@@ -118,15 +129,18 @@ class UdpTransport:
                 continue
             receiver.received(bytes(view[:size]), flow)
         else:
-            self._behind = True
+            self._wait = wait = _wait(self._socket)
+            if self._shortest_wait is None or wait < self._shortest_wait:
+                self._shortest_wait = wait
         receiver.flush()
 
     def kept_up(self) -> bool:
-        """False when since the last call there was always another datagram to read: they come faster than they are
-        dealt with, and wait in the kernel."""
-        kept_up = self._emptied or not self._behind
-        self._emptied = False
-        return kept_up
+        """False when since the last call all datagrams had waited long in the kernel, or it lost some: they come faster
+        than they are dealt with. One more to read there always is near a core's most."""
+        wait = self._wait if self._shortest_wait is None else self._shortest_wait
+        lost_before, self._lost = self._lost, _lost(self._socket)
+        self._shortest_wait = None
+        return wait <= LONG_WAIT and self._lost == lost_before
 
     def _flow(self, remote: Address) -> Flow:
         flow = self._flows.get(remote)
@@ -154,6 +168,23 @@ class UdpTransport:
                 self._receiver.lost(flow, str(error))
             self._queue.popleft()
         self._loop.remove_writer(self._socket)
+
+
+def _wait(sock: socket.socket) -> float:
+    """Seconds that the datagram read last had waited in the kernel; for ever where it does not tell."""
+    try:
+        seconds, micros = TIMEVAL.unpack(fcntl.ioctl(sock, SIOCGSTAMP, bytes(TIMEVAL.size)))
+    except OSError:
+        return math.inf
+    return time.time() - float(seconds) - float(micros) / 1e6
+
+
+def _lost(sock: socket.socket) -> int:
+    """Datagrams that the kernel had no room for; 0 where it does not tell."""
+    try:
+        return int(MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size))[8])
+    except (OSError, struct.error):
+        return 0
 
 
 def open_udp(where: Listen, receiver: Receiver, advertised: AdvertisedAddresses) -> UdpTransport:

@@ -41,7 +41,7 @@ def test_an_idle_loop_is_neither_late_nor_busy() -> None:
     assert all(load.lag == pytest.approx(0.0, abs=1e-6) and load.busy == 0.0 for load in seen)
 
 
-def test_sockets_that_are_never_read_empty_put_it_behind() -> None:
+def test_sockets_whose_datagrams_wait_long_put_it_behind() -> None:
     seen: list[bool] = []
     answers = iter([True, False, True])
 
