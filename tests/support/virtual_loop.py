@@ -1,14 +1,16 @@
 """An asyncio loop whose clock jumps: when nothing is ready, time is at once that of the next timer.
 
 Code that waits 30 s for a ring runs in no time, in the same order each time. Sockets work, but the clock does not wait
-for them: use it with `fake_network`. Threads that are still busy are waited for only when no timer is pending.
+for them: use it with `fake_network`. Threads that are still busy are waited for only when no timer is pending, and
+inside `standing_still`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,12 +25,13 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
+        self.stands_still = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
+        if timeout is None or (self.stands_still and timeout > 0):
             ready = super().select(REAL_LIMIT)
             if not ready:
-                raise RuntimeError("nothing is ready, no timer is set: this would wait for ever")
+                raise RuntimeError("nothing is ready and no timer can be: this would wait for ever")
             return ready
         ready = super().select(0)
         if not ready and timeout > 0:
@@ -45,6 +48,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """What is awaited inside is done by a thread: its time is real, and no timer ends before it."""
+        self._jumping.stands_still = True
+        try:
+            yield
+        finally:
+            self._jumping.stands_still = False
 
 
 def run_virtual(main: Coroutine[object, object, T]) -> T:
