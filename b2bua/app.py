@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from b2bua import runtime
 from b2bua.admission import Load, LoopLoad
-from b2bua.assembly import build_services, listens, seal_of
+from b2bua.assembly import build_services, group_of, listening, listens, seal_of
 from b2bua.call.clock import CallClock
 from b2bua.call.registry import CallRegistry
 from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
@@ -54,10 +54,13 @@ class StartError(Exception):
 class Application:
     """One B2BUA process, from start to the end of its drain."""
 
-    def __init__(self, configuration: Configuration, *, drain_seconds: float = 30.0) -> None:
+    def __init__(
+        self, configuration: Configuration, *, drain_seconds: float = 30.0, warm_up_seconds: float = 0.0
+    ) -> None:
         """Nothing is opened yet. Raises `StartError` when a library is missing that the configuration needs."""
         self.configuration = configuration
         self._drain_seconds = drain_seconds
+        self._warm_up_seconds = warm_up_seconds
         self._watcher = ConfigurationWatcher(configuration)
         self._log = get_logger()
         self._stop = asyncio.Event()
@@ -112,13 +115,18 @@ class Application:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises `StartError`; prints the ready line on stdout."""
-        listening = await self._start()
         self._handle_signals()
+        if self._warm_up_seconds:
+            await self._warm_up()
+            if self._stop.is_set():
+                self._log.info("stopped")
+                return
+        addresses = await self._start()
         watcher = asyncio.create_task(self._watch(), name="configuration watcher")
         try:
-            sys.stdout.write(f"ready {listening}\n")
+            sys.stdout.write(f"ready {addresses}\n")
             sys.stdout.flush()
-            self._log.info("ready", listening=listening, node=self._services.node)
+            self._log.info("ready", listening=addresses, node=self._services.node)
             await self._stop.wait()
             self._log.info("draining", calls=len(self.registry.calls), seconds=self._drain_seconds)
             # New calls are refused: let the trunks send them elsewhere.
@@ -132,6 +140,20 @@ class Application:
                 await watcher
             await self._close()
         self._log.info("stopped")
+
+    async def _warm_up(self) -> None:
+        # Imported here: who does not ask for it need not pay for it.
+        from b2bua.warm_up.rehearsal import warm_up
+
+        store = self._configured_store()
+        warming = asyncio.create_task(warm_up(self.configuration, self._warm_up_seconds, store))
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([warming, stopped], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (warming, stopped):
+                each.cancel()
+            await asyncio.gather(warming, stopped, return_exceptions=True)
 
     def stop(self) -> None:
         """Begin the drain; a second time: end at once."""
@@ -182,16 +204,15 @@ class Application:
         self._pinger.follow(self.configuration)
         self._registrant.follow(self.configuration)
         runtime.settle()
-        sip = ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
-        # A name that was given says it all; hosts may have several nodes, whose sockets differ.
-        group = self.configuration.node or f"{self._services.node} {sip}"
+        group = group_of(self.configuration, bound)
         self._journal.open(group)
         self._outbox.open(group)
         self._webhooks.catch_up()
         self._recovery.start()
         # Last: what a start takes of the loop is no reason to refuse the first calls.
         self._loop_load.start()
-        return f"sip={sip} api={api}" if api else f"sip={sip}"
+        sip = f"sip={listening(bound)}"
+        return f"{sip} api={api}" if api else sip
 
     def _configured_store(self) -> Store:
         configured = self.configuration.store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from sip_stack.aio.advertise import AdvertisedAddresses
 from sip_stack.aio.network import Listen
 from sip_stack.aio.resolver import Resolver
 from sip_stack.aio.stack import SipStack
+from sip_stack.message import format_host_port
 from sip_stack.settings import EndpointSettings
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ def listens(configuration: Configuration) -> list[Listen]:
     """What `sip.listen` asks for, in the stack's words."""
     sip = configuration.sip
     return [Listen(where.transport, where.host, where.port, sip.dscp) for where in sip.listen]
+
+
+def listening(bound: Iterable[Listen]) -> str:
+    """Sockets as the ready line has them."""
+    return ",".join(f"{where.transport}:{format_host_port(where.host, where.port)}" for where in bound)
+
+
+def group_of(configuration: Configuration, bound: Iterable[Listen]) -> str:
+    """By what a process finds what the one before it has left in the store."""
+    # A name that was given says it all; hosts may have several nodes, whose sockets differ.
+    return configuration.node or f"{socket.gethostname()} {listening(bound)}"
 
 
 def seal_of(configuration: Configuration) -> Seal | None:

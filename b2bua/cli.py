@@ -59,6 +59,9 @@ def run(
     set_: SetOption = None,
     log_level: LogLevelOption = "info",
     drain: Annotated[float, typer.Option(help="Seconds that running calls get after SIGTERM.", min=0)] = 30.0,
+    warm_up: Annotated[
+        float, typer.Option(help="Seconds to play calls with itself before it listens, at most.", min=0)
+    ] = 0.0,
 ) -> None:
     """Run the B2BUA until SIGTERM, then drain.
 
@@ -70,7 +73,7 @@ def run(
     configuration = load(config, set_)
     logs.configure(log_level)
     try:
-        asyncio.run(Application(configuration, drain_seconds=drain).run())
+        asyncio.run(Application(configuration, drain_seconds=drain, warm_up_seconds=warm_up).run())
     except StartError as error:
         errors.print(f"[bold red]error[/] {escape(str(error))}")
         raise typer.Exit(1) from None

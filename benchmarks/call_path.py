@@ -20,23 +20,30 @@ import cProfile
 import json
 import os
 import pstats
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(os.environ.get("CALL_PATH_ROOT", Path(__file__).resolve().parent.parent))
+HERE = Path(__file__).resolve().parent.parent
+ROOT = Path(os.environ.get("CALL_PATH_ROOT", HERE))
 sys.path.insert(0, str(ROOT))
+import b2bua  # noqa: E402
+
+b2bua.__path__.append(
+    str(HERE / "b2bua")
+)  # The peers are those of this checkout where the other has none yet.
 from b2bua import runtime  # noqa: E402
 from b2bua.call.registry import CallRegistry  # noqa: E402
 from b2bua.call.services import METHODS, Services  # noqa: E402
 from b2bua.config import load_configuration  # noqa: E402
 from b2bua.record_writer import RecordWriter  # noqa: E402
 from b2bua.telemetry import logs  # noqa: E402
+from b2bua.warm_up.peers import Answer, Callee, Caller, is_to_bye  # noqa: E402
 from media.native import NativeEngine, NativeSettings  # noqa: E402
 from sip_stack.aio.network import Listen, Receiver  # noqa: E402
 from sip_stack.aio.resolver import Resolver  # noqa: E402
@@ -65,23 +72,6 @@ records: {cdr: cdr.jsonl}
 DESTINATIONS = """\
 desk: {default: true, method: invite, encryption: udp/rtp, route: "sip:desk@127.0.0.1:6002"}
 """
-SDP = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-    "m=audio 9 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-)
-REQUEST = (
-    "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:6001;branch=z9hG4bK-{number}-{cseq}-{method}\r\n"
-    'From: "SIPp" <sip:caller@127.0.0.1:6001>;tag=caller{number}\r\nTo: <sip:desk@127.0.0.1:5060>{to_tag}\r\n'
-    "Call-ID: {number}@127.0.0.1\r\nCSeq: {cseq} {method}\r\nContact: <sip:caller@127.0.0.1:6001>\r\n"
-    "Max-Forwards: 70\r\n"
-)
-WITH_SDP = f"Content-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n\r\n{SDP}"
-WITHOUT = "Content-Length: 0\r\n\r\n"
-_COPIED = re.compile(rb"^(?:Via|From|Call-ID|CSeq): .*\r\n", re.MULTILINE)
-_TO = re.compile(rb"^To: [^\r]*", re.MULTILINE)
-_TO_TAG = re.compile(rb"^To: [^\r]*(;tag=[^\r;]*)", re.MULTILINE)
-_CONTACT = re.compile(rb"^Contact: <([^>]*)>", re.MULTILINE)
-_CALL_ID = re.compile(rb"^Call-ID: ([0-9]+)", re.MULTILINE)
 
 
 class Peers:
@@ -101,6 +91,8 @@ class Peers:
         self._flows: dict[Address, Flow] = {}
         self._waiting: list[tuple[bytes, Address]] = []
         self._receiver: Receiver
+        self._caller = Caller(CALLER, LOCAL)
+        self._callee = Callee(CALLEE)
 
     async def listen(self, where: Listen, receiver: Receiver) -> Peers:
         self._receiver = receiver
@@ -135,12 +127,11 @@ class Peers:
         return flow
 
     def _invite(self, number: int) -> None:
-        self._request("INVITE", "sip:desk@127.0.0.1:5060", number, 1, "", WITH_SDP)
+        self._say(lambda: self._caller.invite(number, "desk"))
 
-    def _request(self, method: str, uri: str, number: int, cseq: int, to_tag: str, rest: str) -> None:
+    def _say(self, make: Callable[[], bytes]) -> None:
         begun = time.perf_counter_ns()
-        text = REQUEST.format(method=method, uri=uri, number=number, cseq=cseq, to_tag=to_tag) + rest
-        data = text.encode()
+        data = make()
         self.spent += time.perf_counter_ns() - begun
         self._deliver(data, CALLER)
 
@@ -153,52 +144,29 @@ class Peers:
         for data, remote in waiting:
             if remote == CALLER:
                 self._as_caller(data)
-            elif data.startswith(b"INVITE "):
-                self._as_callee(data, b"180 Ringing", WITHOUT.encode())
-                self._as_callee(data, b"200 OK", WITH_SDP.encode())
-            elif data.startswith(b"BYE "):
-                self._as_callee(data, b"200 OK", WITHOUT.encode())
+            else:
+                self._as_callee(data)
 
-    def _as_callee(self, request: bytes, status: bytes, rest: bytes) -> None:
+    def _as_callee(self, request: bytes) -> None:
         begun = time.perf_counter_ns()
-        head = b"".join(_COPIED.findall(request))
-        to = _TO.search(request)
-        assert to is not None
-        tag = b"" if b";tag=" in to[0] else b";tag=callee"
-        lines = [
-            b"SIP/2.0 ",
-            status,
-            b"\r\n",
-            head,
-            to[0],
-            tag,
-            b"\r\nContact: <sip:callee@127.0.0.1:6002>\r\n",
-            rest,
-        ]
-        data = b"".join(lines)
+        responses = self._callee.hear(request)
         self.spent += time.perf_counter_ns() - begun
-        self._deliver(data, CALLEE)
+        for each in responses:
+            self._deliver(each, CALLEE)
 
     def _as_caller(self, response: bytes) -> None:
-        begun = time.perf_counter_ns()
         if not response.startswith(b"SIP/2.0 200"):
             assert response.startswith(b"SIP/2.0 1"), response
-        elif b" BYE\r\n" in response:
+        elif is_to_bye(response):
             self._completed += 1
             if self._completed == self._calls:
                 self.done.set()
         else:
-            number, tag, uri = _CALL_ID.search(response), _TO_TAG.search(response), _CONTACT.search(response)
-            assert number is not None
-            assert tag is not None
-            assert uri is not None
-            rest = uri[1].decode(), int(number[1])
-            to_tag = tag[1].decode()
-            self._loop.call_later(self._hold, self._request, "BYE", *rest, 2, to_tag, WITHOUT)
+            begun = time.perf_counter_ns()
+            answer = Answer.of(response)
             self.spent += time.perf_counter_ns() - begun
-            self._request("ACK", *rest, 1, to_tag, WITHOUT)
-            return
-        self.spent += time.perf_counter_ns() - begun
+            self._loop.call_later(self._hold, self._say, lambda: self._caller.bye(answer))
+            self._say(lambda: self._caller.ack(answer))
 
 
 async def run(

@@ -10,8 +10,8 @@ import atexit
 import io
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TextIO, cast
 
@@ -35,6 +35,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     for_people = out.isatty()
     if stream is None and not for_people:
         out = cast("TextIO", BackgroundStream(sys.stderr))
+    out = cast("TextIO", MutableStream(out))
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
     )
@@ -62,6 +63,35 @@ def _json_line(logger: object, name: str, event: EventDict) -> str:
     event["level"] = _LEVELS.get(name, name)
     event["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
     return json_text(event)
+
+
+class MutableStream(io.TextIOBase):
+    """Where all lines go, as long as nobody has muted them."""
+
+    muted = False
+    """Of all of them: a line is made all the same."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        """Pass a line on."""
+        return len(text) if self.muted else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Pass that on."""
+        self._stream.flush()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """What is logged meanwhile, by whomever, costs what it always does and is not seen."""
+    MutableStream.muted = True
+    try:
+        yield
+    finally:
+        MutableStream.muted = False
 
 
 class BackgroundStream(io.TextIOBase):

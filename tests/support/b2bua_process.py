@@ -44,14 +44,16 @@ class B2bua(ChildProcess):
         log_level: str = "info",
         main: Settings | None = None,
         drain: float = 1,
+        warm_up: float = 0,
     ) -> None:
         """Write its configuration to `folder`, start it there and wait until it is ready.
 
         `destinations` are those of destinations.yaml without `method` and `encryption` where they are `invite` and
         `udp/rtp`; `timers` as in b2bua.yaml. `main` has sections of b2bua.yaml to be written in place of the usual.
-        `media_ports`: how many, in a row; else the system's. `drain`: seconds.
+        `media_ports`: how many, in a row; else the system's. `drain` and `warm_up`: seconds.
         """
         self.cdr = folder / "cdr.jsonl"
+        self._warm_up = warm_up
         self._secrets = [
             str(auth["password"])
             for one in destinations.values()
@@ -84,14 +86,14 @@ class B2bua(ChildProcess):
         (folder / "b2bua.yaml").write_text(json.dumps(configuration, indent=1))
         (folder / "destinations.yaml").write_text(json.dumps(named, indent=1))
         command = [sys.executable, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
-        command += ["--drain", str(drain), "--log-level", log_level]
+        command += ["--drain", str(drain), "--warm-up", str(warm_up), "--log-level", log_level]
         super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
         self.until_ready()
 
     def until_ready(self) -> None:
         """Wait for its ready line, and take from it where it listens."""
         try:
-            ready = self.wait_for_line(READY, 20.0)
+            ready = self.wait_for_line(READY, 20.0 + self._warm_up)
             self.listening = ready[1].split(",")
             """As its ready line says: TRANSPORT:HOST:PORT, in the order of `listen`."""
             self.api = ready[2]

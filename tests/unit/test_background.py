@@ -8,7 +8,7 @@ import threading
 
 from b2bua.background import Background
 from b2bua.telemetry.json_text import json_text
-from b2bua.telemetry.logs import BackgroundStream
+from b2bua.telemetry.logs import BackgroundStream, MutableStream, muted
 
 
 class StuckReader(io.StringIO):
@@ -58,6 +58,16 @@ def test_a_log_that_nobody_reads_holds_nobody_up_and_says_what_it_left_out() -> 
     assert lines[:4] == ["first", "0", "1", "2"]
     dropped = json.loads(lines[4])
     assert (dropped["event"], dropped["lines"]) == ("log_lines_dropped", 2)
+
+
+def test_a_muted_log_takes_lines_and_shows_none() -> None:
+    shown = io.StringIO()
+    stream = MutableStream(shown)
+    stream.write("before\n")
+    with muted():
+        assert stream.write("meanwhile\n") == len("meanwhile\n")
+    stream.write("after\n")
+    assert shown.getvalue() == "before\nafter\n"
 
 
 def test_json_is_one_line_of_ascii_whatever_is_in_it() -> None:
