@@ -25,8 +25,10 @@ from b2bua.config import (
     destinations_schema,
     load_configuration,
 )
+from b2bua.config.problems import known_names
 from b2bua.telemetry import logs
 from b2bua.trace import Format
+from b2bua.wording import counted
 
 app = typer.Typer(
     name="b2bua",
@@ -86,8 +88,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, set_: SetOption = None) -> None
     limit = capacity(configuration)
     output.print(f"[bold green]ok[/] {config}")
     output.print(
-        f"   {len(configuration.trunks)} trunks, {len(configuration.routes)} routes, "
-        f"{len(configuration.destinations)} destinations"
+        f"   {counted(len(configuration.trunks), 'trunk')}, {counted(len(configuration.routes), 'route')}, "
+        f"{counted(len(configuration.destinations), 'destination')}"
     )
     output.print(f"   {limit}")
     for certificate in configuration.certificates:
@@ -131,8 +133,8 @@ def call(
 
     configuration = load(config, set_)
     if destination not in configuration.destinations:
-        known = ", ".join(sorted(configuration.destinations))
-        errors.print(f"[bold red]error[/] no destination {escape(repr(destination))}; there are: {known}")
+        known = known_names(destination, configuration.destinations)
+        errors.print(f"[bold red]error[/] no destination {escape(repr(destination))}; {known}")
         raise typer.Exit(2)
     if not configuration.destinations[destination].dials:
         method = configuration.destinations[destination].method

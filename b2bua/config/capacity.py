@@ -6,6 +6,7 @@ import resource
 from dataclasses import dataclass
 
 from b2bua.config.configuration import Configuration
+from b2bua.wording import counted
 
 LEGS_PER_CALL = 2
 """Caller and human. A leg takes one RTP/RTCP port pair."""
@@ -41,8 +42,8 @@ class Capacity:
             reasons.append(f"{self.open_files} open files: {self.by_open_files}")
         if self.by_limit is not None:
             reasons.append(f"limits.max_calls: {self.by_limit}")
-        calls = "any number of" if self.calls is None else self.calls
-        return f"{calls} calls at once ({'; '.join(reasons)})"
+        calls = "any number of calls" if self.calls is None else counted(self.calls, "call")
+        return f"{calls} at once ({'; '.join(reasons)})"
 
 
 def capacity(configuration: Configuration, open_files: int | None = None) -> Capacity:

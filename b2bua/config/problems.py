@@ -93,3 +93,11 @@ def listing(words: Iterable[str], limit: int = 30) -> str:
     known = sorted(words)
     shown = ", ".join(known[:limit])
     return f"{shown}, … ({len(known)} in all)" if len(known) > limit else shown
+
+
+def known_names(word: str, words: Iterable[str]) -> str:
+    """What may be said in place of `word`, which is none of `words`, and the one that was probably meant."""
+    known = list(words)
+    meant = closest(word, known)
+    there_are = f"there are: {listing(known)}" if known else "there are none"
+    return there_are if meant is None else f"{there_are}; did you mean {meant!r}?"

@@ -12,6 +12,7 @@ from b2bua.call.codecs import check_understood
 from b2bua.call.events import HandoffAsked
 from b2bua.call.replacing import BEING_REPLACED
 from b2bua.config import Destination, parse_hold_music
+from b2bua.config.problems import known_names
 from b2bua.config.webhook_checks import URL_KEYS, may_be_reached
 from b2bua.control import ControlError
 from b2bua.handoff.consultation import ConsultPhase
@@ -100,8 +101,8 @@ def place_of(configuration: Configuration, request: HandoffRequest) -> Destinati
     if request.destination is not None:
         found = configuration.destinations.get(request.destination)
         if found is None:
-            known = ", ".join(sorted(configuration.destinations))
-            raise ControlError(400, "unknown_destination", f"there are: {known}", "destination")
+            known = known_names(request.destination, configuration.destinations)
+            raise ControlError(400, "unknown_destination", known, "destination")
     elif request.route:
         found = _described(configuration, request)
     else:
@@ -138,7 +139,7 @@ def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[st
     if request.whisper is not None:
         whispers = {path.name: path for path in configuration.whisper_files()}
         if request.whisper not in whispers:
-            raise ControlError(400, "unknown_whisper", "not a configured file", "whisper")
+            raise ControlError(400, "unknown_whisper", known_names(request.whisper, whispers), "whisper")
         overrides["whisper"] = whispers[request.whisper]
     if request.hold_music is not None:
         music = parse_hold_music(request.hold_music)
@@ -146,7 +147,8 @@ def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[st
             # Only what the operator configured: an API key must not read files.
             known = {path.name: path for path in configuration.hold_music_files()}
             if request.hold_music not in known:
-                raise ControlError(400, "unknown_hold_music", "not a configured file", "hold_music")
+                names = known_names(request.hold_music, known)
+                raise ControlError(400, "unknown_hold_music", names, "hold_music")
             music = type(music)("file", known[request.hold_music])
         overrides["hold_music"] = music
     return overrides

@@ -12,6 +12,7 @@ from b2bua.control import Control
 from b2bua.http_api import answers
 from b2bua.http_api.documented import Responses, documented
 from b2bua.http_api.errors import Json, error_answer, shown_problems
+from b2bua.wording import counted
 
 
 def health_routes(control: Control) -> APIRouter:
@@ -71,7 +72,7 @@ def operating_routes(control: Control) -> APIRouter:
         """Take the edited configuration for new calls. A bad one changes nothing."""
         result = await control.reload()
         if result.configuration is None:
-            message = f"{len(result.problems)} problems in the configuration; nothing changed"
+            message = f"{counted(len(result.problems), 'problem')} in the configuration; nothing changed"
             return error_answer(409, "configuration_error", message, problems=shown_problems(result.problems))
         taken = result.configuration
         return Json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from b2bua.trace.ladder import US, Ladder, Step
+from b2bua.wording import counted
 
 COLUMN, ROW, TOP, LEFT = 260, 34, 60, 170
 """Pixels."""
@@ -28,7 +29,7 @@ def page(ladder: Ladder) -> str:
         [
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
             f"<title>{title}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{title}</h1><p>{escape(began)}, {len(ladder.steps)} messages{left_out}</p>",
+            f"<h1>{title}</h1><p>{escape(began)}, {counted(len(ladder.steps), 'message')}{left_out}</p>",
             *_drawing(ladder),
             *(_message(ladder, number, step) for number, step in enumerate(ladder.steps)),
             "</body></html>",

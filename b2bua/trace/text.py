@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from b2bua.trace.ladder import US, Ladder, Step
+from b2bua.wording import counted
 from sip_stack.message import format_host_port
 
 
 def text(ladder: Ladder) -> str:
     """One block for each message."""
-    blocks = [f"call {ladder.call_id}, {len(ladder.steps)} messages"]
+    blocks = [f"call {ladder.call_id}, {counted(len(ladder.steps), 'message')}"]
     if ladder.skipped:
         blocks[0] += f", and {ladder.skipped} left out in the middle"
     blocks += [f"{_heading(ladder, step)}\n\n{step.text}" for step in ladder.steps]

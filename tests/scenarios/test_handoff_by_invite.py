@@ -402,6 +402,8 @@ def test_who_may_ask_when(tmp_path: Path) -> None:
             assert caught.value.code == code
 
         refused("unknown_destination", destination="nowhere")
+        with pytest.raises(ControlError, match="there are: billing, front-desk; did you mean 'front-desk'"):
+            world.hand_off(destination="front-dsek")
         refused("policy_refused", route=("sip:me@evil.example",), encryption="udp/rtp")
         refused("unknown_hold_music", destination="front-desk", hold_music="/etc/passwd")
         first = world.hand_off(destination="front-desk", idempotency_key="k1")
