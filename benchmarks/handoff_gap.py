@@ -27,7 +27,9 @@ from tests.support.audio import tone, write_wav  # noqa: E402
 from tests.support.b2bua_process import B2bua  # noqa: E402
 from tests.support.handoff_stage import SUPPORT, Api, staged  # noqa: E402
 from tests.support.processes import wait_until  # noqa: E402
-from tests.support.rtp_phone import Heard, RtpCallee, RtpCaller, ToneStream, pitch  # noqa: E402
+from tests.support.rtp_peer import Packet  # noqa: E402
+from tests.support.rtp_phone import RtpCallee, RtpCaller  # noqa: E402
+from tests.support.voices import ToneStream, pitch  # noqa: E402
 
 SERVER_CORE, LOAD_CORE = 1, 0
 CALLER, ASSISTANT, MUSIC, HUMAN = TONES = (300.0, 440.0, 660.0, 880.0)
@@ -102,14 +104,14 @@ def until_heard(audio: ToneStream, frequency: float) -> None:
     start = len(audio.heard)
 
     def look() -> bool:
-        return sum(pitch(each.packet.payload, TONES) == frequency for each in audio.heard[start:]) >= SOME
+        return sum(pitch(each.payload, TONES) == frequency for each in audio.heard[start:]) >= SOME
 
     wait_until(look, 10.0, f"the caller hears {frequency:g} Hz")
 
 
-def judged(heard: list[Heard], said: float) -> Switch:
+def judged(heard: list[Packet], said: float) -> Switch:
     """What one handoff was like."""
-    first = next(n for n, each in enumerate(heard) if pitch(each.packet.payload, TONES) == HUMAN)
+    first = next(n for n, each in enumerate(heard) if pitch(each.payload, TONES) == HUMAN)
     return Switch(
         gap=1000 * max(after.at - before.at for before, after in pairwise(heard)),
         old_to_new=1000 * (heard[first].at - heard[first - 1].at),

@@ -10,19 +10,21 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support import rtp_phone
+from tests.support import voices
 from tests.support.audio import key_tones, tone, write_wav
 from tests.support.b2bua_process import B2bua
 from tests.support.engines import Carrier, Limit
 from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import Heard, RtpCallee, RtpCaller, ToneStream, pitch
+from tests.support.rtp_peer import Packet
+from tests.support.rtp_phone import RtpCallee, RtpCaller
+from tests.support.voices import ToneStream, pitch
 
 CALLER, ASSISTANT, HUMAN, WHISPER = 300.0, 440.0, 880.0, 1500.0
 TONES = (CALLER, ASSISTANT, HUMAN, WHISPER)
 ENOUGH = 25
 """Packets that make sure who is heard."""
-until_heard = partial(rtp_phone.until_heard, tones=TONES, packets=ENOUGH)
+until_heard = partial(voices.until_heard, tones=TONES, packets=ENOUGH)
 
 
 class Scene(NamedTuple):
@@ -74,12 +76,12 @@ def scene(stage: tuple[B2bua, Api, RtpCallee, RtpCallee]) -> Iterator[Scene]:
         wait_until(lambda: not api.live_calls(), 5.0, "the call is over")
 
 
-def sequence(heard: list[Heard]) -> list[float]:
+def sequence(heard: list[Packet]) -> list[float]:
     """The tones in the order they were heard, each once; 0 is silence."""
-    return [frequency for frequency, _ in groupby(pitch(each.packet.payload, TONES) for each in heard)]
+    return [frequency for frequency, _ in groupby(pitch(each.payload, TONES) for each in heard)]
 
 
-def from_the_first_sound(heard: list[Heard]) -> list[float]:
+def from_the_first_sound(heard: list[Packet]) -> list[float]:
     """The sequence without the silence at its start: a busy machine may begin with a packet of it."""
     played = sequence(heard)
     return played[1:] if played[:1] == [0.0] else played
@@ -103,7 +105,7 @@ def test_a_key_of_tones_gets_the_human_the_caller_and_nothing_is_bridged_before(
     assert from_the_first_sound(scene.human.audio.heard) == [WHISPER, 0.0, CALLER]
     assert WHISPER not in sequence(scene.caller.audio.heard)
     if engine.can(Limit.ONE_STREAM):
-        assert len({each.packet.ssrc for each in scene.human.audio.heard}) == 1
+        assert len({each.ssrc for each in scene.human.audio.heard}) == 1
 
 
 def test_a_star_of_tones_ends_the_talk_with_the_human(scene: Scene) -> None:
@@ -129,8 +131,6 @@ def test_a_voicemail_box_that_beeps_does_not_get_the_caller(engine: Carrier, sce
 def test_digits_go_out_as_tones_before_the_bridge(scene: Scene) -> None:
     scene.api.hand_off(scene.call_id, destination="star", post_dial_digits="1w2")
     until_heard(scene.human.audio, CALLER)
-    rows = [
-        pitch(each.packet.payload, (697.0, 770.0, 852.0, 941.0, CALLER)) for each in scene.human.audio.heard
-    ]
+    rows = [pitch(each.payload, (697.0, 770.0, 852.0, 941.0, CALLER)) for each in scene.human.audio.heard]
     order = [frequency for frequency, group in groupby(rows) if len(list(group)) > 2]
     assert [each for each in order if each] == [697.0, 697.0, CALLER], "1, 2, and then the caller"

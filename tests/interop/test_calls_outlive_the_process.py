@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.b2bua_process import B2bua
-from tests.support.choir import Choir, Voice
 from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText
 from tests.support.ports import LOOPBACK, free_port
@@ -21,6 +20,7 @@ from tests.support.processes import wait_until
 from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.rtpengine import RtpengineDaemon
 from tests.support.udp_peer import UdpPeer
+from tests.support.voices import Choir, Voice
 from tests.support.webhook_process import Receiver
 
 CALLS = 50
@@ -151,7 +151,7 @@ def check_uninterrupted(listener: Voice, speaker: Voice, since: float, until: fl
     assert len(heard) > 0.9 * 50 * (until - since), f"{len(heard)} packets in {until - since:.1f} s"
     missing = {*range(heard[0].sequence, heard[-1].sequence)} - {each.sequence for each in listener.heard}
     assert not missing, f"of {heard[0].sequence} to {heard[-1].sequence}: {sorted(missing)}"
-    assert len({each.data[8:12] for each in heard}) == 1, "one stream"
+    assert len({each.ssrc for each in heard}) == 1, "one stream"
     frames = speaker.frames
     assert all(each.payload in frames for each in heard), "the tone of whom they talk to"
 

@@ -14,16 +14,17 @@ from functools import partial
 
 import pytest
 
-from tests.support import rtp_phone
+from tests.support import voices
 from tests.support.b2bua_process import ROOT
 from tests.support.cluster import NODES, Cluster
 from tests.support.handoff_stage import SUPPORT, Api
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
+from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.scripted import ScriptedCaller
+from tests.support.voices import ToneStream
 
 CALLER, ASSISTANT, HUMAN = TONES = (300.0, 440.0, 880.0)
-until_heard = partial(rtp_phone.until_heard, tones=TONES)
+until_heard = partial(voices.until_heard, tones=TONES)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,8 @@ from tests.support.listening import follows_in_time
 from tests.support.processes import wait_until
 from tests.support.recordings import in_time, place_of, sides
 from tests.support.rtp_peer import Packet
-from tests.support.rtp_phone import FRAME, Heard, RtpCallee, RtpCaller, ToneStream, pitch, until_heard
+from tests.support.rtp_phone import RtpCallee, RtpCaller
+from tests.support.voices import FRAME, ToneStream, pitch, until_heard
 
 CALLER, ASSISTANT, MUSIC, HUMAN = 300.0, 440.0, 660.0, 880.0
 SILENCE = 0.0
@@ -54,21 +55,21 @@ class Scene:
         """Until the caller has heard so much more of a tone."""
         until_heard(self.caller.audio, frequency, packets, tones=TONES)
 
-    def check_pauses(self, heard: list[Heard]) -> None:
+    def check_pauses(self, heard: list[Packet]) -> None:
         """The caller was never without a packet for long, but for what this process was held up itself."""
         streams = (self.caller.audio, self.assistant.audio, self.human.audio)
         held_up = max(stream.late for stream in streams)
         pause = max(after.at - before.at for before, after in pairwise(heard))
         assert pause < GUARD + held_up, f"{pause:.3f} s, of which {held_up:.3f} s may be our own"
 
-    def check_stream(self, heard: list[Heard], switches: int) -> None:
+    def check_stream(self, heard: list[Packet], switches: int) -> None:
         """One RTP stream without a seam where the engine makes it one, else one for each who was heard."""
         if self.engine.can(Limit.ONE_STREAM):
             check_one_stream(heard, switches)
             return
-        assert len({each.packet.ssrc for each in heard}) <= 1 + switches
-        for _, stream in groupby(heard, lambda each: each.packet.ssrc):
-            packets = [each.packet for each in stream]
+        assert len({each.ssrc for each in heard}) <= 1 + switches
+        for _, stream in groupby(heard, lambda each: each.ssrc):
+            packets = list(stream)
             start = packets[0].sequence - 0x8000
             # What comes in a burst, when this process was held up, rtpengine may let out in another order.
             check_order(sorted(packets, key=lambda packet: (packet.sequence - start) & 0xFFFF))
@@ -81,7 +82,7 @@ class Scene:
         wait_until(lambda: time() - path.stat().st_mtime > 1.0, 10.0, "the file is finished")
         return sides(path)
 
-    def finish(self) -> list[Heard]:
+    def finish(self) -> list[Packet]:
         """Hang up. Returns all that the caller heard."""
         self.caller.hang_up()
         wait_until(lambda: not self.api.live_calls(), 5.0, "the call is over")
@@ -139,9 +140,9 @@ def scene(engine: Carrier, stage: tuple[B2bua, Api, RtpCallee, RtpCallee]) -> It
             api.ask("DELETE", f"/v1/calls/{call['call_id']}")
 
 
-def sequence(heard: list[Heard]) -> list[float]:
+def sequence(heard: list[Packet]) -> list[float]:
     """The tones in the order they were heard, each once."""
-    return [frequency for frequency, _ in groupby(pitch(each.packet.payload, TONES) for each in heard)]
+    return [frequency for frequency, _ in groupby(pitch(each.payload, TONES) for each in heard)]
 
 
 def check_order(packets: list[Packet]) -> None:
@@ -155,18 +156,17 @@ def check_order(packets: list[Packet]) -> None:
         assert FRAME <= step < 2**31, "never back, never inside what was sent"
 
 
-def check_one_stream(heard: list[Heard], switches: int) -> None:
+def check_one_stream(heard: list[Packet], switches: int) -> None:
     """One RTP stream without a seam, and a marker on each switch and nowhere else."""
-    packets = [each.packet for each in heard]
-    assert len({packet.ssrc for packet in packets}) == 1, "one SSRC"
-    check_order(packets)
-    assert sum(packet.marker for packet in packets[1:]) == switches
+    assert len({packet.ssrc for packet in heard}) == 1, "one SSRC"
+    check_order(heard)
+    assert sum(packet.marker for packet in heard[1:]) == switches
     first, last = heard[0], heard[-1]
-    by_timestamps = ((last.packet.timestamp - first.packet.timestamp) & 0xFFFFFFFF) / 8000
+    by_timestamps = ((last.timestamp - first.timestamp) & 0xFFFFFFFF) / 8000
     assert by_timestamps == pytest.approx(last.at - first.at, abs=GUARD), "timestamps follow the clock"
-    tones = [pitch(packet.payload, TONES) for packet in packets]
+    tones = [pitch(packet.payload, TONES) for packet in heard]
     changes = [index for index in range(1, len(tones)) if tones[index] != tones[index - 1]]
-    assert all(packets[index].marker for index in changes), "each change of tone begins with a marker"
+    assert all(heard[index].marker for index in changes), "each change of tone begins with a marker"
 
 
 def test_assistant_then_music_then_human(scene: Scene) -> None:
@@ -183,7 +183,7 @@ def test_assistant_then_music_then_human(scene: Scene) -> None:
     if not scene.engine.can(Limit.RECORD):
         return
     left, right = scene.recorded()
-    place = place_of(in_time([each.packet for each in heard[ENOUGH:]]), right)
+    place = place_of(in_time(heard[ENOUGH:]), right)
     assert place >= 0, "right is what the caller heard, sample by sample: assistant, music and human"
     spoken = left[place : right.size - RATE // 2]
     said = {pitch(mu_law(spoken[at : at + FRAME]), TONES) for at in range(0, spoken.size - FRAME, FRAME)}
@@ -279,5 +279,5 @@ def test_an_assistant_that_was_released_is_called_again(scene: Scene) -> None:
     heard = scene.finish()
     assert [each for each in sequence(heard) if each in (ASSISTANT, MUSIC)] == [ASSISTANT, MUSIC, ASSISTANT]
     if scene.engine.can(Limit.ONE_STREAM):
-        assert len({each.packet.ssrc for each in heard}) == 1
+        assert len({each.ssrc for each in heard}) == 1
     scene.check_pauses(heard)

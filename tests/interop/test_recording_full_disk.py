@@ -13,8 +13,9 @@ from tests.support.audio import dominant_frequency
 from tests.support.handoff_stage import SUPPORT, staged
 from tests.support.processes import wait_until
 from tests.support.recordings import sides
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
+from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.small_disk import small_disk
+from tests.support.voices import ToneStream
 
 CALLER, ASSISTANT = 300.0, 440.0
 DISK = 64

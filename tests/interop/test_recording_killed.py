@@ -12,7 +12,8 @@ from tests.support.audio import dominant_frequency
 from tests.support.b2bua_process import B2bua
 from tests.support.processes import wait_until
 from tests.support.recordings import sides
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
+from tests.support.rtp_phone import RtpCallee, RtpCaller
+from tests.support.voices import ToneStream
 
 CALLER, HUMAN = 300.0, 880.0
 SECOND = 8000

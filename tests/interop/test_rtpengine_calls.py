@@ -11,16 +11,17 @@ from signal import SIGKILL
 
 import pytest
 
-from tests.support import rtp_phone
+from tests.support import voices
 from tests.support.b2bua_process import B2bua
 from tests.support.engines import over_rtpengine
 from tests.support.handoff_stage import SUPPORT, Api, staged
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
+from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.rtpengine import RtpengineDaemon
+from tests.support.voices import ToneStream
 
 CALLER, ASSISTANT = TONES = (300.0, 440.0)
-until_heard = partial(rtp_phone.until_heard, tones=TONES)
+until_heard = partial(voices.until_heard, tones=TONES)
 
 
 @dataclass(slots=True)

@@ -1,148 +1,19 @@
-"""Scripted SIP peers with real audio: a tone in, every packet that comes out kept with its time of arrival.
+"""Scripted SIP peers with real audio: a voice in, every packet that comes out kept with its time of arrival.
 
 Made of nothing of ours: SIP as text, RTP from a socket; what the caller hears can be looked at packet by packet.
 """
 
 from __future__ import annotations
 
-import socket
-import time
-from collections import deque
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from tests.support.arrival import note_arrivals, receive
-from tests.support.audio import RATE, Samples, mu_law, tone
-from tests.support.in_thread import InThread
 from tests.support.peer_sip import MIRRORED, SipText, new_branch, response, sdp, write
-from tests.support.ports import LOOPBACK
 from tests.support.processes import wait_until
-from tests.support.rtp_peer import Packet
 from tests.support.scripted import ScriptedCaller
 from tests.support.udp_peer import Address, UdpPeer
+from tests.support.voices import Voice
 
-FRAME = 160
-"""Samples, and octets of PCMU, of one packet: 20 ms."""
-SECONDS_PER_FRAME = FRAME / RATE
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One packet and when it came (`time.monotonic`)."""
-
-    at: float
-    packet: Packet
-
-
-class ToneStream(InThread):
-    """RTP on a port of its own: says a tone from `start` on, keeps all it hears."""
-
-    def __init__(self, frequency: float) -> None:
-        self.frequency = frequency
-        self.heard: list[Heard] = []
-        self.said = 0
-        """Packets sent."""
-        self.first_said: float | None = None
-        """When the first of them went out."""
-        self.late = 0.0
-        """Seconds that the latest of them came after its time: how much this process was held up."""
-        self._frames = frames_of(frequency)
-        self._once: deque[bytes] = deque()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((LOOPBACK, 0))
-        note_arrivals(self._socket)
-        self._target: Address | None = None
-        self._begin = 0.0
-        super().__init__(f"tone {frequency}")
-
-    @property
-    def port(self) -> int:
-        """Where it wants RTP."""
-        return int(self._socket.getsockname()[1])
-
-    @property
-    def speaks(self) -> bool:
-        """Whether it says anything."""
-        return self._target is not None
-
-    def _close(self) -> None:
-        self._socket.close()
-
-    def start(self, target: Address, after: float = 0.0) -> None:
-        """Say the tone to `target`, beginning in so many seconds."""
-        self.said, self.first_said, self.late = 0, None, 0.0
-        self._begin = time.monotonic() + after
-        self._target = target
-
-    def say_once(self, sound: Samples) -> None:
-        """Say this next, and the tone again afterwards."""
-        data = mu_law(sound)
-        self._once.extend(data[start : start + FRAME] for start in range(0, len(data) - FRAME + 1, FRAME))
-
-    def stop(self) -> None:
-        """Say nothing more."""
-        self._target = None
-
-    def forget(self) -> None:
-        """Say nothing, and have heard nothing."""
-        self.stop()
-        self.heard.clear()
-
-    def _serve(self) -> None:
-        # Packets go out by the clock, not so long after the one before: no drift, whatever the machine does.
-        while not self._closing.is_set():
-            due = self._begin + self.said * SECONDS_PER_FRAME if self._target else time.monotonic() + 0.05
-            wait = due - time.monotonic()
-            if wait > 0:
-                self._socket.settimeout(min(max(wait, 0.0005), 0.05))
-                self._receive()
-            elif self._target is not None:
-                self._say(self._target)
-
-    def _receive(self) -> None:
-        try:
-            data, at = receive(self._socket)
-        except (TimeoutError, ConnectionRefusedError):
-            return
-        self.heard.append(Heard(at, Packet.decode(data, at)))
-
-    def _say(self, target: Address) -> None:
-        payload = self._once.popleft() if self._once else self._frames[self.said % len(self._frames)]
-        packet = Packet(
-            self.said & 0xFFFF, FRAME * self.said, int(self.frequency), payload, marker=self.said == 0
-        )
-        now = time.monotonic()
-        self.first_said = now if self.first_said is None else self.first_said
-        self.late = max(self.late, now - self._begin - self.said * SECONDS_PER_FRAME)
-        self.said += 1
-        self._socket.sendto(packet.encode(), target)
-
-
-class Audio(Protocol):
-    """The audio of one phone."""
-
-    @property
-    def port(self) -> int:
-        """Where it wants RTP."""
-        ...
-
-    def start(self, target: Address, after: float = 0.0) -> None:
-        """Talk to `target`, beginning in so many seconds."""
-        ...
-
-    def stop(self) -> None:
-        """Say nothing more."""
-        ...
-
-    def forget(self) -> None:
-        """Say nothing, and have heard nothing."""
-        ...
-
-
-A = TypeVar("A", bound=Audio)
+A = TypeVar("A", bound=Voice)
 
 
 class _Talker(UdpPeer, Generic[A]):
@@ -291,44 +162,3 @@ class RtpCallee(_Talker[A]):
         self.reply(200, "OK", sdp(self.host, self.audio.port))
         invite = self.requests("INVITE")[-1]
         self.audio.start(invite.media_address(), speaks_after)
-
-
-def frames_of(frequency: float) -> list[bytes]:
-    """A second of the tone in packets; whole numbers of hertz repeat without a click."""
-    data = mu_law(tone(frequency, 1.0))
-    return [data[start : start + FRAME] for start in range(0, len(data), FRAME)]
-
-
-def pitch(payload: bytes, frequencies: tuple[float, ...]) -> float:
-    """Which of these frequencies a packet of PCMU carries; 0.0 for silence."""
-    samples = _LINEAR[np.frombuffer(payload, dtype=np.uint8)]
-    if np.sqrt(np.mean(samples**2)) < 100:
-        return 0.0
-    time_axis = np.arange(samples.size) / RATE
-    window = samples * np.hanning(samples.size)
-    strengths = [abs(np.dot(window, np.exp(-2j * np.pi * each * time_axis))) for each in frequencies]
-    return frequencies[int(np.argmax(strengths))]
-
-
-def until_heard(audio: ToneStream, frequency: float, packets: int = 20, *, tones: tuple[float, ...]) -> None:
-    """Until so many more packets of one of these tones were heard."""
-    before = len(audio.heard)
-
-    def fresh() -> list[float]:
-        return [pitch(each.packet.payload, tones) for each in audio.heard[before:]]
-
-    wait_until(
-        lambda: fresh().count(frequency) >= packets,
-        10.0,
-        lambda: f"{frequency} Hz; heard {[each for each, _ in groupby(fresh())]}",
-    )
-
-
-def _linear() -> np.ndarray:
-    """Samples of the 256 µ-law octets (ITU-T G.711)."""
-    octets = ~np.arange(256, dtype=np.int32) & 0xFF
-    magnitude = (((octets & 0x0F) << 3) + 132 << ((octets & 0x70) >> 4)) - 132
-    return np.where(octets & 0x80, -magnitude, magnitude).astype(np.float64)
-
-
-_LINEAR = _linear()
