@@ -111,6 +111,9 @@ def _bring(leg: Leg, guest: Call, host: Call) -> None:
     now = host.services.now()
     host.media.adopt(leg.media, guest.media)
     lasts = guest.caller in (leg, None)
+    if leg.home is not None:
+        # It was brought here itself, and is no longer where that call could find it.
+        leg.home.inbox.put(MoveOver(leg, JOINED))
     guest.caller = guest.peer = guest.bridge = None
     leg.call, leg.home = host, guest if lasts else None
     assert host.caller is not None, "there is somebody to talk to"
@@ -160,7 +163,8 @@ async def _away(call: Call, leg: Leg, host: Call) -> cause.Outcome:
         host.inbox.put(Ended(leg, over.outcome))
         raise
     finally:
-        leg.home = None
+        if leg.home is call:
+            leg.home = None
         _close_record(call, leg)
 
 

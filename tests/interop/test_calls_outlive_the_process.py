@@ -17,7 +17,7 @@ from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller
+from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
 from tests.support.rtpengine import RtpengineDaemon
 from tests.support.udp_peer import UdpPeer
 from tests.support.voices import Choir, Voice
@@ -307,3 +307,47 @@ def test_a_human_who_has_answered_gets_the_caller_from_the_next_process(tmp_path
             assert [leg["role"] for leg in record["legs"]] == ["caller", "assistant", "agent"]
             second.check_end()
         wait_until(lambda: stage.held() <= UNUSED, 10.0, lambda: f"{stage.held()} are held")
+
+
+def test_joined_calls_go_on_and_a_phone_that_rang_is_told(tmp_path: Path) -> None:
+    """Killed while two calls are joined over the API, and a phone rings for the handoff of a third."""
+    with staged(tmp_path, 2, 1) as stage, ToneStream(1200.0) as audio, RtpCallee(audio) as ringing:
+        (alice, carol), bob = (pair.caller for pair in stage.pairs), stage.pairs[1].callee
+        stage.destinations["ringing"] = {"route": f"sip:ringing@{ringing.address}"}
+        with stage.b2bua() as first:
+            api = Api(first)
+            alice.talk(first.address, SUPPORT)
+            hers = api.the_call()
+            ours = api.ask("POST", "/v1/calls", {"destination": "callee-1"})["call_id"]
+            wait_until(lambda: len(api.live_calls()) == 2, 10.0, "both are answered")
+            api.ask("POST", f"/v1/calls/{hers}/bridge", {"call_id": ours})
+            until_hears(alice.audio, bob.audio)
+            carol.talk(first.address, SUPPORT)
+            wait_until(lambda: len(api.live_calls()) == 3, 10.0, "the third is up")
+            (third,) = {call["call_id"] for call in api.live_calls()} - {hers, ours}
+            handoff = api.hand_off(third, destination="ringing")
+            invite = ringing.wait_for_request("INVITE", 10.0)
+            wait_until(lambda: invite.branch in "".join(journal(tmp_path)), 10.0, "it is written down")
+            wait_until(lambda: ours in "".join(journal(tmp_path)), 10.0, "the joined ones too")
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+        with stage.b2bua() as second:
+            api = Api(second)
+            wait_until(lambda: len(api.live_calls()) == 3, 10.0, "all are taken over")
+            cancel = ringing.wait_for_request("CANCEL", 10.0)
+            assert cancel.branch == invite.branch
+            ringing.reply(487, "Request Terminated")
+            ringing.wait_for_request("ACK", 10.0)
+            assert api.handoff(handoff["id"])["state"] == "failed"
+            until_hears(alice.audio, bob.audio)
+            until_hears(bob.audio, alice.audio)
+            bob.hang_up()
+            alice.wait_for_request("BYE", 10.0)
+            carol.hang_up()
+            records = {record["call_id"]: record for record in second.records(3)}
+            assert len(records) == len(second.records()) == 3
+            assert {each["outcome"]["name"] for each in records.values()} == {"normal_hangup"}
+            bridges = {name: [each["call_id"] for each in records[name]["bridges"]] for name in records}
+            assert bridges == {hers: [ours], ours: [hers], third: []}
+            wait_until(lambda: not journal(tmp_path), 10.0, "all are struck out")
+            second.check_end()

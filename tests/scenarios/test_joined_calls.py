@@ -15,9 +15,10 @@ from b2bua.control import ControlError
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog import ClientSession
+from sip_stack.dialog.refer import refer_to
 from sip_stack.events import Answered, Cancelled, Ended
 from sip_stack.sdp import Direction
-from tests.support.b2bua_world import DESK, SBC, Phone, World, play, refuse, ring
+from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play, refuse, ring
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.media_double import Nothing
 
@@ -206,5 +207,40 @@ def test_a_call_of_our_own_ends_as_any_call_does(tmp_path: Path) -> None:
         record = await world.record(3)
         assert record.outcome is not None
         assert (record.outcome.code, record.outcome.source) == (4000, "agent")
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_leg_that_is_brought_on_once_more_lets_the_call_go_that_it_was_brought_from_first(
+    tmp_path: Path,
+) -> None:
+    """By a transfer of the phone in the call that it was brought to, after which that call is there for it alone."""
+
+    async def story(world: World) -> None:
+        desk, billing = await world.phone(DESK, answer_at_once), await world.phone(BILLING, answer_at_once)
+        pat, alice = await world.phone(SBC), await world.phone(BOB)
+        first = world.registry.place(ORDER)
+        await world.until(lambda: first.answered)
+        one = pat.call("billing")
+        await pat.until(Answered)
+        second = list(world.registry.calls.values())[-1]
+        joining.bridge(first, second)
+        await billing.until(Ended)
+        other = pat.call("billing")
+        await pat.until(Answered, count=2)
+        named = f"{other.call_id};to-tag={other.remote_tag};from-tag={other.local_tag}"
+        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
+        pat.do(lambda now: one.request(now, "REFER", headers=headers))
+        await pat.until(Ended, count=2)
+        assert first.id in world.registry.calls, "it lasts as long as its leg"
+        alice.call("billing")
+        await alice.until(Answered)
+        last = list(world.registry.calls.values())[-1]
+        joining.bridge(last, second)
+        await world.until(lambda: first.id not in world.registry.calls)
+        desk.do(desk.sessions[0].bye)
+        await alice.until(Ended)
+        await world.record(4)
+        assert not world.registry.calls
 
     play(story, tmp_path, main=MAIN)

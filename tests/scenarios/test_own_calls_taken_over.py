@@ -187,6 +187,39 @@ def test_two_calls_that_were_joined_over_the_api_go_on(tmp_path: Path, side: str
     play(story, tmp_path, main=MAIN)
 
 
+@pytest.mark.parametrize("kind", ["two of our own", "two callers"])
+def test_whoever_is_joined_talks_on_and_both_calls_end_with_them(tmp_path: Path, kind: str) -> None:
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        await world.phone(ASSISTANT, answer_at_once)
+        if kind == "two callers":
+            one, other = await world.phone(SBC), await world.phone("192.0.2.78")
+            sessions = [one.call("support"), other.call("support")]
+            await other.until(Answered)
+        else:
+            one, other = await world.phone(DESK, answer_at_once), await world.phone(BILLING, answer_at_once)
+            for name in ("front-desk", "billing"):
+                world.registry.place(CallOrder(HandoffRequest(destination=name)))
+        await world.until(lambda: [call.answered for call in world.registry.calls.values()] == [True] * 2)
+        host, guest = world.registry.calls.values()
+        joining.bridge(host, guest)
+        await asyncio.sleep(10)
+        await watched.kill_and_restart()
+        assert fates(world) == {("taken_over",): 2}
+        session = sessions[0] if kind == "two callers" else one.sessions[0]
+        one.do(session.bye)
+        assert (await other.until(Ended)).by == "remote"
+        await world.record(2)
+        assert {record.call_id for record in world.records} == {host.id, guest.id}
+        assert len(world.records) == 2
+        assert {as_object(record.as_json()["outcome"])["code"] for record in world.records} == {4000}
+        assert await watched.entries() == []
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+
+
 def test_joined_calls_whose_audio_is_gone_are_ended_and_recorded_once_each(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         watched = Watched(world)
