@@ -50,7 +50,7 @@ ValuesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
-        help="Settings as in the file: method=invite 'route=[sip:a@x, sip:b@x]' 'auth.password=${NAME}'.",
+        help="Settings as in the file: method=invite 'route=\\[sip:a@x, sip:b@x]' 'auth.password=${NAME}'.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]

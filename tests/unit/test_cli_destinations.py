@@ -207,3 +207,8 @@ def test_urls_are_shown_without_secrets(run: Command, files: ConfigFiles) -> Non
     for words in (("list",), ("list", "--json"), ("show", "billing"), ("show", "billing", "--json")):
         assert "hook-secret" not in run(*words).stdout
     assert 'callback_url: "https://app.example.com/hook?token=…"\n' in run("show", "billing").stdout
+
+
+def test_the_example_of_a_list_is_in_the_help(run: Command) -> None:
+    # Square brackets are markup where this text goes.
+    assert "route=[sip:a@x, sip:b@x]" in " ".join(run("add", "--help").output.replace("│", " ").split())
