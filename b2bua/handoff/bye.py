@@ -43,12 +43,13 @@ async def by_bye(call: Call, caller: Leg, handoff: Handoff, destination: Destina
 
 
 async def _answer(call: Call, caller: Leg) -> int | None:
-    """The final response to our BYE; None after silence."""
+    """The final response to our BYE; None after silence, or when the call was ended meanwhile: the SBC has the caller
+    whatever the API or the media engine say of us."""
     deadline = call.services.now() + PATIENCE
     while True:
         try:
             event = await call.next_event(deadline)
-        except TimeoutError:
+        except (TimeoutError, CallOver):
             return None
         match event:
             case ByeAnswered(leg, status) if leg is caller:

@@ -74,7 +74,7 @@ def connect(call: Call, caller: Leg, agent: Leg, handoff: Handoff, *, heard_alre
 
     `heard_already`: the media engine lets them hear each other.
     """
-    call.newcomer = None
+    call.newcomer = call.on_alone = None
     handoff.move(HandoffState.CONNECTED, call.services.now())
     call.log.info("handed_over", handoff_id=handoff.id, destination=handoff.destination)
     for earlier in call.handoffs:
