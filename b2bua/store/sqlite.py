@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from b2bua.store.contract import (
     KEPT,
@@ -132,11 +133,11 @@ class SqliteBackend:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, timeout=BUSY_MS / 1000, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _value_of(connection, "journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-            connection.execute(f"PRAGMA max_page_count = {max(self._max_octets // page_size, 1)}")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            page_size = _value_of(connection, "page_size")
+            _value_of(connection, f"max_page_count = {max(self._max_octets // page_size, 1)}")
+            version = _value_of(connection, "user_version")
             if version not in (0, VERSION):
                 raise sqlite3.DatabaseError(f"made by another version of b2bua ({version})")
             if version == 0:
@@ -161,6 +162,13 @@ class SqliteBackend:
 
     def _now_ms(self) -> int:
         return round(self._wall_clock() * 1000)
+
+
+def _value_of(connection: sqlite3.Connection, pragma: str) -> Any:
+    """What a pragma says. Read to the end: on PyPy a statement that is not is in progress until its cursor is
+    collected, and nothing can be committed meanwhile."""
+    ((value,),) = connection.execute(f"PRAGMA {pragma}").fetchall()
+    return value
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
