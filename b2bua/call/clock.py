@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
+
+from b2bua.telemetry.second_text import text_of_second
 
 
 class CallClock:
@@ -37,10 +38,4 @@ class CallClock:
         if moment is None:
             return None
         second, millisecond = divmod(int((moment + self._offset) * 1000), 1000)
-        return f"{_text_of(second)}.{millisecond:03d}Z"
-
-
-# A call has a dozen stamps in a few seconds.
-@lru_cache(maxsize=64)
-def _text_of(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{text_of_second(second)}.{millisecond:03d}Z"

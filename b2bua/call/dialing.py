@@ -330,7 +330,7 @@ class Dialing:
         if attempt.acceptance is not None:
             return attempt.acceptance.hear(event)
         now, record, errand = self._services.now(), attempt.record, self._errand
-        if isinstance(event, Responded | Progress):
+        if isinstance(event, (Responded, Progress)):
             errand.reached()
         attempt.connect = attempt.auth = None  # any event of the leg is a sign of life
         match event:

@@ -387,7 +387,7 @@ class Leg:
 
 def deliver_to_leg(event: sip.Event) -> None:
     """Hand an event of the stack to the leg it belongs to, if it belongs to one."""
-    if isinstance(event, sip.OutOfDialogReceived | sip.OutOfDialogCompleted | sip.InviteRefused):
+    if isinstance(event, (sip.OutOfDialogReceived, sip.OutOfDialogCompleted, sip.InviteRefused)):
         return  # not of a call
     if isinstance(event.session.owner, Leg):
         event.session.owner.deliver(event)

@@ -36,5 +36,5 @@ async def _until(call: Call, kind: type[LegEvent], leg: Leg, deadline: float) ->
             event = await call.next_event(deadline)
         except TimeoutError:
             return
-        if isinstance(event, kind | Ended) and event.leg is leg:
+        if isinstance(event, (kind, Ended)) and event.leg is leg:
             return

@@ -10,9 +10,9 @@ import atexit
 import io
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import TextIO, cast
 
 import structlog
@@ -20,6 +20,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from b2bua.background import Background
 from b2bua.telemetry.json_text import json_text
+from b2bua.telemetry.second_text import text_of_second
 
 Logger = FilteringBoundLogger
 
@@ -61,8 +62,14 @@ def _json_line(logger: object, name: str, event: EventDict) -> str:
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, name, event)
     event["level"] = _LEVELS.get(name, name)
-    event["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+    event["timestamp"] = _stamp(time.time_ns() // 1000)
     return json_text(event)
+
+
+def _stamp(now: int) -> str:
+    """Microseconds since 1970 as ISO 8601."""
+    second, micros = divmod(now, 1_000_000)
+    return f"{text_of_second(second)}.{micros:06d}Z"
 
 
 class MutableStream(io.TextIOBase):
