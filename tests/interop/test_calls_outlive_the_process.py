@@ -17,10 +17,10 @@ from tests.support.handoff_stage import SUPPORT, Api, stage_settings
 from tests.support.peer_sip import SipText
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
+from tests.support.rtp_phone import RtpCallee, RtpCaller
 from tests.support.rtpengine import RtpengineDaemon
 from tests.support.udp_peer import UdpPeer
-from tests.support.voices import Choir, Voice
+from tests.support.voices import Choir, ToneStream, Voice
 from tests.support.webhook_process import Receiver
 
 CALLS = 50

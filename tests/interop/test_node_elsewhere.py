@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import rtp_phone
+from tests.support import voices
 from tests.support.cluster import NODES, Cluster
 from tests.support.processes import wait_until
-from tests.support.rtp_phone import RtpCallee, RtpCaller, ToneStream
+from tests.support.rtp_phone import RtpCallee, RtpCaller
+from tests.support.voices import ToneStream
 
 CALLER, HUMAN = TONES = (300.0, 880.0)
-until_heard = partial(rtp_phone.until_heard, tones=TONES)
+until_heard = partial(voices.until_heard, tones=TONES)
 
 
 @pytest.fixture
