@@ -53,7 +53,6 @@ class B2bua(ChildProcess):
         `media_ports`: how many, in a row; else the system's. `drain` and `warm_up`: seconds.
         """
         self.cdr = folder / "cdr.jsonl"
-        self._warm_up = warm_up
         self._secrets = [
             str(auth["password"])
             for one in destinations.values()
@@ -88,12 +87,12 @@ class B2bua(ChildProcess):
         command = [sys.executable, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
         command += ["--drain", str(drain), "--warm-up", str(warm_up), "--log-level", log_level]
         super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
-        self.until_ready()
+        self.until_ready(warm_up)
 
-    def until_ready(self) -> None:
+    def until_ready(self, warm_up: float = 0) -> None:
         """Wait for its ready line, and take from it where it listens."""
         try:
-            ready = self.wait_for_line(READY, 20.0 + self._warm_up)
+            ready = self.wait_for_line(READY, 20.0 + warm_up)
             self.listening = ready[1].split(",")
             """As its ready line says: TRANSPORT:HOST:PORT, in the order of `listen`."""
             self.api = ready[2]
