@@ -16,10 +16,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo run test lint type bench soak clean
+PYPY := target/pypy-venv/bin/python
+PYPY_NURSERY := 4M
+PYPY_CALLS := $(addprefix tests/interop/,test_sipp_calls.py test_handoff_audio.py test_tls_calls.py test_embedded_store.py \
+	test_handoff_calls.py::test_over_http_with_digest)
+
+.PHONY: help setup demo run test test-pypy lint type bench soak clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev ## build and install into .venv, with everything a developer needs (PYTHON= names the Python)
 
@@ -34,6 +39,15 @@ test: $(VENV)/.dev ## install the peers that the tests call and run every test (
 	@scripts/install_peers
 	@cargo test --quiet --workspace --no-default-features
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+# First what runs on PyPy itself; schemathesis has no build for it within minutes. Then peers on CPython that call a
+# B2BUA on PyPy, which has the audio by our engine: rtpengine's is no business of Python's.
+test-pypy: $(VENV)/.dev ## install PyPy into target/ and run rfc, scenarios, fuzz and the calls of real phones on it (docs/pypy.md)
+	@scripts/install_pypy
+	@scripts/install_peers
+	@PYPY_GC_NURSERY=$(PYPY_NURSERY) $(PYPY) -m pytest -n 2 --dist loadfile tests/rfc tests/scenarios tests/fuzz \
+		tests/unit/test_store.py tests/unit/test_store_sqlite.py --ignore tests/fuzz/test_fuzz_http_api.py $(PYTEST_ARGS)
+	@B2BUA_PYTHON=$(CURDIR)/$(PYPY) $(BIN)/pytest -k 'not rtpengine' $(PYPY_CALLS) $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## formatting, lint rules, import arrows, generated docs
 	@$(BIN)/ruff check --quiet

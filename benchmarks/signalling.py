@@ -9,6 +9,9 @@ core and the load the other: run nothing else beside it. Sections, all of them w
     memory       private memory of the process per call that is up
     added        from INVITE in to INVITE out, at half the maximum
 
+Ours on PyPy is there once `scripts/install_pypy` has run. It compiles itself while it runs: each of its processes takes
+20,000 calls first, which no table counts.
+
 It writes `benchmarks/signalling_results.md`. With `--samples FILE` measurements are kept, and those of earlier runs are
 reported too, for a machine that is quiet for minutes only.
 """
@@ -29,12 +32,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from invite_probe import InviteProbe  # noqa: E402
 from report import Samples, Table, heading, say, spread  # noqa: E402
 from sip_load import Step, measure, stage  # noqa: E402
-from sip_servers import SERVERS  # noqa: E402
+from sip_servers import ON_PYPY, SERVERS  # noqa: E402
+
+from tests.support.b2bua_process import PYPY  # noqa: E402
 
 CHALLENGED = ", 401"
 CANDIDATES = (
     "ours",
     "ours, 401",
+    ON_PYPY,
+    f"{ON_PYPY}, 401",
     "Asterisk",
     "Asterisk, 401",
     "sippy",
@@ -42,17 +49,19 @@ CANDIDATES = (
     "Kamailio, a proxy",
 )
 """sippy is not challenged: its ACK for the 401 comes before or after its second INVITE, which SIPp cannot follow."""
+OURS = CANDIDATES[:4]
 CPU_RATE, CPU_SECONDS = 200, 6
 """Calls per second that every candidate can do, and seconds of load."""
-SEARCHED = ("ours", "ours, 401", "sippy")
+SEARCHED = ("ours", "ours, 401", ON_PYPY, "sippy")
 SEARCH_STEPS, SEARCH_TRIES, SEARCH_SECONDS = 4, 3, 6
 CONCURRENT = (100, 1_000, 4_000)
 """Calls up at once; with four sockets each, the last is near what 20,000 open files allow."""
 CONCURRENT_RATE, CONCURRENT_SECONDS = 250, 8
-HELD = {"ours": 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
+HELD = {"ours": 4_000, ON_PYPY: 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
 QUIET_SECONDS = 36
 """After the last call began, until its transactions are forgotten: 64*T1 and some."""
 PROBES_PER_SECOND, PROBE_SECONDS = 50, 20
+ADDED = ("ours", ON_PYPY)
 DEFAULT_HALF = 300
 """Calls per second of `added` where `maximum` was not measured."""
 
@@ -136,7 +145,7 @@ def measure_concurrent(calls: int) -> Step:
 def measure_memory(server: str) -> Memory:
     """Calls that are up, their transactions forgotten, against the same process before them."""
     calls = HELD[server]
-    rate = CONCURRENT_RATE if server == "ours" else CONCURRENT_RATE // 2
+    rate = CONCURRENT_RATE if server.startswith("ours") else CONCURRENT_RATE // 2
     ramp = calls / rate
     with stage(server) as on:
         before = on.running.process.memory()
@@ -146,10 +155,10 @@ def measure_memory(server: str) -> Memory:
     return Memory(calls, used / calls / 1024)
 
 
-def measure_added(rate: int) -> Added:
-    """The time an INVITE is inside the B2BUA while it has so many calls per second."""
+def measure_added(server: str, rate: int) -> Added:
+    """The time an INVITE is inside our B2BUA while it has so many calls per second."""
     probe = InviteProbe()
-    with stage("ours", -(-rate // 600), extra={"probe": probe.address}) as on:
+    with stage(server, -(-rate // 600), extra={"probe": probe.address}) as on:
         calls = round(rate * (PROBE_SECONDS + 3))
         with on.callers(calls, rate, 200) as callers:
             time.sleep(1)
@@ -172,13 +181,14 @@ def cpu_table(samples: Samples[Step]) -> Table:
             spread([step.cpu_ms for step in samples[name]], "{:.2f}"),
             *(
                 spread(ratios(samples[ours], samples[name]), "{:.2f}") if ours in samples else ""
-                for ours in ("ours", "ours, 401")
+                for ours in OURS
             ),
             *troubles(samples[name]),
         ]
         for name in samples.names()
     ]
-    return Table(["server", "CPU ms per call", "ours is of it", "ours with 401", *TROUBLES], rows)
+    shares = [f"{ours} is of it" for ours in OURS]
+    return Table(["server", "CPU ms per call", *shares, *TROUBLES], rows)
 
 
 def ratios(ones: Sequence[Step], others: Sequence[Step]) -> list[float]:
@@ -235,6 +245,7 @@ def added_table(samples: Samples[Added]) -> Table:
     """Time from INVITE in to INVITE out."""
     rows = [
         [
+            name,
             str(samples[name][-1].calls_per_second),
             str(sum(added.probes for added in samples[name])),
             spread([added.p50_us / 1000 for added in samples[name]], "{:.2f}"),
@@ -242,7 +253,7 @@ def added_table(samples: Samples[Added]) -> Table:
         ]
         for name in samples.names()
     ]
-    return Table(["calls/s", "INVITEs timed", "p50 ms", "p99 ms"], rows)
+    return Table(["server", "calls/s", "INVITEs timed", "p50 ms", "p99 ms"], rows)
 
 
 class Run:
@@ -271,8 +282,11 @@ class Run:
                 for server in filter(wanted.__contains__, HELD):
                     self.memory.add(server, measure_memory(server))
             case "added":
-                half = self.maximum["ours"][-1].calls_per_second // 2 if self.maximum else DEFAULT_HALF
-                self.added.add("ours", measure_added(half))
+                for server in filter(wanted.__contains__, ADDED):
+                    self.added.add(server, measure_added(server, self._half(server)))
+
+    def _half(self, server: str) -> int:
+        return self.maximum[server][-1].calls_per_second // 2 if server in self.maximum else DEFAULT_HALF
 
     def _cpu_ms(self, name: str) -> float:
         if name not in self.cpu:
@@ -305,6 +319,11 @@ class Run:
         return "\n".join(parts)
 
 
+def installed() -> list[str]:
+    """The candidates without ours on PyPy where there is none."""
+    return [name for name in CANDIDATES if PYPY.exists() or not name.startswith(ON_PYPY)]
+
+
 SECTIONS = ("cpu", "maximum", "concurrency", "memory", "added")
 
 
@@ -314,7 +333,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES)
+    parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=installed())
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )

@@ -1,6 +1,7 @@
 """The servers that `signalling.py` compares: ours, Asterisk (Debian unstable), sippy (PyPI) and Kamailio as a proxy.
 
-Each is a process on one core that brings calls to the callees it is given. FreeSWITCH is in no Debian.
+Ours runs on CPython and on PyPy. Each is a process on one core that brings calls to the callees it is given.
+FreeSWITCH is in no Debian.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from report import ROOT
 
-from tests.support.b2bua_process import B2bua
+from tests.support.b2bua_process import PYPY, B2bua
 from tests.support.kamailio import Kamailio, kamailio_port
 from tests.support.ports import LOOPBACK, free_port, in_use
 from tests.support.processes import ChildProcess, PeerError, wait_until
@@ -46,13 +47,20 @@ Server = Callable[[Path, Mapping[str, str]], AbstractContextManager[Running]]
 
 @contextmanager
 def ours(
-    folder: Path, places: Mapping[str, str], *, main: Mapping[str, object] | None = None
+    folder: Path,
+    places: Mapping[str, str],
+    *,
+    main: Mapping[str, object] | None = None,
+    python: Path | None = None,
 ) -> Iterator[Running]:
-    """The B2BUA with its records, its INFO log, and four media ports for each call; `main` has more sections."""
+    """The B2BUA with its records, its INFO log, and four media ports for each call; `main` has more sections.
+
+    On the Python that runs us, or on another.
+    """
     auth = {"username": USER, "password": PASSWORD}
     desks = {name: {"route": f"sip:desk@{at}", "auth": auth} for name, at in places.items()}
     media = {"ports": "10000-31999"}  # below the ports that the system hands out; some may be taken
-    with B2bua(folder, desks, media=media, main=main, cpus=[SERVER_CORE]) as b2bua:
+    with B2bua(folder, desks, media=media, main=main, cpus=[SERVER_CORE], python=python) as b2bua:
         yield Running(b2bua, b2bua.host_port, partial(_lines, b2bua.cdr))
 
 
@@ -112,8 +120,10 @@ def asterisk(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
         yield Running(process, f"{LOOPBACK}:{port}", partial(_lines, folder / "cdr-csv/Master.csv"))
 
 
+ON_PYPY = "ours on PyPy"
 SERVERS: dict[str, Server] = {
     "ours": ours,
+    ON_PYPY: partial(ours, python=PYPY),
     "Asterisk": asterisk,
     "sippy": sippy,
     "sippy with rtp.io": partial(sippy, media=True),

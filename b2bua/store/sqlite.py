@@ -96,7 +96,7 @@ class SqliteBackend:
 
     def check(self) -> None:
         with self._transaction() as connection:
-            connection.execute("SELECT 1 FROM document LIMIT 1")
+            connection.execute("SELECT 1 FROM document LIMIT 1").fetchall()
         self._prune()
 
     def close(self) -> None:

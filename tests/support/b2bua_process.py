@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,12 @@ from tests.support.processes import ChildProcess, PeerError, wait_until
 Settings = Mapping[str, object]
 
 ROOT = Path(__file__).parent.parent.parent
+PYPY = ROOT / "target/pypy-venv/bin/python"
+"""Where `scripts/install_pypy` puts it."""
+PYPY_ENVIRONMENT = {"PYPY_GC_NURSERY": "4M"}
+"""What docs/pypy.md tells to set; CPython does not look at it."""
+START_DEADLINE = 45.0
+"""Seconds: PyPy on a busy machine takes long to read it all in."""
 READY = r"^ready sip=(\S+)(?: api=(\S+))?"
 
 
@@ -45,12 +52,14 @@ class B2bua(ChildProcess):
         main: Settings | None = None,
         drain: float = 1,
         warm_up: float = 0,
+        python: Path | None = None,
     ) -> None:
         """Write its configuration to `folder`, start it there and wait until it is ready.
 
         `destinations` are those of destinations.yaml without `method` and `encryption` where they are `invite` and
         `udp/rtp`; `timers` as in b2bua.yaml. `main` has sections of b2bua.yaml to be written in place of the usual.
         `media_ports`: how many, in a row; else the system's. `drain` and `warm_up`: seconds.
+        `python` runs it; else the one that B2BUA_PYTHON names, or the one that runs us.
         """
         self.cdr = folder / "cdr.jsonl"
         self._secrets = [
@@ -84,15 +93,17 @@ class B2bua(ChildProcess):
         # JSON is YAML, and needs no library.
         (folder / "b2bua.yaml").write_text(json.dumps(configuration, indent=1))
         (folder / "destinations.yaml").write_text(json.dumps(named, indent=1))
-        command = [sys.executable, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
+        runs_it = python or os.environ.get("B2BUA_PYTHON") or sys.executable
+        command = [runs_it, "-m", "b2bua", "run", "--config", folder / "b2bua.yaml"]
         command += ["--drain", str(drain), "--warm-up", str(warm_up), "--log-level", log_level]
-        super().__init__("b2bua", command, folder, cpus=cpus, environment={"PYTHONPATH": str(ROOT)})
+        environment = {"PYTHONPATH": str(ROOT), **PYPY_ENVIRONMENT}
+        super().__init__("b2bua", command, folder, cpus=cpus, environment=environment)
         self.until_ready(warm_up)
 
     def until_ready(self, warm_up: float = 0) -> None:
         """Wait for its ready line, and take from it where it listens."""
         try:
-            ready = self.wait_for_line(READY, 20.0 + warm_up)
+            ready = self.wait_for_line(READY, START_DEADLINE + warm_up)
             self.listening = ready[1].split(",")
             """As its ready line says: TRANSPORT:HOST:PORT, in the order of `listen`."""
             self.api = ready[2]
