@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,8 @@ SECONDS = 30
 CALLS = RATE * SECONDS
 CALL_LENGTH_MS = 2000
 
-MEMORY_SLACK = (64 if "B2BUA_PYTHON" in os.environ else 6) * 2**20
-"""Octets that the second round of calls may add: 10 KiB for each, less than a call that is never let go. PyPy, which
-`make test-pypy` names, compiles what it runs meanwhile, and lets garbage wait."""
+MEMORY_SLACK = 6 * 2**20
+"""Octets that the second round of calls may add: 10 KiB for each, less than a call that is never let go."""
 
 
 @pytest.fixture
