@@ -130,7 +130,8 @@ def parse_port_range(value: object) -> PortRange:
     if value in (0, "0") and not isinstance(value, bool):
         return PortRange(0, 0)
     allowed = "a range of ports 1024-65535 with room for a call (4 ports), such as 16384-32767"
-    match = _RANGE.fullmatch(_text(value))
+    # YAML reads one port, without quotes, as a number.
+    match = _RANGE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise refusal("not a range of ports", allowed=allowed)
     ports = PortRange(int(match[1]), int(match[2]))

@@ -13,6 +13,10 @@ PATTERN = r"^(0|[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d))$"
 EXAMPLES = "a duration such as 500ms, 30s, 1m or 4h"
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
+_MEANT = re.compile(
+    r"([0-9]{1,9}) *(?:(ms|s|m|h|d)(?:ecs?|ins?|ours?|ays?|econds?|inutes?)?)?", re.IGNORECASE
+)
+"""`30`, `30 s`, `30sec`, `30 Seconds`."""
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -26,7 +30,8 @@ def parse_duration(value: object) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
         # A bare number is the usual mistake, and seconds the usual meaning.
-        suggestion = f"{text}s" if re.fullmatch(r"[0-9]{1,9}", text) else None
+        meant = _MEANT.fullmatch(text)
+        suggestion = None if meant is None else f"{meant[1]}{(meant[2] or 's').lower()}"
         raise refusal("not a duration", allowed=EXAMPLES, suggestion=suggestion)
     return float(match[1]) * _SECONDS[match[2]]
 

@@ -29,7 +29,7 @@ from b2bua.config.tls_checks import check_tls, tls_warnings
 from b2bua.config.warning_checks import audio_warnings, warnings_of
 from b2bua.config.webhook_checks import check_webhooks
 from b2bua.config.webhooks import Webhooks
-from b2bua.config.yaml_tree import YamlError
+from b2bua.config.yaml_tree import Node, YamlError
 
 
 def load_configuration(
@@ -108,12 +108,21 @@ class _Load:
         self._problems.sort(key=lambda p: (files.index(p.position.file), p.position.line or 0))
         return ConfigurationError(self._problems, self._sources.digests)
 
-    def _judge(self, path: Path, overrides: list[Override], prefix: KeyPath = ()) -> Judge | None:
-        """Read a file, put overrides and secrets in; None after its problems have been noted."""
+    def _judge(
+        self, path: Path, overrides: list[Override], prefix: KeyPath = (), named_by: Node | None = None
+    ) -> Judge | None:
+        """Read a file, put overrides and secrets in; None after its problems have been noted. `named_by`: the value
+        that says where it is."""
         try:
             root = self._sources.read_yaml(path)
         except YamlError as error:
-            self._problems += error.problems
+            for problem in error.problems:
+                if named_by is not None and problem.position.line is None:
+                    # There is no such file: whoever looks for the mistake is shown where it is named.
+                    problem = Problem(
+                        named_by.position, str(prefix[0]), problem.message, found=repr(named_by.value)
+                    )
+                self._problems.append(problem)
             return None
         if root.value is not None and not isinstance(root.value, dict):
             self._problems.append(Problem(root.position, "", "not a mapping of keys to values"))
@@ -150,7 +159,7 @@ class _Load:
         file = main.root.at(("destinations",))
         if file is None or not isinstance(file.value, str) or main.is_silent(("destinations",)):
             return None
-        people = self._judge(beside(file), overrides, prefix=("destinations",))
+        people = self._judge(beside(file), overrides, prefix=("destinations",), named_by=file)
         if people is None:
             return None
         return Parts(main, people, trunks, routes, read_destinations(people))

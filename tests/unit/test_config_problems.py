@@ -44,6 +44,9 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
             "not a duration; found the number 30; allowed: a duration such as 500ms, 30s",
         ),
         ("timers: {ring_timeout: 30}", "did you mean '30s'?"),
+        ("timers: {ring_timeout: 30 s}", "did you mean '30s'?"),
+        ("timers: {ring_timeout: 30sec}", "did you mean '30s'?"),
+        ("timers: {ring_timeout: 2 Minutes}", "did you mean '2m'?"),
         ("timers: {ring_timeout: 10ms}", "out of range; found '10ms'; allowed: 100ms to 24h"),
         ("timers: {media_timeout: 10ms}", "allowed: 100ms to 24h, or 0"),
         ("timers: [30s]", "timers: of the wrong kind; found a list; allowed: a mapping"),
@@ -54,6 +57,10 @@ def test_every_problem_of_both_files_is_reported_at_once(tmp_path: Path) -> None
         ("media: {codecs: [PCMU, PCMU]}", "media.codecs: a codec named twice"),
         ("media: {codecs: []}", "media.codecs: empty"),
         ("media: {codecs: [opus, G722]}", "media.codecs: neither PCMU nor PCMA, which prompts are made of"),
+        (
+            "media: {ports: 16384}",
+            "media.ports: not a range of ports; found the number 16384; allowed: a range",
+        ),
         (
             "media: {ports: 20000-10000}",
             "media.ports: a range of ports that cannot be used; found '20000-10000'",
@@ -176,7 +183,9 @@ def test_a_missing_file_is_a_problem_like_any_other(tmp_path: Path) -> None:
     files = ConfigFiles(tmp_path)
     files.destinations.unlink()
 
-    assert files.texts() == ["destinations.yaml: cannot be read: No such file or directory"]
+    assert files.texts() == [
+        "b2bua.yaml:8:15: destinations: cannot be read: No such file or directory; found 'destinations.yaml'"
+    ]
 
     files.main.unlink()
     assert files.texts() == ["b2bua.yaml: cannot be read: No such file or directory"]
