@@ -28,6 +28,11 @@ MAX_PROBLEMS = 100
 """Problems of a configuration in one answer; the log of a reload has them all."""
 
 _HTTP_CODES = {404: "not_found", 405: "wrong_http_method"}
+_SAYS = {
+    400: "the body cannot be read as JSON",
+    404: "there is no such path; GET /openapi.json has all of them",
+    405: "the path does not know this method; the header Allow has those that it knows",
+}
 
 
 class Json(JSONResponse):
@@ -88,7 +93,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     """What the framework refuses by itself: no such path, wrong method, a body that is no JSON."""
     assert isinstance(error, HTTPException), "registered for nothing else"
     status = error.status_code
-    message = HTTPStatus(status).phrase if status != 400 else "the body cannot be read as JSON"
+    message = _SAYS.get(status) or HTTPStatus(status).phrase
     return error_answer(status, _HTTP_CODES.get(status, "invalid_request"), message, headers=error.headers)
 
 

@@ -28,7 +28,7 @@ from tests.support.b2bua_world import (
     ring,
 )
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, summary, talking
-from tests.support.media_double import LegDouble, Nothing, PromptDouble
+from tests.support.media_leg_double import LegDouble, Nothing, PromptDouble
 
 WAV = b"RIFF\x24\0\0\0WAVEfmt "
 

@@ -29,7 +29,7 @@ from tests.support.b2bua_world import (
     ring,
 )
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, summary, talking
-from tests.support.media_double import LegDouble
+from tests.support.media_leg_double import LegDouble
 
 ALLOWED = DESTINATIONS.replace("  route: sip:operator", "  agent_may_transfer: true\n  route: sip:operator")
 POLICY = MAIN + f'policy: {{allow: ["sip:*@{BILLING}"]}}\n'

@@ -26,7 +26,7 @@ from sip_stack.sdp import Direction, parse
 from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, World, offer, play
 from tests.support.handoff_cast import MAIN, Cast, talking, with_route
 from tests.support.kept_history import as_object, as_objects
-from tests.support.media_double import Nothing
+from tests.support.media_leg_double import Nothing
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop, ended_by_the_next, fates, legs_now
 

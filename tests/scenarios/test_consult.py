@@ -17,7 +17,7 @@ from sip_stack.events import Ended, InviteReceived
 from sip_stack.sdp import Direction
 from tests.support.b2bua_world import DESK, DESTINATIONS, World, play, refuse
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, summary, talking, with_route
-from tests.support.media_double import LegDouble, Mixed, Nothing, PromptDouble
+from tests.support.media_leg_double import LegDouble, Mixed, Nothing, PromptDouble
 
 BACK = DESTINATIONS.replace(
     "front-desk:\n", "front-desk:\n  consult_without_assistant: back\n  consult_timeout: 20s\n"

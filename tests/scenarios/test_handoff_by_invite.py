@@ -31,7 +31,7 @@ from tests.support.b2bua_world import (
 )
 from tests.support.fake_network import Wire
 from tests.support.handoff_cast import ASSISTANT, MAIN, Cast, answer_at_once, summary, talking, with_route
-from tests.support.media_double import Nothing, PromptDouble
+from tests.support.media_leg_double import Nothing, PromptDouble
 
 
 def test_the_caller_hears_the_assistant_until_the_human_speaks(tmp_path: Path) -> None:

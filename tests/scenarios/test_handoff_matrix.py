@@ -21,7 +21,7 @@ from sip_stack.message import Request
 from tests.scenarios.test_handoff_by_refer import REFER, accept, notify
 from tests.support.b2bua_world import B2BUA, DESK, DESTINATIONS, Phone, World, offer, play, ring
 from tests.support.handoff_cast import MAIN, Cast, summary, talking
-from tests.support.media_double import Nothing, PromptDouble
+from tests.support.media_leg_double import Nothing, PromptDouble
 
 DESTINATIONS_OF_ALL = REFER.replace("method: bye", "method: bye\n  wait_for_silence: 0")
 

@@ -30,7 +30,7 @@ from tests.support.b2bua_world import (
 )
 from tests.support.fake_network import Wire
 from tests.support.handoff_cast import ASSISTANT, MAIN, Cast, answer_at_once, summary, talking, with_route
-from tests.support.media_double import PromptDouble
+from tests.support.media_leg_double import PromptDouble
 
 CHALLENGE = ("WWW-Authenticate", 'Digest realm="cc", nonce="n", algorithm=MD5, qop="auth"')
 

@@ -22,7 +22,7 @@ from tests.scenarios.test_assistant_refers import refer
 from tests.scenarios.test_handoff_by_refer import REFER, notify
 from tests.support.b2bua_world import B2BUA, BILLING, DESK, Phone, World, answer, offer, play, respond
 from tests.support.handoff_cast import Cast, talking, with_route
-from tests.support.media_double import Nothing
+from tests.support.media_leg_double import Nothing
 
 LIFE = 2.2
 """Seconds from the request until every handoff here has come to its end by itself."""

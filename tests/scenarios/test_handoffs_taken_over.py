@@ -28,7 +28,7 @@ from tests.support.b2bua_world import (
 )
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with_route
 from tests.support.kept_history import as_object
-from tests.support.media_double import PromptDouble
+from tests.support.media_leg_double import PromptDouble
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop, fates, killed, legs_now, shown
 

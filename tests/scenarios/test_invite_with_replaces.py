@@ -36,7 +36,7 @@ from tests.support.b2bua_world import (
     ring,
 )
 from tests.support.handoff_cast import ASSISTANT, MAIN, Cast, answer_at_once, talking
-from tests.support.media_double import LegDouble
+from tests.support.media_leg_double import LegDouble
 
 SECOND = "192.0.2.78"
 """Another phone of the same trunk."""

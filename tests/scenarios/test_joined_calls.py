@@ -20,7 +20,7 @@ from sip_stack.events import Answered, Cancelled, Ended
 from sip_stack.sdp import Direction
 from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play, refuse, ring
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
-from tests.support.media_double import Nothing
+from tests.support.media_leg_double import Nothing
 
 BOB = "192.0.2.78"
 

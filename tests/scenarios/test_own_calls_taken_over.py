@@ -18,7 +18,7 @@ from sip_stack.events import Answered, Ended
 from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.kept_history import as_object, as_objects
-from tests.support.media_double import Nothing
+from tests.support.media_leg_double import Nothing
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop, fates
 

@@ -26,7 +26,7 @@ from tests.support.b2bua_world import (
     play,
 )
 from tests.support.fake_network import Wire
-from tests.support.media_double import PromptDouble
+from tests.support.media_leg_double import PromptDouble
 from tests.support.raw_phone import RawPhone
 
 NONE, CAN, MUST = (Extensions(reliable=use) for use in ("disabled", "supported", "required"))

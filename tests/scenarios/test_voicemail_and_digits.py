@@ -14,7 +14,7 @@ from sip_stack.settings import EndpointSettings
 from tests.scenarios.test_acceptance import apart, asked, asking
 from tests.support.b2bua_world import BILLING, DESK, SBC, Phone, World, offer, play
 from tests.support.handoff_cast import MAIN, answer_at_once, summary, talking
-from tests.support.media_double import Nothing, PromptDouble
+from tests.support.media_leg_double import Nothing, PromptDouble
 
 WITHOUT_EVENTS = "0 8"
 

@@ -32,7 +32,8 @@ from sip_stack.sdp import Direction, common, parse, turned
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Target
 from tests.support.fake_network import FakeAsyncNetwork, Wire
-from tests.support.media_double import LegDouble, MediaDouble
+from tests.support.media_double import MediaDouble
+from tests.support.media_leg_double import LegDouble
 from tests.support.virtual_loop import run_virtual
 
 B2BUA = "192.0.2.100"

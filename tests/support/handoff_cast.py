@@ -7,7 +7,7 @@ from sip_stack.dialog import ClientSession, ServerSession
 from sip_stack.events import Answered
 from sip_stack.message import Request
 from tests.support.b2bua_world import CONFIGURATION, SBC, Phone, World, offer
-from tests.support.media_double import LegDouble
+from tests.support.media_leg_double import LegDouble
 
 ASSISTANT = "198.51.100.9"
 MAIN = CONFIGURATION.replace(

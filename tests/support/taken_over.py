@@ -12,7 +12,7 @@ from b2bua.handoff.handoff import Handoff
 from sip_stack.events import Ended
 from tests.support.b2bua_world import Phone, World
 from tests.support.kept_history import as_object
-from tests.support.media_double import LegDouble
+from tests.support.media_leg_double import LegDouble
 from tests.support.next_process import Watched
 
 

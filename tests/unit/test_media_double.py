@@ -26,7 +26,8 @@ from media.events import (
     Quiet,
     Switched,
 )
-from tests.support.media_double import MediaDouble, Nothing
+from tests.support.media_double import MediaDouble
+from tests.support.media_leg_double import Nothing
 
 PHONE = StreamParameters(("192.0.2.10", 4000), None, Codec.PCMA, 8, 101)
 
