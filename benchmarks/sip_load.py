@@ -30,7 +30,7 @@ PER_SIPP = 600
 """Calls per second of one SIPp process; beyond about a thousand its own repetitions look like the server's."""
 WARM_UP = 20
 """Calls before anything is measured: imports, caches, the record file."""
-LONG_WARM_UPS = {ON_PYPY: ((100, 1_500), (250, 6_000), (500, 12_500))}
+LONG_WARM_UPS = {ON_PYPY: ((100, 1_500), (200, 6_000), (400, 12_500))}
 """Calls per second and calls of servers that compile what they run, while they run it. What fails there is not counted:
 the first thousands of calls take three times as long, and some are refused for overload."""
 WARM_UP_PLACE = "warm-up"
