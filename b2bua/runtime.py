@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 PYPY = sys.implementation.name == "pypy"
@@ -18,12 +20,34 @@ PYPY_COMPILER = "trace_limit=30000"
 What a SIP message runs through is longer than its default of 6,000 allows: 1.59 ms of CPU per call with it, 1.18 with
 this, at 200 calls a second."""
 
+PYPY_EAGER = "threshold=300,function_threshold=500,trace_eagerness=60"
+PYPY_PATIENT = "threshold=1039,function_threshold=1619,trace_eagerness=200"
+"""How often something must have run before PyPy compiles it: in a warm-up, where a call then costs 2 ms after 6,000
+calls and not after 11,000; and else, which is its default."""
+
 
 def prepare() -> None:
     """Set the compiler up, where there is one; called before anything is run often."""
     if PYPY:
-        # By name: CPython's type checker knows no such module.
-        import_module("pypyjit").set_param(PYPY_COMPILER)
+        _set_compiler(PYPY_COMPILER)
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Compile sooner meanwhile, where there is a compiler."""
+    if not PYPY:
+        yield
+        return
+    _set_compiler(PYPY_EAGER)
+    try:
+        yield
+    finally:
+        _set_compiler(PYPY_PATIENT)
+
+
+def _set_compiler(parameters: str) -> None:
+    # By name: CPython's type checker knows no such module.
+    import_module("pypyjit").set_param(parameters)
 
 
 def settle() -> None:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO, cast
+from typing import ClassVar, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
@@ -75,8 +75,9 @@ def _stamp(now: int) -> str:
 class MutableStream(io.TextIOBase):
     """Where all lines go, as long as nobody has muted them."""
 
-    muted = False
-    """Of all of them: a line is made all the same."""
+    muted: ClassVar = [False]
+    """Of all of them: a line is made all the same. In a list: PyPy throws away what it has compiled for a class when an
+    attribute of it changes."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class MutableStream(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Pass a line on."""
-        return len(text) if self.muted else self._stream.write(text)
+        return len(text) if self.muted[0] else self._stream.write(text)
 
     def flush(self) -> None:
         """Pass that on."""
@@ -94,11 +95,11 @@ class MutableStream(io.TextIOBase):
 @contextmanager
 def muted() -> Iterator[None]:
     """What is logged meanwhile, by whomever, costs what it always does and is not seen."""
-    MutableStream.muted = True
+    MutableStream.muted[0] = True
     try:
         yield
     finally:
-        MutableStream.muted = False
+        MutableStream.muted[0] = False
 
 
 class BackgroundStream(io.TextIOBase):

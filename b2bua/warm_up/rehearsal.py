@@ -47,7 +47,7 @@ async def warm_up(configuration: Configuration, seconds: float, store: Store) ->
             return
         log.info("warm_up", seconds=seconds)
         begun = time.monotonic()
-        with logs.muted():
+        with logs.muted(), runtime.eager():
             await rehearsal.play(seconds)
     except StoreUnavailable as error:
         log.warning("warm_up_skipped", why=f"there may be calls left behind: {error}")

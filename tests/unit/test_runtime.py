@@ -55,6 +55,17 @@ def test_on_pypy_long_traces_are_compiled_and_the_collector_is_its_own(
     assert gc.get_freeze_count() == 0
 
 
+def test_a_warm_up_compiles_sooner_and_nothing_after_it(
+    monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    with runtime.eager():
+        assert told == [], "CPython has no compiler to be told"
+    monkeypatch.setattr(runtime, "PYPY", True)
+    with pytest.raises(ValueError, match="wrong"), runtime.eager():
+        raise ValueError("whatever goes wrong in it")
+    assert told == [runtime.PYPY_EAGER, runtime.PYPY_PATIENT]
+
+
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
