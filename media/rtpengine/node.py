@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from media.rtpengine.bencode import Writable
-from media.rtpengine.connection import NgConnection, NgError, NobodyThere, OnReply, Reply
+from media.rtpengine.connection import DEADLINE, NgConnection, NgError, NobodyThere, OnReply, Reply
 from media.rtpengine.counters import NgCounters
 from media.rtpengine.description import Opened, family_of
 from media.rtpengine.offer_answer import INSIDE, OUTSIDE
 from media.rtpengine.query import read_side
 from media.rtpengine.settings import NgAddress, RtpengineSettings
-from media.rtpengine.spares import Spare, Spares, forget
+from media.rtpengine.spares import Spare, Spares
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,10 @@ class Node:
         """It answers: new legs may be opened on it."""
         self.in_use = 0
         """Legs that were taken and are not given back."""
+        self._leaving = 0
+        """Legs that were given back and are not deleted."""
+        self._deleted = asyncio.Event()
+        """Set with each that is."""
         self.counters = NgCounters()
 
     @property
@@ -71,24 +75,35 @@ class Node:
         """Looks at the daemon once, then on and on until `close`. A daemon that is down is waited for."""
         await self._look()
         if self.is_up:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PERIOD):
-                    for spares in self._spares.values():
-                        while spares.asked:
-                            spares.changed.clear()
-                            await spares.changed.wait()
+            await self._until_opened()
         self._task = asyncio.create_task(self._keep_looking(), name=f"rtpengine {self.where}")
 
     async def close(self) -> None:
-        """Gives the spare legs back and ends the connection."""
+        """Gives the spare legs back and ends the connection, once legs that were in use are deleted: their owners have
+        closed them."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        # One that is being opened would be nobody's.
+        await self._until_opened()
         unused = [spare for spares in self._spares.values() for spare in spares.drain()]
         await asyncio.gather(*map(self._give_back, unused))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DEADLINE):
+                while self.in_use or self._leaving:
+                    self._deleted.clear()
+                    await self._deleted.wait()
         if self._connection is not None:
             self._connection.close()
+
+    async def _until_opened(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PERIOD):
+                for spares in self._spares.values():
+                    while spares.asked:
+                        spares.changed.clear()
+                        await spares.changed.wait()
 
     def take(self, family: str) -> Spare | None:
         """A leg that is ready, with an address of that version of IP; None when there is none."""
@@ -114,14 +129,25 @@ class Node:
         """A leg that was taken is of no more use. Its ports rest for a while, in which nothing comes out of it: late
         packets of its peer must not be the first that a new leg hears. The reply tells what was counted."""
         self.in_use -= 1
-        self.request("block media", {"call-id": identity}, forget)
+        self._leaving += 1
         # Without a tag the reply would tell nothing; with that of the offer, which each leg has, all of it goes.
         whole: dict[str, Writable] = {
             "call-id": identity,
             "from-tag": INSIDE,
             "delete-delay": QUARANTINE,
         }
-        self.request("delete", whole, on_reply)
+
+        def deleted(reply: Reply | None) -> None:
+            self._leaving -= 1
+            self._deleted.set()
+            on_reply(reply)
+
+        def blocked(_: Reply | None) -> None:
+            self.request("delete", whole, deleted)
+
+        # One after the other: rtpengine 10.5.3 takes what comes over one connection in several threads, and a call that
+        # is blocked after it was deleted stays for ever.
+        self.request("block media", {"call-id": identity}, blocked)
 
     def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
         """Asks the daemon something; None is the reply of one that does not answer."""

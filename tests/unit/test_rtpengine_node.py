@@ -31,6 +31,9 @@ class Daemon(asyncio.DatagramProtocol):
         self.has_ports = True
         self.has_ipv6 = False
         self.asked: list[str] = []
+        self.keeps: str | None = None
+        """A command that it does not answer until `answer_kept`."""
+        self._kept: list[tuple[bytes, tuple[str, int]]] = []
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,8 +47,20 @@ class Daemon(asyncio.DatagramProtocol):
         command = message["command"]
         assert isinstance(command, bytes)
         self.asked.append(command.decode())
-        if not self.is_silent:
-            self._transport.sendto(cookie + b" " + encode(self._reply(message)), address)
+        if self.is_silent:
+            return
+        reply = cookie + b" " + encode(self._reply(message))
+        if command.decode() == self.keeps:
+            self._kept.append((reply, address))
+        else:
+            self._transport.sendto(reply, address)
+
+    def answer_kept(self) -> None:
+        """Answers what was kept, and keeps nothing any more."""
+        self.keeps = None
+        assert self._transport is not None
+        for reply, address in self._kept:
+            self._transport.sendto(reply, address)
 
     def _reply(self, message: Mapping[str, Value]) -> dict[str, Writable]:
         match message["command"]:
@@ -84,7 +99,8 @@ async def looked_at(daemon: Daemon) -> AsyncIterator[tuple[Node, list[str]]]:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks are a twentieth of a second apart."""
     monkeypatch.setattr(node, "PERIOD", 0.05)
-    monkeypatch.setattr(connection, "DEADLINE", 0.15)
+    for module in (node, connection):
+        monkeypatch.setattr(module, "DEADLINE", 0.15)
 
 
 def test_legs_are_ready_and_are_opened_anew_as_they_are_taken() -> None:
@@ -198,3 +214,37 @@ def test_a_daemon_that_is_down_at_first_is_waited_for() -> None:
             assert not lost
 
     asyncio.run(run())
+
+
+def test_a_leg_is_deleted_only_when_it_is_blocked() -> None:
+    async def main() -> None:
+        daemon = Daemon()
+        async with looked_at(daemon) as (made, _):
+            spare = made.take("IP4")
+            assert spare is not None
+            daemon.keeps, before = "block media", daemon.asked.count("delete")
+            made.give_back(spare.id, lambda reply: None)
+            await becomes_true(lambda: "block media" in daemon.asked)
+            # What was sent beside it would have come by the time that something later is answered.
+            await becomes_true(lambda: made.spare_legs == SPARE_LEGS)
+            assert daemon.asked.count("delete") == before
+            daemon.answer_kept()
+            await becomes_true(lambda: daemon.asked.count("delete") == before + 1)
+
+    asyncio.run(main())
+
+
+def test_what_is_given_back_at_the_end_is_deleted_before_the_connection_ends() -> None:
+    async def main() -> None:
+        daemon = Daemon()
+        replies: list[object] = []
+        async with looked_at(daemon) as (made, _):
+            spare = made.take("IP4")
+            assert spare is not None
+            before = daemon.asked.count("delete")
+            made.give_back(spare.id, replies.append)
+        # The spare legs are given back by a delete each, too.
+        assert daemon.asked.count("delete") == before + SPARE_LEGS + 1
+        assert replies == [{"result": b"ok"}]
+
+    asyncio.run(main())
