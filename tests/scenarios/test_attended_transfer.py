@@ -10,31 +10,15 @@ import pytest
 from b2bua.call.events import HandoffStopped
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import HandoffRequest, HandoffState
-from sip_stack.dialog import ClientSession, ServerSession
-from sip_stack.dialog.refer import read_sipfrag, refer_to
+from sip_stack.dialog.refer import read_sipfrag
 from sip_stack.dialog.replaces import Replaces
 from sip_stack.errors import RemoteError
-from sip_stack.events import Answered, Ended, RequestCompleted
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play
+from sip_stack.events import Answered, Ended
+from tests.support.attended_transfer import refer, replaces
+from tests.support.b2bua_world import BILLING, DESK, SBC, Phone, World, play
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once, talking
 
 BOT_MAY_CALL = MAIN.replace('["192.0.2.0/24"]', f'["192.0.2.0/24", "{ASSISTANT}/32"]')
-Session = ClientSession | ServerSession
-
-
-def replaces(session: Session) -> str:
-    """A dialog as its far end, which is us, has to see it."""
-    return f"{session.call_id};to-tag={session.remote_tag};from-tag={session.local_tag}"
-
-
-async def refer(phone: Phone, on: Session, value: str) -> int:
-    """REFER on one dialog to what `value` names; the status."""
-    headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", value)]))]
-    count = len([event for event in phone.events if isinstance(event, RequestCompleted)])
-    phone.do(lambda now: on.request(now, "REFER", headers=headers))
-    done = await phone.until(RequestCompleted, count=count + 1)
-    assert done.response is not None
-    return done.response.status
 
 
 def told(phone: Phone) -> list[int | None]:

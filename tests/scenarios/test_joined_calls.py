@@ -15,12 +15,13 @@ from b2bua.control import ControlError
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog import ClientSession
-from sip_stack.dialog.refer import refer_to
 from sip_stack.events import Answered, Cancelled, Ended
 from sip_stack.sdp import Direction
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play, refuse, ring
+from tests.support.attended_transfer import refer, replaces
+from tests.support.b2bua_world import BILLING, DESK, SBC, Phone, World, play, refuse, ring
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.media_leg_double import Nothing
+from tests.support.own_calls import ORDER, two_calls
 
 BOB = "192.0.2.78"
 
@@ -142,18 +143,9 @@ def test_what_cannot_be_joined(tmp_path: Path) -> None:
     play(story, tmp_path, main=MAIN)
 
 
-ORDER = CallOrder(HandoffRequest(destination="front-desk"), from_user="4711")
-
-
 def test_a_call_of_our_own_is_joined_with_a_caller(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        await world.phone(ASSISTANT, answer_at_once)
-        desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
-        session = alice.call("support")
-        await alice.until(Answered)
-        (hers,) = world.registry.calls.values()
-        placed = world.registry.place(ORDER)
-        await world.until(lambda: placed.answered)
+        alice, session, hers, desk, placed = await two_calls(world)
         assert desk.invites()[0].from_.parsed_uri.username == "4711"  # type: ignore[union-attr]
         leg = world.media.calls[-1].leg("agent")
         assert leg.source is Nothing.SILENCE, "the line is not dead"
@@ -228,9 +220,7 @@ def test_a_leg_that_is_brought_on_once_more_lets_the_call_go_that_it_was_brought
         await billing.until(Ended)
         other = pat.call("billing")
         await pat.until(Answered, count=2)
-        named = f"{other.call_id};to-tag={other.remote_tag};from-tag={other.local_tag}"
-        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
-        pat.do(lambda now: one.request(now, "REFER", headers=headers))
+        assert await refer(pat, one, replaces(other)) == 202
         await pat.until(Ended, count=2)
         assert first.id in world.registry.calls, "it lasts as long as its leg"
         alice.call("billing")

@@ -4,52 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from b2bua.call import joining
-from b2bua.call.call import Call
 from b2bua.call_order import CallOrder
 from b2bua.handoff.handoff import HandoffRequest
-from sip_stack.dialog import ClientSession
-from sip_stack.dialog.refer import refer_to
 from sip_stack.events import Answered, Ended
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC, Phone, World, play
+from tests.support.attended_transfer import refer, replaces
+from tests.support.b2bua_world import BILLING, DESK, SBC, World, play
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.kept_history import as_object, as_objects
 from tests.support.media_leg_double import Nothing
 from tests.support.next_process import Watched
+from tests.support.own_calls import ORDER, two_calls
 from tests.support.taken_over import clock_of_the_loop, fates
-
-ORDER = CallOrder(HandoffRequest(destination="front-desk"), from_user="4711")
 
 
 @pytest.fixture(autouse=True)
 def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_of_the_loop(monkeypatch)
-
-
-class Two(NamedTuple):
-    """Two calls that are up: a caller's with the assistant, and one of our own with the desk."""
-
-    alice: Phone
-    session: ClientSession
-    hers: Call
-    desk: Phone
-    placed: Call
-
-
-async def two_calls(world: World) -> Two:
-    """Both of them, answered."""
-    await world.phone(ASSISTANT, answer_at_once)
-    desk, alice = await world.phone(DESK, answer_at_once), await world.phone(SBC)
-    session = alice.call("support")
-    await alice.until(Answered)
-    (hers,) = world.registry.calls.values()
-    placed = world.registry.place(ORDER)
-    await world.until(lambda: placed.answered)
-    return Two(alice, session, hers, desk, placed)
 
 
 def test_a_call_of_our_own_goes_on_and_is_joined_with_a_caller_later(tmp_path: Path) -> None:
@@ -120,9 +94,7 @@ def test_those_whom_a_phone_has_joined_talk_on(tmp_path: Path) -> None:
         await pat.until(Answered)
         other = pat.call("billing")
         await pat.until(Answered, count=2)
-        named = f"{other.call_id};to-tag={other.remote_tag};from-tag={other.local_tag}"
-        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
-        pat.do(lambda now: one.request(now, "REFER", headers=headers))
+        assert await refer(pat, one, replaces(other)) == 202
         await pat.until(Ended, count=2)
         ended = await world.record()
         await watched.kill_and_restart()

@@ -10,9 +10,9 @@ from b2bua.feed import DigitPressed, Entry, Feed
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog import ClientSession
-from sip_stack.dialog.refer import refer_to
 from sip_stack.events import Answered, Ended, RequestReceived
-from tests.support.b2bua_world import B2BUA, BILLING, DESK, DESTINATIONS, SBC, Phone, World, offer, play
+from tests.support.attended_transfer import refer, replaces
+from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, SBC, Phone, World, offer, play
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.kept_history import Keeping, as_objects
 from tests.support.told_application import URLS, Application, webhooks_of
@@ -160,9 +160,7 @@ def test_the_human_leaves_the_caller_with_another_whom_they_called(tmp_path: Pat
         consulted = desk.call("billing")
         await desk.until(Answered)
         (second,) = set(world.registry.calls) - set(stage.call_ids)
-        named = f"{consulted.call_id};to-tag={consulted.remote_tag};from-tag={consulted.local_tag}"
-        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
-        desk.do(lambda now: desk.sessions[0].request(now, "REFER", headers=headers))
+        assert await refer(desk, desk.sessions[0], replaces(consulted)) == 202
         await desk.until(Ended, count=2)
         await asyncio.sleep(1)
         other = next(leg for leg in world.media.calls[0].legs if leg is not caller and not leg.closed)
@@ -197,9 +195,7 @@ def test_a_human_whom_the_caller_leaves_with_another_is_told_of_until_they_hang_
         await alice.until(Answered, count=2)
         (second,) = set(world.registry.calls) - set(stage.call_ids)
         hers = stage.hers
-        named = f"{hers.call_id};to-tag={hers.remote_tag};from-tag={hers.local_tag}"
-        headers = [("Refer-To", refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", named)]))]
-        alice.do(lambda now: other.request(now, "REFER", headers=headers))
+        assert await refer(alice, other, replaces(hers)) == 202
         await alice.until(Ended, count=2)
         await asyncio.sleep(30)
         assert (await stage.keeping.operations.handoff(handoff_id))["state"] == "completed"
