@@ -21,6 +21,7 @@ from sip_stack.sdp import Direction
 from sip_stack.transport import Target
 from tests.scenarios.test_feed_of_calls import Diary
 from tests.scenarios.test_joined_calls import joined
+from tests.support.attended_transfer import replaces
 from tests.support.b2bua_world import (
     B2BUA,
     BILLING,
@@ -50,7 +51,7 @@ Session = ClientSession | ServerSession
 
 def dialog(session: Session, more: str = "") -> str:
     """A dialog as its far end, which is us, has to see it."""
-    return f"{session.call_id};to-tag={session.remote_tag};from-tag={session.local_tag}{more}"
+    return replaces(session) + more
 
 
 def take(phone: Phone, *values: str, **more: object) -> ClientSession:

@@ -12,6 +12,7 @@ from b2bua.handoff.begin import place_of
 from b2bua.handoff.handoff import HandoffRequest
 from sip_stack.dialog import ClientSession
 from sip_stack.events import Acknowledged, Answered, Ended, Rejected
+from tests.support.attended_transfer import replaces
 from tests.support.b2bua_world import BILLING, CONFIGURATION, DESK, SBC, World, play, ring
 from tests.support.next_process import Watched
 
@@ -185,7 +186,7 @@ def test_who_came_in_place_of_a_human_is_no_call_of_ours_in_the_next_process_eit
         await watched.kill_and_restart()
         assert refusal() == "destination_full"
         ours = desk.sessions[0]
-        replaced = f"{ours.call_id};to-tag={ours.remote_tag};from-tag={ours.local_tag}"
+        replaced = replaces(ours)
         desk.call("anybody", headers=(("Replaces", replaced), ("Require", "replaces")))
         await desk.until(Ended)
         assert refusal() is None
