@@ -3,7 +3,7 @@
 It measures and writes `relay_results.md`, in about half an hour. Sections, all of them without `--sections`:
 
     cpu      CPU per packet at 200 and 1,000 calls
-    maximum  how many calls fit one core, and the latency at half of them
+    maximum  how many calls fit one core, the CPU per packet then, and the latency at half of them
     flood    the latency of 100 calls while one more gets 50,000 packets per second, from its peer or from a stranger
     calls    share of a core of each of 200 calls that are up through a SIP server, all its processes counted
 
@@ -43,9 +43,16 @@ class Plan:
     search_steps: int
 
 
-FULL = Plan(warmup=4, seconds=4, search_steps=4)
+FULL = Plan(warmup=4, seconds=4, search_steps=5)
 QUICK = Plan(warmup=4, seconds=3, search_steps=0)
-SEARCHED = ("ours", "ours, transcoding", "ours, SRTP one side", "rtpengine", "bare epoll")
+SEARCHED = (
+    "ours",
+    "ours, transcoding",
+    "ours, SRTP one side",
+    "rtpengine",
+    "rtpengine, SRTP one side",
+    "bare epoll",
+)
 FLOODED = ("ours", "rtpengine", "bare epoll")
 FLOOD_RATE, FLOOD_CALLS = 50_000, 100
 """Packets per second to one side of one call, and the other calls, which are measured."""
@@ -174,18 +181,30 @@ def cpu_table(samples: Samples[Step]) -> Table:
     return Table([*columns, "p50 µs", "p99 µs", "waited for its core", "loss"], rows)
 
 
-def maximum_table(most: Samples[Most], half: Samples[Step]) -> Table:
-    """The most calls on one core, and the latency at half of them."""
+def maximum_table(most: Samples[Most], full: Samples[Step], half: Samples[Step]) -> Table:
+    """The most calls on one core, what a packet costs then, and the latency at half of them."""
     rows = [
         [
             name,
             spread([found.calls for found in most[name]], "{:.0f}"),
-            spread([step.p99_us for step in half[name]], "{:.0f}") if name in half else "",
-            spread([step.waited * 100 for step in half[name]], "{:.1f}") + " %" if name in half else "",
+            spread([step.cpu_us for step in full[name]], "{:.2f}"),
+            *(
+                spread(ratios(full[name], full[other]), "{:.2f}") if other in full else ""
+                for other in (same_at_rtpengine(name), "bare epoll")
+            ),
+            spread([step.p99_us for step in half[name]], "{:.0f}"),
+            spread([step.waited * 100 for step in half[name]], "{:.1f}") + " %",
         ]
         for name in most.names()
     ]
-    return Table(["relay", "calls", "p99 µs at half of them", "waited for its core then"], rows)
+    columns = [
+        "relay",
+        "calls",
+        "CPU µs per packet then",
+        "of rtpengine's at its most",
+        "of bare epoll's at its most",
+    ]
+    return Table([*columns, "p99 µs at half of them", "waited for its core then"], rows)
 
 
 def flood_table(samples: Samples[Step]) -> Table:
@@ -238,6 +257,7 @@ class Run:
         self._plan = plan
         self.loads = {calls: Samples(Step, f"{calls} calls", file) for calls in (200, 1_000)}
         self.most = Samples(Most, "maximum", file)
+        self.full = Samples(Step, "full", file)
         self.half = Samples(Step, "half", file)
         self.flood = Samples(Step, "flood", file)
         self.calls = Samples(Step, "calls", file)
@@ -253,6 +273,7 @@ class Run:
                 for name in filter(wanted.__contains__, SEARCHED):
                     most = most_calls(name, self._plan)
                     self.most.add(name, Most(most))
+                    self.full.add(name, measure_relay(name, most, self._plan))
                     self.half.add(name, measure_relay(name, most // 2, self._plan))
             case "flood":
                 for name in filter(wanted.__contains__, FLOODED):
@@ -275,7 +296,9 @@ class Run:
         parts += [f"### {calls} calls\n\n{cpu_table(taken)}" for calls, taken in self.loads.items() if taken]
         if self.most:
             bounds = "loss < 0.1 % and p99 added latency < 20 ms"
-            parts.append(f"### Most calls on one core ({bounds})\n\n{maximum_table(self.most, self.half)}")
+            parts.append(
+                f"### Most calls on one core ({bounds})\n\n{maximum_table(self.most, self.full, self.half)}"
+            )
         if self.flood:
             title = f"{FLOOD_CALLS} calls while one more gets {FLOOD_RATE:,} packets per second"
             parts.append(f"### {title}\n\n{flood_table(self.flood)}")
