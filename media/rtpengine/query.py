@@ -18,6 +18,8 @@ class Side:
     """With the headers of RTP."""
     rtcp: int = 0
     """Packets of RTCP."""
+    last_packet: int = 0
+    """When the last one came, by the clock of the daemon; 0 when that is not told."""
     host: str = ""
     """Its address on the daemon."""
     port: int = 0
@@ -34,6 +36,7 @@ def read_side(reply: Reply, tag: str) -> Side:
         packets=_number(_path(streams[0], "stats", "packets")),
         octets=_number(_path(streams[0], "stats", "bytes")),
         rtcp=_number(_path(streams[1], "stats", "packets")) if len(streams) > 1 else 0,
+        last_packet=_number(_path(streams[0], "last packet")),
         host=_text(_path(streams[0], "local address")),
         port=_number(_path(streams[0], "local port")),
     )

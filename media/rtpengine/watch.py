@@ -1,11 +1,14 @@
 """What is learned of a leg by asking its daemon again and again, as rtpengine tells nothing of packets by itself.
 
-Often while somebody waits for a packet, seldom otherwise; so events come late by up to the time between two questions.
+Often while somebody waits for a packet, less and less the longer that is in vain, seldom otherwise: with ten thousand
+calls these questions are most of what there is to do. The daemon tells when the last packet came, so that a silence is
+noticed in time all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 SOON = 0.04
 """Seconds between two questions while somebody waits to hear the leg."""
 ARMED = 0.1
-"""Seconds between two while the first packet is awaited."""
-CALM = 2.0
+"""Seconds until the first one after the first packet is awaited; then as long again as that was in vain."""
+PATIENCE = 20
+"""Who has waited longer than so many times `SOON` hears the leg late by one of so many parts of that time."""
+CALM = 15.0
 """Seconds between two otherwise. So old may the statistics be."""
-STALE = 15.0
+STALE = 10.0
 """Seconds without a packet after which the leg is told to the daemon again, whose `timeout` (60 s by default) would end
-it: on hold nobody sends anything."""
+it: on hold nobody sends anything. With `CALM` it is 25 s at most after the last packet."""
 RTP_HEADER = 12
 
 
@@ -44,7 +49,9 @@ class Watch:
         self._armed = False
         self._receives = True
         self._timeout: float | None = None
-        self._quiet_since = self._fresh_since = self._loop.time()
+        self._wanted_since = self._answered_at = self._quiet_since = self._fresh_since = self._loop.time()
+        self._clock = math.inf
+        """Loop time less the time of the daemon, or more while no packets come."""
         self._timed_out = False
         self._waiting: list[tuple[RtpengineLeg, int | None]] = []
         self.settled: asyncio.Future[None] = self._loop.create_future()
@@ -53,13 +60,16 @@ class Watch:
     def arm(self) -> None:
         """From the next packet on the peer counts as heard for the first time."""
         self._armed = True
+        self._wanted_since = self._loop.time()
         self._ask_within(ARMED)
 
     def follow(self, parameters: StreamParameters) -> None:
         """Whether packets are expected at all."""
-        if parameters.receive and not self._receives:
-            self._quiet_since = self._loop.time()
+        resumed = parameters.receive and not self._receives
         self._receives = parameters.receive
+        if resumed:
+            self._quiet_since = self._loop.time()
+            self._ask_within(self._interval())
 
     def set_timeout(self, seconds: float | None) -> None:
         """As `MediaLeg.set_media_timeout`."""
@@ -72,6 +82,7 @@ class Watch:
         """The listener is to hear the leg from its next packet on."""
         self.forget(listener)
         self._waiting.append((listener, None))
+        self._wanted_since = self._loop.time()
         self._ask_within(0.0)
 
     def forget(self, listener: RtpengineLeg) -> None:
@@ -108,7 +119,8 @@ class Watch:
         self.settled.set_result(None)
 
     def statistics(self, parameters: StreamParameters | None) -> LegStatistics:
-        """What the last answer said."""
+        """What the last answer said. Who looks again soon finds what is said by then."""
+        self._ask_within(ARMED)
         heard, sent = self._outside, self._inside
         return LegStatistics(
             codec=None if parameters is None else parameters.codec,
@@ -128,11 +140,15 @@ class Watch:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def _interval(self) -> float:
+        now = self._loop.time()
+        waited = now - self._wanted_since
         if self._waiting:
-            return SOON
-        if self._armed:
-            return ARMED
-        return CALM if self._timeout is None else min(CALM, self._timeout / 4)
+            return min(max(SOON, waited / PATIENCE), CALM)
+        seconds = min(max(ARMED, waited), CALM) if self._armed else CALM
+        if self._timeout is None or self._timed_out or not self._receives:
+            return seconds
+        until_then = self._quiet_since + self._timeout - now
+        return min(seconds, self._timeout / 4, max(until_then, SOON))
 
     def _ask_within(self, seconds: float) -> None:
         if self._stopped or self._asking:
@@ -165,9 +181,11 @@ class Watch:
         now = self._loop.time()
         more = outside.packets > self._outside.packets
         if more:
-            self._quiet_since, self._timed_out = now, False
-        if more or inside.packets > self._inside.packets:
-            self._fresh_since = now
+            self._quiet_since, self._timed_out = self._time_of(outside), False
+            self._fresh_since = max(self._fresh_since, self._quiet_since)
+        if inside.packets > self._inside.packets:
+            self._fresh_since = max(self._fresh_since, self._time_of(inside))
+        self._answered_at = now
         self._outside, self._inside = outside, inside
         if more and self._armed:
             self._armed = False
@@ -185,6 +203,17 @@ class Watch:
         ):
             self._timed_out = True
             self._leg.tell(MediaTimeout(self._leg))
+
+    def _time_of(self, side: Side) -> float:
+        """When the last packet of a side came to which some came since the answer before, to the second.
+
+        The daemon tells its own time. What it is by ours is learned from those that had only just come; if its clock is
+        set, nothing is taken to be older than the answer before."""
+        now = self._loop.time()
+        if not side.last_packet:
+            return now
+        self._clock = min(self._clock, now - side.last_packet)
+        return max(side.last_packet + self._clock, self._answered_at)
 
     def _look_who_waits(self, packets: int) -> None:
         """A listener's first answer tells how many packets there were before."""

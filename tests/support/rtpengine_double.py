@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections import deque
 from collections.abc import Mapping
@@ -27,7 +28,12 @@ class NodeDouble:
     def __init__(self) -> None:
         self.where = NgAddress("tcp", HOST, 2223)
         self.commands: list[tuple[str, Mapping[str, Writable]]] = []
-        self.packets: dict[str, int] = {}
+        self.questions = 0
+        """How often it was asked for packets."""
+        self.clock = 1_796_000_000.0
+        """Its time when that of the loop is 0."""
+        self._counted: dict[str, tuple[int, int]] = {}
+        """Of each leg the packets, and when the last one came."""
         self.in_use = 0
         self.doubted = False
         self.has_ipv6 = False
@@ -76,7 +82,9 @@ class NodeDouble:
     def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
         """As in `Node`; waits for `answer`."""
         self._waiting.append((command, arguments, on_reply))
-        if command != "query":
+        if command == "query":
+            self.questions += 1
+        else:
             self.commands.append((command, arguments))
 
     def answer(self) -> None:
@@ -91,11 +99,15 @@ class NodeDouble:
         self._waiting.extend(kept)
 
     def count(self, **packets: int) -> None:
-        """Answers the questions for packets: so many have come to each leg, by its number."""
+        """Answers the questions for packets: so many have come to each leg, by its number, the last one just now."""
+        now = int(self.clock + asyncio.get_running_loop().time())
+        for leg, number in packets.items():
+            if number != self._counted.get(leg, (0, 0))[0]:
+                self._counted[leg] = number, now
         asked, self._waiting = self._waiting, deque()
         for each in asked:
             if each[0] == "query":
-                each[2](counted(packets.get(str(each[1]["call-id"]).replace("-", ""), 0)))
+                each[2](counted(*self._counted.get(str(each[1]["call-id"]).replace("-", ""), (0, 0))))
             else:
                 self._waiting.append(each)
 
@@ -117,12 +129,15 @@ class NodeDouble:
         return {"result": b"ok", "sdp": (inside((host, port), Codec.PCMU, 101) + crypto).encode()}
 
 
-def counted(packets: int) -> Reply:
-    """The reply to `query` of a leg whose peer has sent so many packets of 160 octets."""
-    stats: Reply = {"packets": packets, "bytes": 172 * packets, "errors": 0}
+def counted(packets: int, last_packet: int = 0) -> Reply:
+    """The reply to `query` of a leg whose peer has sent so many packets of 160 octets, the last one then."""
+    rtp: Reply = {
+        "last packet": last_packet,
+        "stats": {"packets": packets, "bytes": 172 * packets, "errors": 0},
+    }
     return {
         "result": b"ok",
-        "tags": {"ext": {"medias": [{"streams": [{"stats": stats}, {"stats": {"packets": 1}}]}]}},
+        "tags": {"ext": {"medias": [{"streams": [rtp, {"stats": {"packets": 1}}]}]}},
     }
 
 
