@@ -8,7 +8,9 @@ without ports.
 from pathlib import Path
 from typing import Literal, final
 
-__all__ = ["Call", "Engine", "Exhausted", "Leg", "Prompt", "Recording", "Statistics"]
+from media.rtpengine.bencode import Value
+
+__all__ = ["Call", "Engine", "Exhausted", "Leg", "Prompt", "Recording", "Statistics", "read_bencode"]
 
 _Address = tuple[str, int]
 _Keys = tuple[str, bytes, bytes, int]
@@ -27,6 +29,12 @@ _EventName = Literal[
 ]
 
 class Exhausted(Exception): ...
+
+def read_bencode(data: bytes, start: int) -> tuple[Value, int] | None:
+    """The bencoded value that begins at `start`, with where it ends; None when `data` ends before it does.
+
+    The keys of dictionaries are texts, all other texts octets. Raises `ValueError` for octets that are no value.
+    """
 
 @final
 class Engine:

@@ -1,5 +1,6 @@
 //! What Python sees of the core: `media._native`. Values are checked and converted here, and errors get their names.
 
+mod bencode;
 mod engine;
 mod leg;
 mod recording;
@@ -15,6 +16,8 @@ pyo3::create_exception!(media._native, Exhausted, pyo3::exceptions::PyException)
 
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use super::bencode::read_bencode;
     #[pymodule_export]
     use super::engine::{Call, Engine};
     #[pymodule_export]
