@@ -32,7 +32,7 @@ class EndpointSettings:
     """Body types we can use in an INVITE; others are answered 415."""
     max_transactions: int = 200_000
     """Transactions kept at once, lingering ones included; beyond, new requests are answered 503."""
-    max_sessions: int = 20_000
+    max_sessions: int = 100_000
     """INVITE sessions kept at once; beyond, a new INVITE is answered 503."""
     retry_after: int = 5
     """Retry-After of our 503, in seconds."""
