@@ -5,7 +5,8 @@ core and the load the other: run nothing else beside it. Sections, all of them w
 
     cpu          CPU per call at a moderate rate, with and without a digest challenge toward the callee
     maximum      calls per second without a failure and without a message said twice
-    concurrency  CPU per call while 100, 1,000 and 4,000 calls are up, at the same rate
+    concurrency  CPU per call while 100, 1,000 and 4,000 calls are up, at the same rate; the same with 100 and 10,000
+                 calls on rtpengine, which leaves no audio port to this process (`ng_stand_in.py` answers in its place)
     memory       private memory of the process per call that is up
     added        from INVITE in to INVITE out, at half the maximum
 
@@ -32,7 +33,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from invite_probe import InviteProbe  # noqa: E402
 from report import Samples, Table, heading, say, spread  # noqa: E402
 from sip_load import Step, measure, stage  # noqa: E402
-from sip_servers import ON_PYPY, SERVERS  # noqa: E402
+from sip_servers import ON_PYPY, ON_RTPENGINE, SERVERS  # noqa: E402
 
 from tests.support.b2bua_process import PYPY  # noqa: E402
 
@@ -54,10 +55,10 @@ CPU_RATE, CPU_SECONDS = 200, 6
 """Calls per second that every candidate can do, and seconds of load."""
 SEARCHED = ("ours", "ours, 401", ON_PYPY, "sippy")
 SEARCH_STEPS, SEARCH_TRIES, SEARCH_SECONDS = 4, 3, 6
-CONCURRENT = (100, 1_000, 4_000)
-"""Calls up at once; with four sockets each, the last is near what 20,000 open files allow."""
+CONCURRENT = {"ours": (100, 1_000, 4_000), ON_RTPENGINE: (100, 10_000)}
+"""Calls up at once; with four sockets each, 4,000 are near what 20,000 open files allow."""
 CONCURRENT_RATE, CONCURRENT_SECONDS = 250, 8
-HELD = {"ours": 4_000, ON_PYPY: 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
+HELD = {"ours": 4_000, ON_RTPENGINE: 10_000, ON_PYPY: 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
 QUIET_SECONDS = 36
 """After the last call began, until its transactions are forgotten: 64*T1 and some."""
 PROBES_PER_SECOND, PROBE_SECONDS = 50, 20
@@ -124,13 +125,14 @@ def passes(name: str, rate: int) -> bool:
     return clean[True] > clean[False]
 
 
-def measure_concurrent(calls: int) -> Step:
+def measure_concurrent(server: str, calls: int) -> Step:
     """CPU per call at one rate, while so many calls are up: they last as long as that takes."""
     rate, hold = CONCURRENT_RATE, calls / CONCURRENT_RATE
     # Each number of calls gets the same time to fill what is kept of ended calls and transactions.
-    lead = max(CONCURRENT) / rate + 2
+    lead = max(CONCURRENT[server]) / rate + 2
     total = round(rate * (lead + CONCURRENT_SECONDS + 1))
-    with stage("ours") as on, on.callers(total, rate, round(hold * 1000)) as callers:
+    hold_ms = round(hold * 1000)
+    with stage(server, longest_ms=hold_ms) as on, on.callers(total, rate, hold_ms) as callers:
         process, recorded = on.running.process, on.running.recorded
         assert recorded is not None
         time.sleep(lead)
@@ -213,17 +215,24 @@ def maximum_table(samples: Samples[Rate]) -> Table:
     return Table(["server", "clean calls per second"], rows)
 
 
+def concurrent(server: str, calls: int) -> str:
+    """The row of so many calls at once."""
+    return f"{calls:,}" if server == "ours" else f"{calls:,} {server.removeprefix('ours, ')}"
+
+
 def concurrency_table(samples: Samples[Step]) -> Table:
     """CPU per call by calls at once, and against the fewest of the same round."""
-    fewest = samples[samples.names()[0]]
     rows = [
         [
             name,
             spread([step.cpu_ms for step in samples[name]], "{:.2f}"),
-            spread(ratios(samples[name], fewest), "{:.2f}"),
+            spread(ratios(samples[name], samples[fewest]), "{:.2f}") if fewest in samples else "",
             *troubles(samples[name]),
         ]
-        for name in samples.names()
+        for server, numbers in CONCURRENT.items()
+        for name in (concurrent(server, calls) for calls in numbers)
+        if name in samples
+        for fewest in [concurrent(server, numbers[0])]
     ]
     return Table(["calls at once", "CPU ms per call", "of the fewest", *TROUBLES], rows)
 
@@ -276,8 +285,9 @@ class Run:
                 for name in filter(wanted.__contains__, SEARCHED):
                     self.maximum.add(name, Rate(most_calls(name, self._cpu_ms(name))))
             case "concurrency":
-                for calls in CONCURRENT:
-                    self.concurrency.add(f"{calls:,}", measure_concurrent(calls))
+                for server in filter(wanted.__contains__, CONCURRENT):
+                    for calls in CONCURRENT[server]:
+                        self.concurrency.add(concurrent(server, calls), measure_concurrent(server, calls))
             case "memory":
                 for server in filter(wanted.__contains__, HELD):
                     self.memory.add(server, measure_memory(server))
@@ -321,7 +331,7 @@ class Run:
 
 def installed() -> list[str]:
     """The candidates without ours on PyPy where there is none."""
-    return [name for name in CANDIDATES if PYPY.exists() or not name.startswith(ON_PYPY)]
+    return [name for name in (*CANDIDATES, ON_RTPENGINE) if PYPY.exists() or not name.startswith(ON_PYPY)]
 
 
 SECTIONS = ("cpu", "maximum", "concurrency", "memory", "added")
@@ -333,7 +343,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=installed())
+    parser.add_argument("--candidates", nargs="+", choices=[*CANDIDATES, ON_RTPENGINE], default=installed())
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="keep measurements, report earlier ones too"
     )

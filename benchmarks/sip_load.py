@@ -141,11 +141,16 @@ class Stage:
 
 @contextmanager
 def stage(
-    server: str, callees: int = 1, *, challenges: bool = False, extra: Mapping[str, str] | None = None
+    server: str,
+    callees: int = 1,
+    *,
+    challenges: bool = False,
+    extra: Mapping[str, str] | None = None,
+    longest_ms: int = HOLD_MS,
 ) -> Iterator[Stage]:
     """A server at work with so many callees; `challenges`: they ask for digest credentials, with 401 and MD5.
 
-    `extra` are places of our own B2BUA beyond those: names and addresses (HOST:PORT).
+    Calls last up to `longest_ms`. `extra` are places of our own B2BUA beyond those: names and addresses (HOST:PORT).
     """
     keys = {"username": USER, "password": PASSWORD}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -153,7 +158,13 @@ def stage(
         scenario = "callee_challenges.xml" if challenges else "callee.xml"
         sipps = [
             stack.enter_context(
-                sipp_callee(folder, scenario, name=f"callee-{n}", keys=keys, cpus=[LOAD_CORE])
+                sipp_callee(
+                    *(folder, scenario),
+                    name=f"callee-{n}",
+                    call_length_ms=longest_ms,
+                    keys=keys,
+                    cpus=[LOAD_CORE],
+                )
             )
             for n in range(callees)
         ]

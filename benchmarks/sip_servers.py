@@ -6,6 +6,7 @@ FreeSWITCH is in no Debian.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -41,6 +42,10 @@ class Running:
     """How many ended calls it has written a record of, where it writes any."""
 
 
+PORTS = {"ports": "10000-31999"}
+"""Below the ports that the system hands out; some may be taken."""
+NG_STAND_IN = ROOT / "benchmarks/ng_stand_in.py"
+
 Server = Callable[[Path, Mapping[str, str]], AbstractContextManager[Running]]
 """Runs a server in a folder, for places by name with an address (HOST:PORT); the peers know the first only."""
 
@@ -51,17 +56,29 @@ def ours(
     places: Mapping[str, str],
     *,
     main: Mapping[str, object] | None = None,
+    media: Mapping[str, object] = PORTS,
     python: Path | None = None,
 ) -> Iterator[Running]:
     """The B2BUA with its records, its INFO log, and four media ports for each call; `main` has more sections.
 
-    On the Python that runs us, or on another.
+    `media` is the section of that name. On the Python that runs us, or on another.
     """
     auth = {"username": USER, "password": PASSWORD}
     desks = {name: {"route": f"sip:desk@{at}", "auth": auth} for name, at in places.items()}
-    media = {"ports": "10000-31999"}  # below the ports that the system hands out; some may be taken
     with B2bua(folder, desks, media=media, main=main, cpus=[SERVER_CORE], python=python) as b2bua:
         yield Running(b2bua, b2bua.host_port, partial(_lines, b2bua.cdr))
+
+
+@contextmanager
+def ours_on_rtpengine(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
+    """The same with `media.engine: rtpengine`, which is `ng_stand_in.py` on the core of the load: no audio ports."""
+    port = free_port()
+    command = [sys.executable, NG_STAND_IN, str(port)]
+    with ChildProcess("ng-stand-in", command, folder, cpus=[LOAD_CORE]) as stand_in:
+        stand_in.wait_for_line("^ready", 20.0)
+        media = {"engine": "rtpengine", "rtpengine": {"nodes": [f"tcp:{LOOPBACK}:{port}"]}}
+        with ours(folder, places, media=media) as running:
+            yield running
 
 
 @contextmanager
@@ -121,8 +138,10 @@ def asterisk(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
 
 
 ON_PYPY = "ours on PyPy"
+ON_RTPENGINE = "ours, rtpengine"
 SERVERS: dict[str, Server] = {
     "ours": ours,
+    ON_RTPENGINE: ours_on_rtpengine,
     ON_PYPY: partial(ours, python=PYPY),
     "Asterisk": asterisk,
     "sippy": sippy,

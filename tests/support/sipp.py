@@ -18,6 +18,8 @@ from tests.support.processes import ChildProcess, PeerError, wait_until
 
 _SOUND = re.compile(r" *<nop>\s*<action><exec rtp_stream=.*?</nop>\n", re.DOTALL)
 
+PATIENCE_MS = 20_000
+"""For the next message, where the scenario names no other time."""
 SCENARIOS = Path(__file__).parent.parent / "interop" / "sipp"
 
 
@@ -56,6 +58,7 @@ class Sipp(ChildProcess):
         tcp: bool = False,
         cpus: Sequence[int] | None = None,
         trace: bool = False,
+        patience_ms: int = PATIENCE_MS,
     ) -> None:
         """Start it. `keys` fill `[name]` in the scenario; with `tcp` all its calls share one connection.
 
@@ -70,7 +73,7 @@ class Sipp(ChildProcess):
         options += ["-trace_err", "-error_file", str(folder / f"{name}.errors")]
         options += ["-trace_counts", "-trace_screen", "-screen_file", str(folder / f"{name}.screen")]
         # A call that hangs is a failed call, in this time and not after SIPp's own retransmissions.
-        options += ["-recv_timeout", "20000"]
+        options += ["-recv_timeout", str(patience_ms)]
         self._messages = folder / f"{name}.messages"
         if trace:
             options += ["-trace_msg", "-message_file", str(self._messages)]
@@ -147,7 +150,7 @@ def sipp_callee(
     cpus: Sequence[int] | None = None,
     trace: bool = False,
 ) -> Sipp:
-    """A callee that is ready for calls. `call_length_ms` matters where the scenario hangs up."""
+    """A callee that is ready for calls of up to that length and some; it hangs up then where the scenario does."""
     arguments = ["-d", str(call_length_ms)]
     callee = Sipp(
         *(name, scenario, folder, arguments),
@@ -156,6 +159,7 @@ def sipp_callee(
         tcp=tcp,
         cpus=cpus,
         trace=trace,
+        patience_ms=PATIENCE_MS + call_length_ms,
     )
 
     def listening() -> bool:
