@@ -17,6 +17,7 @@ from b2bua.admission.overload import Overload
 from b2bua.admission.strangers import MAX_SOURCES, SILENCE_SECONDS, Strangers
 from b2bua.admission.token_bucket import BoundedTable, TokenBucket
 from b2bua.telemetry.logs import OncePerInterval, get_logger
+from sip_stack.errors import RemoteError
 from sip_stack.gate import SILENCE, Verdict
 from sip_stack.refusals import Refusal
 
@@ -33,6 +34,8 @@ COME_BACK_LATER = Refusal(503, headers=(("Retry-After", f"{SILENCE_SECONDS:.0f}"
 """To a stranger, before the silence."""
 FORBIDDEN = Refusal(403, stateless=True)
 """To a stranger's call, when there is no trunk to log in as."""
+NO_SUCH_DIALOG = Refusal(481, stateless=True)
+"""To a stranger's re-INVITE."""
 LOGIN_SECONDS = 3600.0
 """How long a source that logged in is not a stranger."""
 FLOOD = 5_000
@@ -186,12 +189,21 @@ class Doorkeeper:
             return SILENCE
         if self._strangers.over_rate(source, now):
             return COME_BACK_LATER
+        if _is_in_dialog(request):
+            return self._judge_in_dialog(request, source)
         if request.method == "INVITE" and self._configuration.logins:
             # What has credentials goes the way of all calls, where they are looked at.
             return self._challenge(now) if request.headers.get("Authorization") is None else None
         if self._configuration.sip.unknown_source == "silent":
             return SILENCE
         return self._forbid(request, source) if request.method == "INVITE" else None
+
+    def _judge_in_dialog(self, request: Request, source: str) -> Verdict:
+        """Of a dialog that is over, or never was: no call, so nobody has to show who they are (RFC 3261 section
+        12.2.2). Whom we speak with knows that we are here."""
+        if self._configuration.sip.unknown_source == "silent" and source not in self._heard:
+            return SILENCE
+        return NO_SUCH_DIALOG if request.method == "INVITE" else None
 
     def _forbid(self, request: Request, source: str) -> Refusal:
         self.counters.unknown_sources += 1
@@ -243,3 +255,11 @@ def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
     """Finds any of the words, in upper or lower case; None when there are none."""
     pattern = "|".join(re.escape(word) for word in words)
     return re.compile(pattern, re.IGNORECASE) if pattern else None
+
+
+def _is_in_dialog(request: Request) -> bool:
+    """Whether it says so; a header that cannot be read says nothing."""
+    try:
+        return request.to.tag is not None
+    except RemoteError:
+        return False

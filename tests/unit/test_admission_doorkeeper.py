@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from b2bua.admission import Doorkeeper, Load
-from b2bua.admission.doorkeeper import COME_BACK_LATER, FORBIDDEN, RETRY_SOON
+from b2bua.admission.doorkeeper import COME_BACK_LATER, FORBIDDEN, NO_SUCH_DIALOG, RETRY_SOON
 from b2bua.admission.strangers import MAX_SOURCES
 from b2bua.config import Configuration
 from sip_stack.gate import SILENCE
@@ -86,6 +86,28 @@ def test_a_stranger_who_may_log_in_is_challenged_until_it_shows_credentials(tmp_
 
     assert doorkeeper.judge(INVITE, STRANGER, 1.0) is CHALLENGE
     assert doorkeeper.judge(showing, STRANGER, 1.0) is None
+
+
+def of_a_call_that_is_over(method: str) -> Request:
+    request = parsed_request(method)
+    request.headers.set("To", "<sip:desk@b2bua.example.com>;tag=of-before")
+    return request
+
+
+def test_what_belongs_to_a_call_that_is_over_is_no_call_of_a_stranger(tmp_path: Path) -> None:
+    """A re-INVITE that crosses our BYE: 481 ends the dialog there (RFC 3261 section 12.2.1.2), 403 would not."""
+    doorkeeper = doorkeeper_of(configuration(tmp_path, "", WITH_LOGIN))
+
+    assert doorkeeper.judge(of_a_call_that_is_over("INVITE"), STRANGER, 1.0) is NO_SUCH_DIALOG
+    assert doorkeeper.judge(of_a_call_that_is_over("BYE"), STRANGER, 1.0) is None, "answered as in any dialog"
+    assert doorkeeper.counters.unknown_sources == 0
+    assert NO_SUCH_DIALOG.stateless, "nothing a stranger is told is repeated"
+
+
+def test_a_to_header_that_cannot_be_read_makes_no_dialog(doorkeeper: Doorkeeper) -> None:
+    request = parsed_request("INVITE")
+    request.headers.set("To", "<<<")
+    assert doorkeeper.judge(request, STRANGER, 1.0) is FORBIDDEN
 
 
 def test_a_stranger_that_keeps_to_its_rate_is_heard_for_ever(doorkeeper: Doorkeeper) -> None:
@@ -255,6 +277,18 @@ def test_silent_toward_unknown_sources(tmp_path: Path) -> None:
     assert doorkeeper.judge(INVITE, TRUNK, 1.0) is SILENCE, "never heard, hence not known"
     doorkeeper.hears(TRUNK, 1.0)
     assert doorkeeper.judge(INVITE, TRUNK, 1.0) is None
+
+
+def test_silent_about_calls_that_are_over_but_to_those_we_speak_with(tmp_path: Path) -> None:
+    """A destination whose call we have just ended knows that we are here; its phone need not wait for 64*T1."""
+    main = MAIN.replace("sip:\n", "sip:\n  unknown_source: silent\n")
+    doorkeeper = doorkeeper_of(configuration(tmp_path, "", main))
+
+    assert doorkeeper.judge(of_a_call_that_is_over("INVITE"), STRANGER, 1.0) is SILENCE
+    assert doorkeeper.judge(of_a_call_that_is_over("BYE"), STRANGER, 1.0) is SILENCE
+    doorkeeper.expect(STRANGER)
+    assert doorkeeper.judge(of_a_call_that_is_over("INVITE"), STRANGER, 1.0) is NO_SUCH_DIALOG
+    assert doorkeeper.judge(of_a_call_that_is_over("BYE"), STRANGER, 1.0) is None
 
 
 def test_silent_but_for_those_who_may_log_in(tmp_path: Path) -> None:
