@@ -9,6 +9,7 @@ from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines, is_secur
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.provisional import Provisional, ReliableProvisionals
+from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.session import SDP, Session
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError, RemoteError
@@ -32,7 +33,15 @@ KEEP_ALIVE = "1xx again"
 class ServerSession(Session):
     """A call we receive. It ends with `Cancelled` or `Ended`, or silently with our own `reject`."""
 
-    __slots__ = ("_agreed", "_held_answer", "_last_progress", "_provisionals", "_transaction", "invite")
+    __slots__ = (
+        "_agreed",
+        "_held_answer",
+        "_held_requests",
+        "_last_progress",
+        "_provisionals",
+        "_transaction",
+        "invite",
+    )
 
     def __init__(self, core: Core, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         """Raises RemoteError when the INVITE cannot make a dialog."""
@@ -58,6 +67,8 @@ class ServerSession(Session):
         self._provisionals: ReliableProvisionals | None = None
         self._held_answer: Provisional | None = None
         """Our 2xx while it waits for a PRACK."""
+        self._held_requests: list[DialogRequest] = []
+        """Requests of ours that wait for the ACK of our 2xx."""
         self._agreed = False
         """Offer and answer are complete before the 2xx."""
 
@@ -149,6 +160,25 @@ class ServerSession(Session):
     @property
     def awaits_acknowledgement(self) -> bool:
         return self._held_answer is not None or super().awaits_acknowledgement
+
+    def request(
+        self, now: float, method: str, headers: HeaderLines = (), body: bytes = b"", content_type: str = ""
+    ) -> None:
+        """As of every session, but a caller who has not acknowledged our 2xx may not have it: a request that overtakes
+        it finds no dialog, and its 481 would end the call. It waits, as a BYE does (section 15)."""
+        answered = self.state is SessionState.CONFIRMED
+        if answered and (self._held_answer is not None or self.invite.cseq.number in self.unacknowledged):
+            self._held_requests.append(DialogRequest(self, method, headers, body, content_type))
+        else:
+            super().request(now, method, headers, body, content_type)
+
+    def receive_acknowledgement(self, request: Request, now: float) -> None:
+        super().receive_acknowledgement(request, now)
+        if self._held_requests and request.cseq.number == self.invite.cseq.number:
+            held, self._held_requests = self._held_requests, []
+            if self.state is SessionState.CONFIRMED:
+                for each in held:
+                    each.send(now)
 
     @property
     def first_offer_is_open(self) -> bool:
@@ -243,6 +273,7 @@ class ServerSession(Session):
             self._provisionals.stop()
             self._provisionals = None
         self._held_answer = None
+        self._held_requests.clear()
         super().finish(event)
 
     def on_timer(self, kind: str, now: float) -> None:

@@ -20,6 +20,7 @@ from sip_stack.events import (
     Failed,
     InviteReceived,
     Rejected,
+    RequestCompleted,
 )
 from sip_stack.extensions import Extensions, TimerTerms
 from sip_stack.message import Message
@@ -52,6 +53,31 @@ def test_the_callee_hangs_up(world: World) -> None:
     assert ended.by == "remote"
     assert ended.message is not None
     assert ended.message.headers.get("Reason") == "Q.850;cause=16"
+
+
+def test_a_request_of_the_callee_waits_until_the_caller_knows_the_dialog(world: World) -> None:
+    """A REFER that overtakes the 200 finds no dialog: its 481 would end the call (RFC 3261 section 12.2.1.2)."""
+    _, called = world.ring()
+    world.wire.drop("200 INVITE", times=1)
+    called.answer(world.network.now, body=ANSWER)
+    called.request(world.network.now, "REFER", [("Refer-To", "<sip:elsewhere@example.com>")])
+    called.request(world.network.now, "INFO")
+    world.network.run_for(5)
+
+    assert world.wire.titles(world.bob.address)[2:] == ["200 INVITE", "200 INVITE", "REFER", "INFO"]
+    assert [each.method for each in world.bob.all(RequestCompleted)] == ["REFER", "INFO"]
+
+
+def test_a_request_that_waited_is_not_sent_when_the_call_is_over(world: World) -> None:
+    _, called = world.ring()
+    world.wire.drop("200 INVITE", times=1)
+    called.answer(world.network.now, body=ANSWER)
+    called.request(world.network.now, "INFO")
+    called.bye(world.network.now)
+    world.network.run_for(5)
+
+    assert "INFO" not in world.wire.titles()
+    assert world.bob.one(Ended).by == "local"
 
 
 def test_dropped_invite_makes_one_call(world: World) -> None:
