@@ -39,14 +39,15 @@ class RoughWire(Wire):
             return [datagram.at + self.delay]
         return [each + LATE if self._random.random() < self.reorder else each for each in arrivals]
 
-    def ladder(self, call_ids: Iterable[str]) -> str:
-        """All that was sent for these dialogs, lost datagrams included: what to read when a call went wrong."""
-        wanted = set(call_ids)
+    def ladder(self, call_ids: Iterable[str] | None = None) -> str:
+        """All that was sent for these dialogs (None: for all), lost datagrams included: what to read when a call went
+        wrong."""
+        wanted = None if call_ids is None else set(call_ids)
         return "\n".join(
             f"{each.at:9.3f} {each.source[0]:>13} > {each.destination[0]:<13} {each.title:<20} "
             f"{each.message.headers.get('CSeq')} {each.message.via.branch} {_direction(each.data)}"
             for each in self.log
-            if call_id_of(each.data) in wanted
+            if wanted is None or call_id_of(each.data) in wanted
         )
 
 

@@ -1,0 +1,150 @@
+"""A random story on its way: the world, who is told, and the steps as they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from structlog.testing import capture_logs
+
+from b2bua.control import ControlError
+from b2bua.feed import CallEnded, CallStarted, Entry, FeedEvent, HandoffChanged
+from b2bua.feed.events import EVERY_KIND
+from b2bua.operations import Operations
+from b2bua.webhooks import Webhooks
+from sip_stack.aio.network import Listen
+from tests.support.b2bua_world import World
+from tests.support.handoff_cast import ASSISTANT
+from tests.support.kept_history import Keeping
+from tests.support.story_audio import Audio
+from tests.support.story_phones import StoryPhone
+from tests.support.story_plan import CALLERS, HUMANS, Step, StoryPlan
+from tests.support.story_steps import ACTS
+from tests.support.told_application import Application, webhooks_of
+
+T = TypeVar("T")
+OVER = 400.0
+"""Seconds within which every story is over: its own time limits are 60 s each."""
+LOUD = ("warning", "error", "critical", "exception")
+
+
+class Told:
+    """All that the feed tells, in order."""
+
+    def __init__(self, world: World) -> None:
+        self.events: list[FeedEvent] = []
+        self.handoffs: dict[str, list[HandoffChanged]] = {}
+        world.registry.services.feed.listen(self, EVERY_KIND)
+
+    def hear(self, entry: Entry) -> None:
+        """Write it down."""
+        event = entry.event
+        self.events.append(event)
+        if isinstance(event, HandoffChanged):
+            self.handoffs.setdefault(event.handoff_id, []).append(event)
+
+    def of(self, call_id: str) -> list[FeedEvent]:
+        """What was told of a call."""
+        return [event for event in self.events if event.call_id == call_id]
+
+    @property
+    def started(self) -> list[str]:
+        """Ids of calls that were let in."""
+        return [event.call_id for event in self.events if isinstance(event, CallStarted)]
+
+    @property
+    def ended(self) -> list[CallEnded]:
+        """The ends of calls."""
+        return [event for event in self.events if isinstance(event, CallEnded)]
+
+
+@dataclass
+class Stage:
+    """Where a story is played."""
+
+    world: World
+    plan: StoryPlan
+    phones: dict[str, StoryPhone] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    """Ids of the handoffs that the API took."""
+    deleted: set[str] = field(default_factory=set)
+    """Ids of the calls that it was asked to end."""
+    notes: list[str] = field(default_factory=list)
+    """What was done, for whoever reads a failure."""
+    told: Told = field(init=False)
+    audio: Audio = field(init=False)
+    application: Application = field(default_factory=Application)
+    webhooks: Webhooks = field(init=False)
+    operations: Operations = field(init=False)
+    keeping: Keeping = field(init=False)
+    logged: list[str] = field(default_factory=list)
+    """Lines of the log that nobody should have had to write."""
+
+    async def play(self) -> None:
+        """Every step at its moment; then everything is left to come to its end."""
+        self.told, self.audio = Told(self.world), Audio(self.world, self.plan.seed)
+        self.keeping = Keeping(self.world)
+        self.operations = self.keeping.operations
+        self.webhooks = webhooks_of(self.world, self.application)
+        for host in (*CALLERS, ASSISTANT, *HUMANS):
+            phone = self.phones[host] = StoryPhone(self.world, host, self.plan.seed)
+            self.world.phones[host] = phone
+            await phone.stack.start([Listen("udp", host, 5060)])
+        with self._listening_to_the_log():
+            async with asyncio.TaskGroup() as group:
+                audio = group.create_task(self.audio.run())
+                await asyncio.gather(*(self._take(step) for step in self.plan.steps))
+                await self.world.until(lambda: not self.world.registry.calls, OVER)
+                audio.cancel()
+            await self.webhooks.close(100)
+            with suppress(AssertionError):  # the verdict finds who is left
+                await self.world.until(self._everybody_knows, OVER)
+
+    def _everybody_knows(self) -> bool:
+        return all(party.over.is_set() for phone in self.phones.values() for party in phone.parties)
+
+    async def _take(self, step: Step) -> None:
+        await asyncio.sleep(step.at)
+        await ACTS[step.what](self, step.source(self.plan.seed))
+
+    async def wait(self, seconds: float) -> None:
+        """Let time go by."""
+        await asyncio.sleep(seconds)
+
+    def note(self, what: str) -> None:
+        """Write down what is done."""
+        self.notes.append(f"{self.world.stack.now():9.3f} {what}")
+
+    async def ask(self, request: Awaitable[T]) -> T | None:
+        """Something over the API, which may refuse."""
+        try:
+            return await request
+        except ControlError as error:
+            self.note(f"  refused: {error.code} {error.message}")
+            return None
+
+    @contextmanager
+    def _listening_to_the_log(self) -> Iterator[None]:
+        handler = _Heard(self.logged)
+        logging.getLogger().addHandler(handler)
+        try:
+            with capture_logs() as lines:
+                yield
+        finally:
+            logging.getLogger().removeHandler(handler)
+            self.logged += [str(line) for line in lines if line["log_level"] in LOUD]
+
+
+class _Heard(logging.Handler):
+    """What `sip_stack` and `media` have to complain about."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))

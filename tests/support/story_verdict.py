@@ -1,0 +1,163 @@
+"""What must hold of a random story when it is over, whatever was done in it and in whichever order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+
+from b2bua.call.record import CallRecord
+from b2bua.feed import CallAnswered, CallEnded, CallStarted, HandoffChanged, LegAnswered, LegEnded, LegRinging
+from b2bua.handoff.handoff import HandoffState
+from b2bua.store import Kind
+from b2bua.webhooks.parameters import FINAL
+from sip_stack.dialog import SessionState
+from tests.support.random_verdict import check_party, check_record
+from tests.support.story_phones import StoryParty
+from tests.support.story_stage import Stage
+
+NEXT: dict[HandoffState, set[HandoffState]] = {
+    HandoffState.REQUESTED: {HandoffState.DIALING},
+    HandoffState.DIALING: {HandoffState.RINGING, HandoffState.CONNECTED},
+    HandoffState.RINGING: {HandoffState.DIALING, HandoffState.CONNECTED},
+    HandoffState.CONNECTED: set(),
+}
+"""Where a handoff may go from where it is, beside its end. A fallback is dialled anew."""
+LEFT_OVER = (Kind.TRANSFER, Kind.JOURNAL, Kind.WEBHOOK)
+"""Documents that are there only while something is under way."""
+SETTLED = 40.0
+"""Seconds within which every far end knows that a call is over: 64*T1, and a lost BYE or two."""
+
+
+async def judge(stage: Stage) -> None:
+    """Fails with all that does not hold."""
+    faults = [*_faults(stage)]
+    faults += [fault async for fault in _faults_of_history(stage)]
+    assert not faults, "\n".join(faults)
+
+
+def _faults(stage: Stage) -> Iterator[str]:
+    yield from stage.logged
+    yield from stage.audio.complaints
+    yield from _faults_of_phones(stage)
+    records = {record.call_id: record for record in stage.world.records}
+    if len(records) != len(stage.world.records):
+        yield f"{len(stage.world.records)} records of {len(records)} calls"
+    for call_id in stage.told.started:
+        if call_id not in records:
+            yield f"{call_id} has no record"
+    for record in stage.world.records:
+        yield from _faults_of_record(stage, record)
+    yield from _faults_of_legs(stage)
+    for handoff_id, told in stage.told.handoffs.items():
+        yield from _faults_of_handoff(stage, handoff_id, told, records)
+    for asked in stage.asked:
+        if asked not in stage.told.handoffs:
+            yield f"nothing was told of handoff {asked}"
+
+
+def _faults_of_phones(stage: Stage) -> Iterator[str]:
+    for phone in stage.phones.values():
+        for party in phone.parties:
+            try:
+                check_party(party)
+            except AssertionError as error:
+                yield f"{error}: {_shown(party)}"
+
+
+def _shown(party: StoryParty) -> str:
+    return f"{party.phone.host} {party.session.call_id} {[type(event).__name__ for event in party.events]}"
+
+
+def _faults_of_record(stage: Stage, record: CallRecord) -> Iterator[str]:
+    try:
+        check_record(record)
+    except AssertionError as error:
+        yield f"{record.call_id}: {error}"
+    told = stage.told.of(record.call_id)
+    if not told:
+        return  # It was refused before it began.
+    if not isinstance(told[0], CallStarted) or not isinstance(told[-1], CallEnded):
+        yield f"{record.call_id} began with {told[0]} and ended with {told[-1]}"
+    counts = Counter(type(event) for event in told)
+    if (counts[CallStarted], counts[CallEnded]) != (1, 1) or counts[CallAnswered] > 1:
+        yield f"{record.call_id}: {counts}"
+    ended = next(event for event in told if isinstance(event, CallEnded))
+    if (ended.outcome, ended.at) != (record.outcome, record.ended):
+        yield f"{record.call_id}: told {ended}, written {record.outcome}"
+    if (record.answered is not None) != (counts[CallAnswered] == 1):
+        yield f"{record.call_id}: answered {record.answered}, told {counts[CallAnswered]} times"
+    handoffs = [event.handoff_id for event in told if isinstance(event, HandoffChanged)]
+    if list(dict.fromkeys(handoffs)) != [each["id"] for each in record.handoffs]:
+        yield f"{record.call_id}: told of handoffs {handoffs}, written {record.handoffs}"
+    assert record.ended is not None
+    for phone in stage.phones.values():
+        for party in phone.parties:
+            own = {leg.sip_call_id for leg in record.legs}
+            if party.session.call_id in own and (party.ended_at or record.ended) > record.ended + SETTLED:
+                yield f"{_shown(party)} is left alone after {record.call_id}"
+
+
+def _faults_of_legs(stage: Stage) -> Iterator[str]:
+    """A leg rings at most once, is answered at most once, ends once, in that order, in whichever call it is by then."""
+    legs: dict[str, list[str]] = {}
+    for event in stage.told.events:
+        if isinstance(event, LegRinging | LegAnswered | LegEnded):
+            legs.setdefault(event.leg.id, []).append(event.name)
+    order = ["leg.ringing", "leg.answered", "leg.ended"]
+    for leg_id, names in legs.items():
+        if names != [name for name in order if name in names] or names[-1] != "leg.ended":
+            yield f"leg {leg_id}: {names}"
+
+
+def _faults_of_handoff(
+    stage: Stage, handoff_id: str, told: list[HandoffChanged], records: dict[str, CallRecord]
+) -> Iterator[str]:
+    states = [event.state for event in told]
+    if states[0] is not HandoffState.REQUESTED or not states[-1].final:
+        yield f"handoff {handoff_id}: {states}"
+    for state, following in pairwise(states):
+        if not (following.final and not state.final) and following not in NEXT.get(state, set()):
+            yield f"handoff {handoff_id}: {state} and then {following}"
+    last = told[-1]
+    outcome = None if last.outcome is None else last.outcome.as_record()
+    written = [each for each in records[last.call_id].handoffs if each["id"] == handoff_id]
+    if [each["outcome"] for each in written] != [outcome] or outcome is None:
+        yield f"handoff {handoff_id}: told {outcome}, written {written}"
+    if [each["confirmed"] for each in written] != [last.confirmed]:
+        yield f"handoff {handoff_id}: confirmed {last.confirmed}, written {written}"
+    requests = [each for each in stage.application.told if each["HandoffID"] == handoff_id]
+    if last.request.action_url is not None:
+        finals = [each for each in requests if each["Event"] == FINAL]
+        if len(finals) != 1 or requests[-1] is not finals[0]:
+            yield f"handoff {handoff_id}: webhooks {[each['Event'] for each in requests]}"
+        elif finals[0]["DialBLegHangupCauseCode"] != str(last.outcome.code if last.outcome else ""):
+            yield f"handoff {handoff_id}: webhook {finals[0]}, told {last.outcome}"
+
+
+async def _faults_of_history(stage: Stage) -> AsyncIterator[str]:
+    """What the API tells afterwards is what was written, and nothing says that something is under way."""
+    await stage.wait(1.0)
+    for kind, key in stage.keeping.backend.documents:
+        if kind in LEFT_OVER:
+            yield f"a document is left: {kind} {key}"
+    for handoff_id, told in stage.told.handoffs.items():
+        shown = await stage.operations.handoff(handoff_id)
+        outcome = None if told[-1].outcome is None else told[-1].outcome.as_record()
+        if (shown["state"], shown["outcome"]) != (str(told[-1].state), outcome):
+            yield f"handoff {handoff_id}: the API shows {shown}, told {told[-1]}"
+    for record in stage.world.records:
+        shown = await stage.operations.call(record.call_id)
+        if shown["outcome"] != (record.outcome and record.outcome.as_record()):
+            yield f"{record.call_id}: the API shows {shown['outcome']}, written {record.outcome}"
+
+
+def assert_nothing_left(stage: Stage) -> None:
+    """No port, timer, place among the limits or open session."""
+    world = stage.world
+    assert world.media.free_ports == world.media.capacity
+    assert not world.registry.running, world.registry.running
+    for stack in (world.stack, *(phone.stack for phone in stage.phones.values())):
+        assert stack.endpoint.next_timer() is None, "a timer is left"
+    for phone in stage.phones.values():
+        assert all(party.session.state is SessionState.ENDED for party in phone.parties)
