@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 
 class Codec(StrEnum):
@@ -14,12 +14,12 @@ class Codec(StrEnum):
     G722 = "G722"
     OPUS = "opus"
 
-    @property
+    @cached_property
     def clock_rate(self) -> int:
         """Of its RTP timestamps, Hz. That of G.722 is half its sampling rate (RFC 3551 section 4.5.2)."""
         return 48000 if self is Codec.OPUS else 8000
 
-    @property
+    @cached_property
     def passes_through(self) -> bool:
         """True for what is carried as it is: nothing of it is made, mixed, recorded, listened to or turned into another
         codec. A leg that has it hears nothing where a prompt or silence in time would be sent."""

@@ -15,7 +15,7 @@ from b2bua.sdp_bridge.formats import (
     Event,
     Format,
     Parameters,
-    event_of,
+    event_beside,
     format_lines,
     formats_of,
 )
@@ -33,6 +33,7 @@ from sip_stack.sdp import (
     Direction,
     Media,
     Session,
+    common,
     media_address,
     not_acceptable,
     rtcp_address,
@@ -63,7 +64,7 @@ class AudioStream:
     def parameters(self) -> Parameters:
         """What the peer says of its codecs, those that are passed through: it is for who talks to it to know."""
         said = {
-            codec: self.media.format_parameters(number) for number, codec in formats_of(self.media.rtpmaps())
+            codec: self.media.format_parameters(number) for number, codec in formats_of(self.media).codecs
         }
         return {codec: text for codec, text in said.items() if text and codec.passes_through}
 
@@ -85,8 +86,9 @@ class AudioStream:
     @property
     def rtcp_mux(self) -> bool:
         """True when the peer wants RTCP on the RTP port, and it can be told apart there."""
-        numbers = {self.payload_type, self.telephone_event}
-        return _is_multiplexed(self.media) and not numbers.intersection(_LIKE_RTCP)
+        if not _is_multiplexed(self.media):
+            return False
+        return self.payload_type not in _LIKE_RTCP and self.telephone_event not in _LIKE_RTCP
 
 
 class StreamReader:
@@ -107,11 +109,12 @@ class StreamReader:
         """The same stream with another of the codecs it was offered with; as it is without that."""
         if stream.codec is codec:
             return stream
-        maps = stream.media.rtpmaps()
-        same = [each for each in formats_of(maps) if each[1] is codec and codec in self._codecs]
+        listed = formats_of(stream.media)
+        same = [each for each in listed.codecs if each[1] is codec and codec in self._codecs]
         if not same:
             return stream
-        return replace(stream, payload_type=same[0][0], codec=codec, telephone_event=event_of(maps, codec))
+        event = event_beside(codec, listed.events)
+        return replace(stream, payload_type=same[0][0], codec=codec, telephone_event=event)
 
     def find(self, remote: Session, admit: Admit, slots: int | None = None) -> AudioStream:
         """The first audio section we can carry. Raises `RemoteError`, 400 or 488.
@@ -119,7 +122,7 @@ class StreamReader:
         `admit` judges profile and keys. `slots` is how many sections an answer may have; what a broken peer adds
         belongs to no section of ours.
         """
-        return self._choose(remote, list(enumerate(remote.media))[:slots], admit, None)
+        return self._choose(remote, enumerate(remote.media[:slots]), admit, None)
 
     def follow(self, remote: Session, before: AudioStream, admit: Admit) -> AudioStream:
         """The section we carry already, as it stands now: in a re-offer, or in the answer to one of ours.
@@ -138,28 +141,32 @@ class StreamReader:
     def _choose(
         self,
         remote: Session,
-        sections: list[tuple[int, Media]],
+        sections: Iterable[tuple[int, Media]],
         admit: Admit,
         before: AudioStream | None,
     ) -> AudioStream:
-        audio = [(slot, media) for slot, media in sections if media.kind.lower() == "audio" and media.port]
-        if not audio:
-            raise not_acceptable(WARN_MEDIA, "No audio stream")
-        admitted = [(slot, media, admit(media)) for slot, media in audio]
-        carried = [(slot, media, agreement) for slot, media, agreement in admitted if agreement is not None]
-        if not carried:
-            raise _refusal(self._protection, before)
-        for slot, media, agreement in carried:
+        has_audio = is_carried = False
+        for slot, media in sections:
+            if media.kind.lower() != "audio" or not media.port:
+                continue
+            has_audio = True
+            if (agreement := admit(media)) is None:
+                continue
+            is_carried = True
             if stream := self._read(remote, slot, media, agreement, before):
                 return stream
+        if not has_audio:
+            raise not_acceptable(WARN_MEDIA, "No audio stream")
+        if not is_carried:
+            raise _refusal(self._protection, before)
         raise not_acceptable(WARN_FORMAT, "No codec in common")
 
     def _read(
         self, remote: Session, slot: int, media: Media, agreement: Agreement, before: AudioStream | None
     ) -> AudioStream | None:
         """What a section says, None when it has no codec for us."""
-        maps = media.rtpmaps()
-        formats = [each for each in formats_of(maps) if each[1] in self._codecs]
+        listed = formats_of(media)
+        formats = [each for each in listed.codecs if each[1] in self._codecs]
         if not formats:
             return None
         payload_type, codec = formats[0]
@@ -168,8 +175,8 @@ class StreamReader:
             payload_type, codec = before.format if before.format in formats else (same_codec or formats)[0]
         address = media_address(remote, media, ipv6=self._ipv6)
         said = remote.direction_of(media)
-        direction = Direction.of(sends=said.sends, receives=said.receives and address is not None)
-        event = event_of(maps, codec)
+        direction = said if address is not None else common(said, Direction.SENDONLY)
+        event = event_beside(codec, listed.events)
         return AudioStream(slot, media, direction, address, codec, payload_type, event, agreement)
 
 
@@ -187,7 +194,7 @@ def _lists_noise(media: Media) -> bool:
 
 
 def _is_multiplexed(media: Media) -> bool:
-    return any(name == RTCP_MUX for name, _ in media.attributes)
+    return media.attribute(RTCP_MUX) is not None
 
 
 @value_class
@@ -205,7 +212,7 @@ class OurSections:
 
     def telephone_event(self, codec: Codec) -> int | None:
         """Our number for the events beside `codec`."""
-        return next((number for number, clock in self.events if clock == codec.clock_rate), None)
+        return event_beside(codec, self.events)
 
     @property
     def comfort_noise(self) -> bool:
@@ -232,7 +239,7 @@ class OurSections:
         """The same without others than these, so that nobody can choose them in an answer to the next offer."""
         audio = self.sections[self.slot]
         events = tuple(each for each in self.events if each[1] in {codec.clock_rate for codec in codecs})
-        known = formats_of(audio.rtpmaps())
+        known = formats_of(audio).codecs
         gone = {str(number) for number, codec in known if codec not in codecs}
         gone |= {str(number) for number, _ in self.events} - {str(number) for number, _ in events}
         if not gone:

@@ -40,7 +40,7 @@ class CodecChoice:
 
     def said(self, stream: AudioStream) -> tuple[Codec, ...]:
         """Those that the peer says it has, in its order: settled or not."""
-        return tuple(codec for _, codec in formats_of(stream.media.rtpmaps()) if codec in self._known)
+        return tuple(codec for _, codec in formats_of(stream.media).codecs if codec in self._known)
 
     def follow(self, stream: AudioStream, codec: Codec | None, parameters: Parameters) -> AudioStream:
         """The stream of the peer's offer with the codec of the other side, if that is passed through, else with G.711;

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from media.engine import Codec
-from sip_stack.sdp import Attribute, RtpMap
+from sip_stack.sdp import Attribute, Media
+from sip_stack.sdp.rtpmap import may_remember, rtpmaps_of
 
 PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9, Codec.OPUS: 96}
 """Our numbers for our codecs."""
@@ -30,26 +32,46 @@ _CHANNELS = {Codec.OPUS: 2}
 _BY_NAME = {codec.upper(): codec for codec in Codec}
 
 
-Maps = Mapping[int, RtpMap]
-"""What each number of a section stands for, in the order of its m-line."""
 Event = tuple[int, int]
 """Number and clock of a telephone-event."""
 
 
-def formats_of(maps: Maps) -> list[Format]:
-    """The codecs an engine could carry."""
-    return [
+class AudioFormats(NamedTuple):
+    """What the numbers of an audio section stand for, in the order of its m-line."""
+
+    codecs: tuple[Format, ...]
+    """Those an engine could carry."""
+    events: tuple[Event, ...]
+
+
+def formats_of(media: Media) -> AudioFormats:
+    """What an audio section lists."""
+    lines = media.rtpmap_lines
+    return (_remembered_formats if may_remember(media.formats, lines) else _read_formats)(
+        media.formats, lines
+    )
+
+
+def _read_formats(formats: tuple[str, ...], lines: tuple[str, ...]) -> AudioFormats:
+    maps = rtpmaps_of(formats, lines)
+    codecs = [
         (number, codec)
         for number, rtpmap in maps.items()
         if (codec := _BY_NAME.get(rtpmap.encoding.upper())) is not None
         and (rtpmap.clock_rate, rtpmap.channels) == (codec.clock_rate, _CHANNELS.get(codec, 1))
     ]
+    events = [
+        (number, rtpmap.clock_rate)
+        for number, rtpmap in maps.items()
+        if rtpmap.encoding.lower() == "telephone-event"
+    ]
+    return AudioFormats(tuple(codecs), tuple(events))
 
 
-def event_of(maps: Maps, codec: Codec) -> int | None:
-    """Payload type of the events on the clock of `codec`; others cannot be mapped (RFC 4733 section 2.1)."""
-    for number, rtpmap in maps.items():
-        if rtpmap.encoding.lower() == "telephone-event" and rtpmap.clock_rate == codec.clock_rate:
+def event_beside(codec: Codec, events: Iterable[Event]) -> int | None:
+    """Number of the events on the clock of `codec`; others cannot be mapped (RFC 4733 section 2.1)."""
+    for number, clock in events:
+        if clock == codec.clock_rate:
             return number
     return None
 
@@ -99,5 +121,7 @@ def _write_lines(
     return tuple(numbers), tuple(attributes)
 
 
+# The phones and gateways of a trunk say the same in each call.
+_remembered_formats = lru_cache(maxsize=512)(_read_formats)
 # Without texts of a peer's there are few, and most legs have the same.
 _remembered_lines = lru_cache(maxsize=256)(_write_lines)

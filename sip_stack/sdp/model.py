@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
-from sip_stack.sdp.rtpmap import RtpMap, decimal, rtpmaps_of
+from sip_stack.sdp.rtpmap import MAX_REMEMBERED, RtpMap, decimal, rtpmaps_of
 
 MAX_OCTETS = 32_768
 """A description longer than this is refused; a browser's offer with video is about 8,000."""
@@ -46,12 +47,12 @@ class Direction(StrEnum):
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
-    @property
+    @cached_property
     def sends(self) -> bool:
         """True when the writer of the description sends media."""
         return self is Direction.SENDRECV or self is Direction.SENDONLY
 
-    @property
+    @cached_property
     def receives(self) -> bool:
         """True when the writer of the description wants media."""
         return self is Direction.SENDRECV or self is Direction.RECVONLY
@@ -121,8 +122,12 @@ class Media(NamedTuple):
         A format without (or with an unreadable) rtpmap gets its static meaning; one with neither is left
         out.
         """
-        lines = tuple([value for name, value in self.attributes if name == "rtpmap" and value])
-        return rtpmaps_of(self.formats, lines)
+        return rtpmaps_of(self.formats, self.rtpmap_lines)
+
+    @property
+    def rtpmap_lines(self) -> tuple[str, ...]:
+        """The values of the rtpmap attributes."""
+        return tuple([value for name, value in self.attributes if name == "rtpmap" and value])
 
     def format_parameters(self, payload_type: int) -> str | None:
         """Text of the fmtp attribute of a payload type, None without one."""
@@ -201,86 +206,114 @@ def parse(body: bytes) -> Session:
     text = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\r\n")
     if "\r" in text or "\0" in text:
         raise RemoteError(400, "SDP with a bare CR or NUL")
-    lines = text.split("\n")
-    if len(lines) > MAX_LINES:
+    if text.count("\n") >= MAX_LINES:
         raise RemoteError(400, "SDP with too many lines")
-    if lines[0].rstrip() != "v=0":
-        raise RemoteError(400, "SDP does not start with v=0")
-    head, sections = _split_sections(lines)
-    return _build_session(head, tuple(_build_media(section) for section in sections))
+    head, *sections = text.split("\nm=")
+    if len(sections) > MAX_MEDIA:
+        raise RemoteError(400, "SDP with too many media")
+    # The o= line and the ports of the m= lines differ in each description; all else has mostly been read before.
+    before, has_origin, after = head.partition("\no=")
+    origin, _, after = after.partition("\n")
+    name, connection, attributes, others = _session_lines(f"{before}\n{after}")
+    if not has_origin:
+        raise RemoteError(400, "SDP without o=")
+    media = tuple([_build_media(section) for section in sections])
+    return Session(_parse_origin(origin), connection, media, attributes, name, others)
 
 
-def _split_sections(lines: list[str]) -> tuple[list[tuple[str, str]], list[list[tuple[str, str]]]]:
-    """(letter, text) of the session lines and of each media section."""
-    head: list[tuple[str, str]] = []
-    sections: list[list[tuple[str, str]]] = []
-    current = head
-    for line in lines[1:]:
+class _SessionLines(NamedTuple):
+    """The lines of a session but for o=."""
+
+    name: str
+    connection: Connection | None
+    attributes: tuple[Attribute, ...]
+    others: tuple[tuple[str, str], ...]
+
+
+class _MediaLines(NamedTuple):
+    """The lines of a media section below m=."""
+
+    connection: Connection | None
+    attributes: tuple[Attribute, ...]
+    others: tuple[tuple[str, str], ...]
+
+
+def _session_lines(text: str) -> _SessionLines:
+    return (_remembered_session_lines if _may_remember(text) else _read_session_lines)(text)
+
+
+def _may_remember(text: str) -> bool:
+    """Not long texts, with which a peer would fill memory, and none with a key."""
+    return len(text) <= MAX_REMEMBERED and "crypto" not in text and "k=" not in text
+
+
+def _letters(text: str) -> list[tuple[str, str]]:
+    """Letter and text of each line."""
+    found: list[tuple[str, str]] = []
+    for line in text.split("\n"):
         if line[1:2] != "=":
             if not line.strip():
                 continue
             raise RemoteError(400, "SDP line is not <letter>=<text>")
-        letter = line[0]
-        if letter == "m":
-            if len(sections) == MAX_MEDIA:
-                raise RemoteError(400, "SDP with too many media")
-            current = []
-            sections.append(current)
-        elif letter not in "aosciuepbtrzk":
-            # RFC 8866 section 5 would drop the whole description; devices that add lines exist, and a line
-            # nobody knows cannot change where media goes.
-            continue
-        current.append((letter, line[2:].rstrip()))
-    return head, sections
+        # RFC 8866 section 5 would drop the whole description for other letters; devices that add lines exist, and a
+        # line nobody knows cannot change where media goes.
+        if line[0] in "aosciuepbtrzk":
+            found.append((line[0], line[2:].rstrip()))
+    return found
 
 
-def _build_session(lines: list[tuple[str, str]], media: tuple[Media, ...]) -> Session:
-    origin: Origin | None = None
+def _read_session_lines(text: str) -> _SessionLines:
+    version, _, text = text.partition("\n")
+    if version.rstrip() != "v=0":
+        raise RemoteError(400, "SDP does not start with v=0")
     name: str | None = None
     connection: Connection | None = None
     attributes: list[Attribute] = []
     others: list[tuple[str, str]] = []
-    for letter, text in lines:
+    for letter, value in _letters(text):
         if letter == "a":
-            attributes.append(_parse_attribute(text))
+            attributes.append(_parse_attribute(value))
         elif letter == "o":
-            if origin is not None:
-                raise RemoteError(400, "SDP with two o= lines")
-            origin = _parse_origin(text)
+            raise RemoteError(400, "SDP with two o= lines")
         elif letter == "s":
-            name = text
+            name = value
         elif letter == "c":
-            connection = connection or _parse_connection(text)
+            connection = connection or _parse_connection(value)
         else:
-            others.append((letter, KeyText(text) if letter == "k" else text))
-    if origin is None:
-        raise RemoteError(400, "SDP without o=")
+            others.append((letter, KeyText(value) if letter == "k" else value))
     if not any(letter == "t" for letter, _ in others):
         others.append(("t", "0 0"))
-    return Session(origin, connection, media, tuple(attributes), name or "-", tuple(others))
+    return _SessionLines(name or "-", connection, tuple(attributes), tuple(others))
 
 
-def _build_media(lines: list[tuple[str, str]]) -> Media:
-    kind, port, port_count, protocol, formats = _parse_media_line(lines[0][1])
+def _build_media(section: str) -> Media:
+    """`section` begins with the text of its m= line."""
+    line, _, text = section.partition("\n")
+    kind, port, port_count, protocol, formats = _parse_media_line(line)
+    lines = (_remembered_media_lines if _may_remember(text) else _read_media_lines)(text)
+    return Media(kind, port, protocol, formats, *lines, port_count)
+
+
+def _read_media_lines(text: str) -> _MediaLines:
     connection: Connection | None = None
     attributes: list[Attribute] = []
     others: list[tuple[str, str]] = []
-    for letter, text in lines[1:]:
+    for letter, value in _letters(text):
         if letter == "a":
-            # The hottest line of a description: written out instead of calling _parse_attribute.
-            name, colon, value = text.partition(":")
-            if not name:
-                raise RemoteError(400, "SDP attribute without a name")
-            if name == "crypto":
-                value = KeyText(value)
-            attributes.append((name, value if colon else None))
+            name, said = _parse_attribute(value)
+            attributes.append((name, KeyText(said) if name == "crypto" and said is not None else said))
         elif letter == "c" and connection is None:
-            connection = _parse_connection(text)
+            connection = _parse_connection(value)
         elif letter in "os":
             raise RemoteError(400, f"SDP {letter}= line after m=")
         else:
-            others.append((letter, KeyText(text) if letter == "k" else text))
-    return Media(kind, port, protocol, formats, connection, tuple(attributes), tuple(others), port_count)
+            others.append((letter, KeyText(value) if letter == "k" else value))
+    return _MediaLines(connection, tuple(attributes), tuple(others))
+
+
+# The phones and gateways of a trunk say the same in each call.
+_remembered_session_lines = lru_cache(maxsize=512)(_read_session_lines)
+_remembered_media_lines = lru_cache(maxsize=512)(_read_media_lines)
 
 
 def _parse_media_line(text: str) -> tuple[str, int, int, str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 MAX_REMEMBERED = 1_024
-"""Characters of formats and rtpmap lines whose meaning is remembered: longer ones would let a peer fill memory."""
+"""Characters of lines whose meaning is remembered: longer ones would let a peer fill memory."""
 
 
 class RtpMap(NamedTuple):
@@ -34,8 +34,12 @@ STATIC_PAYLOADS = {
 
 def rtpmaps_of(formats: tuple[str, ...], lines: tuple[str, ...]) -> Mapping[int, RtpMap]:
     """Payload type -> what it carries, for the formats of an m= line and the values of its rtpmap lines."""
-    is_short = len("".join((*formats, *lines))) <= MAX_REMEMBERED
-    return (_remembered_rtpmaps if is_short else _read_rtpmaps)(formats, lines)
+    return (_remembered_rtpmaps if may_remember(formats, lines) else _read_rtpmaps)(formats, lines)
+
+
+def may_remember(formats: tuple[str, ...], lines: tuple[str, ...]) -> bool:
+    """Whether what comes of them may be kept: they are not long."""
+    return len("".join((*formats, *lines))) <= MAX_REMEMBERED
 
 
 def _read_rtpmaps(formats: tuple[str, ...], lines: tuple[str, ...]) -> Mapping[int, RtpMap]:

@@ -5,6 +5,8 @@ RFC 3264 sections 6 and 8. Pure functions; which section is carried is chosen in
 
 from __future__ import annotations
 
+from functools import cache
+
 from sip_stack.sdp.model import Direction, Media, Session
 from sip_stack.sdp.not_acceptable import WARN_MEDIA, not_acceptable
 
@@ -14,11 +16,13 @@ def refuse(media: Media) -> Media:
     return Media(media.kind, 0, media.protocol, media.formats)
 
 
+@cache
 def turned(direction: Direction) -> Direction:
     """The same flow of media as the other side writes it: what one sends the other receives."""
     return Direction.of(sends=direction.receives, receives=direction.sends)
 
 
+@cache
 def common(one: Direction, other: Direction) -> Direction:
     """What both permit."""
     return Direction.of(sends=one.sends and other.sends, receives=one.receives and other.receives)
