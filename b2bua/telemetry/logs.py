@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import ClassVar, TextIO, cast
+from typing import Any, ClassVar, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
@@ -27,16 +27,14 @@ Logger = FilteringBoundLogger
 _LEVELS = {"exception": "error", "warn": "warning"}
 
 
-def configure(level: str = "info", stream: TextIO | None = None) -> None:
+def configure(level: str = "info") -> None:
     """Set the process's logging up once. `level` is debug, info, warning or error.
 
     On a terminal a line is there when the call returns. Elsewhere stderr is a pipe or a file: a thread writes to it.
     """
-    out = stream or sys.stderr
-    for_people = out.isatty()
-    if stream is None and not for_people:
-        out = cast("TextIO", BackgroundStream(sys.stderr))
-    out = cast("TextIO", MutableStream(out))
+    for_people = sys.stderr.isatty()
+    stream = sys.stderr if for_people else cast("TextIO", BackgroundStream(sys.stderr))
+    out = cast("TextIO", MutableStream(stream))
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
     )
@@ -45,16 +43,41 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    wrapper = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
     structlog.configure(
         processors=[*shared, renderer] if for_people else [_json_line],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        wrapper_class=wrapper if for_people else type("LineLogger", (_Straight, wrapper), {}),
+        logger_factory=structlog.WriteLoggerFactory(out) if for_people else lambda: _Lines(out),
         cache_logger_on_first_use=True,
     )
     # sip_stack and media know nothing of us and use the standard library's logging: same stream, same form.
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _Straight(structlog.BoundLoggerBase):
+    """Takes a line from its values to where it goes without what structlog does for loggers of other kinds."""
+
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, **event_kw: object) -> None:
+        line: Any = {**self._context, **event_kw, "event": event}
+        try:
+            for process in self._processors:
+                line = process(self._logger, method_name, line)
+        except structlog.DropEvent:
+            return
+        self._logger.msg(line)
+
+
+class _Lines:
+    """What the lines go to; it needs no lock and no flush, as their stream is a thread's that takes them whole."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._write = out.write
+
+    def msg(self, line: str) -> None:
+        """Take a line."""
+        self._write(line + "\n")
 
 
 def _json_line(logger: object, name: str, event: EventDict) -> str:
