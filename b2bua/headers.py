@@ -178,7 +178,7 @@ def pass_through(message: Message, passes: PassList = DEFAULT_LIST) -> list[Head
         (name, value)
         for name, value in message.headers.items()
         # The cheap look first: an INVITE has twenty headers of other kinds for each of these.
-        if (name[:2].lower() in passes.heads or len(name) == 1)
+        if (name[:2] in passes.heads or len(name) == 1)
         and passes.admits(name)
         and value
         and not _is_reserved(name.lower())

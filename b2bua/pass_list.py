@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from sip_stack.message.headers import header_key
 
@@ -56,7 +57,7 @@ class PassList:
     names: frozenset[str]
     prefixes: tuple[str, ...]
     heads: frozenset[str]
-    """The first two letters of all of them."""
+    """The first two letters of all of them, in every spelling."""
     trusted: bool
 
     def admits(self, name: str) -> bool:
@@ -73,7 +74,11 @@ def pass_list(patterns: tuple[str, ...] | None, *, trusted: bool) -> PassList:
     lower = [each.lower() for each in (patterns if patterns is not None else _default(trusted))]
     prefixes = tuple(each[:-1] for each in lower if each.endswith("*"))
     names = frozenset(each for each in lower if not each.endswith("*"))
-    return PassList(names, prefixes, frozenset(each[:2] for each in (*prefixes, *names)), trusted)
+    heads = {each[:2] for each in (*prefixes, *names)}
+    spelled = {
+        "".join(letters) for head in heads for letters in product(*zip(head, head.upper(), strict=True))
+    }
+    return PassList(names, prefixes, frozenset(spelled), trusted)
 
 
 def _default(trusted: bool) -> Iterable[str]:

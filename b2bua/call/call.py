@@ -101,6 +101,8 @@ class Call:
         self.services = services
         self.configuration = configuration
         self.record = record
+        self.id = record.call_id
+        """Our name for the call, in every log line and record."""
         self.media: MediaCall = services.engine.open_call(self.deliver_media)
         self.inbox = inbox
         self.log = log
@@ -137,11 +139,6 @@ class Call:
         self.answered = False
         self.recorded = False
         """It has ended, and its record is written."""
-
-    @property
-    def id(self) -> str:
-        """Our name for the call, in every log line and record."""
-        return self.record.call_id
 
     @property
     def over(self) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 
 from media.value_class import value_class
 from sip_stack.errors import LocalError
@@ -273,10 +274,18 @@ def local(event: str, *, source: str | None = None, detail: str = "") -> Outcome
 
     Raises `LocalError` when `event` is no key of `CAUSES`.
     """
+    return _local(event, source, detail) if detail else _plain(event, source)
+
+
+def _local(event: str, source: str | None, detail: str = "") -> Outcome:
     cause = CAUSES.get(event)
     if cause is None:
         raise LocalError(f"no cause is called {event!r}")
     return Outcome(cause, source or cause.source, detail=detail)
+
+
+# A call names some in case that nothing better is said.
+_plain = lru_cache(maxsize=256)(_local)
 
 
 def from_refusal(status: int, reason: str) -> Outcome:

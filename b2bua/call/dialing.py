@@ -98,7 +98,11 @@ class _Attempt:
     def deadline(self) -> float:
         if self.acceptance is not None:
             return self.acceptance.deadline
-        return min(moment for moment in (self.ring, self.connect, self.auth) if moment is not None)
+        deadline = self.ring
+        for moment in (self.connect, self.auth):
+            if moment is not None and moment < deadline:
+                deadline = moment
+        return deadline
 
     def expired(self, now: float) -> Verdict:
         """What ran out at `now`; silence is told before the ring timeout, being the more precise."""

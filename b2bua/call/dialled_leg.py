@@ -40,7 +40,6 @@ class DialledLeg(Leg):
         "_confirmed_fork",
         "_noted",
         "_offer",
-        "_session",
         "contacts",
         "mutes_early_media",
         "picked_up_by",
@@ -63,7 +62,7 @@ class DialledLeg(Leg):
         services, configuration = call.services, call.configuration
         flow = services.stack.flow_to(target)
         credentials = None if place.auth is None else place.auth.credentials
-        far_end = FarEnd(place.trunk or "", media_protection(place.encryption), credentials)
+        far_end = FarEnd(place.trunk or "", media_protection(place.encryption), credentials, place.passes)
         super().__init__(call, role, media, describe(call, media, flow, far_end.protection, place), far_end)
         self.place: Dialled = place
         self.identity = Caller.of_uri(uri)
@@ -81,10 +80,10 @@ class DialledLeg(Leg):
             self.follow(call.caller.wish)
             self.share(call.caller)
         self._offer = self.description.make_offer()
-        self._session = self._invite(flow, uri, caller, headers)
-        self.record = leg_record(role, self._session, self.now())
+        self.session: ClientSession = self._invite(flow, uri, caller, headers)
+        self.record = leg_record(role, self.session, self.now())
         self.facts: LegFacts = LegFacts(
-            id=self._session.call_id,
+            id=self.session.call_id,
             role=role,
             destination=place.name,
             target=uri,
@@ -105,7 +104,7 @@ class DialledLeg(Leg):
     def _note_ringing(self) -> None:
         """Write the INVITE down, for whoever has to take it back after this process: again where a challenge or a 422
         made another one of it."""
-        invite = self._session.invite
+        invite = self.session.invite
         if invite is not self._noted:
             self._noted = invite
             self.call.note_up()
@@ -137,19 +136,15 @@ class DialledLeg(Leg):
         session.session_id = session_id
         return session
 
-    @property
-    def session(self) -> ClientSession:
-        return self._session
-
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:
             return
         self.over = True
         self.note_end(outcome.source if self._answered else "b2bua", outcome)
         if self._answered:
-            self._session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
+            self.session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
         else:
-            self._session.cancel(self.now(), headers=outcome.reason_headers())
+            self.session.cancel(self.now(), headers=outcome.reason_headers())
         self.flush()
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
@@ -202,7 +197,7 @@ class DialledLeg(Leg):
         now = self.now()
         self._answered = True
         self.record.answered = now
-        self.record.remote_tag = self._session.remote_tag or ""
+        self.record.remote_tag = self.session.remote_tag or ""
         self._hear_headers(response)
         self.keys_by_info.learn_methods(response)
         outcome = self._take_answer(response)

@@ -9,6 +9,7 @@ from media.value_class import value_class
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.encryption import MediaProtection
+    from b2bua.pass_list import PassList
     from sip_stack.auth import Credentials
 
 
@@ -22,6 +23,8 @@ class FarEnd:
     """Of its audio."""
     credentials: Credentials | None
     """What answers its challenges."""
+    passes: PassList
+    """What may go from it to the other side, and from there to it."""
 
 
 def caller_of_trunk(call: Call) -> FarEnd:
@@ -29,4 +32,5 @@ def caller_of_trunk(call: Call) -> FarEnd:
     name, configuration = call.record.trunk, call.configuration
     trunk = configuration.trunks.get(name)
     auth = trunk.outbound.auth if trunk is not None and trunk.outbound is not None else None
-    return FarEnd(name, configuration.srtp_for(name), None if auth is None else auth.credentials)
+    credentials = None if auth is None else auth.credentials
+    return FarEnd(name, configuration.srtp_for(name), credentials, configuration.passes_of(name))

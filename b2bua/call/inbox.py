@@ -42,9 +42,14 @@ class Inbox(Generic[Event]):
     async def get(self, deadline: float) -> Event:
         """The next event; raises `TimeoutError` when none came by `deadline` (loop time, seconds)."""
         if not self._events:
-            await self._wait(deadline)
-        if not self._events:
-            raise TimeoutError
+            self._see_to_alarm(deadline)
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+            if not self._events:
+                raise TimeoutError
         return self._events.pop(0)
 
     def close(self) -> None:
@@ -53,15 +58,10 @@ class Inbox(Generic[Event]):
             self._alarm.cancel()
             self._alarm = None
 
-    async def _wait(self, deadline: float) -> None:
+    def _see_to_alarm(self, deadline: float) -> None:
         self._deadline = deadline
         if self._alarm is None or self._alarm.when() > deadline:
             self._set_alarm()
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
 
     def _set_alarm(self) -> None:
         self.close()

@@ -6,7 +6,7 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,8 @@ class Leg:
     __slots__ = (
         "__weakref__", "_agreed", "_counts", "_hears_tones", "_media_timeout", "_permitted", "_waits_for_keys",
         "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
-        "keys_in_audio", "media", "notifys_open", "over", "place", "record", "referrals", "reoffers", "role",
-        "said", "timers", "uuid",
+        "keys_in_audio", "media", "notifys_open", "now", "over", "passes", "place", "record", "referrals", "reoffers",
+        "role", "said", "session", "timers", "uuid",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,12 @@ class Leg:
         self.media = media
         self.description = description
         self.far_end = far_end
+        self.passes: PassList = far_end.passes
+        """What may go from its far end to the other side, and from there to it."""
+        self.session: Session
+        """The SIP side."""
+        self.now: Callable[[], float] = call.services.now
+        """Loop time, seconds."""
         self.record: LegRecord
         self.reoffers = Reoffers(self)
         self.keys_in_audio = False
@@ -103,18 +109,6 @@ class Leg:
         if self.role != "agent":
             return self.role == "assistant"
         return isinstance(self.place, Destination) and self.place.agent_may_transfer
-
-    @property
-    def session(self) -> Session:
-        """The SIP side."""
-        raise NotImplementedError
-
-    @property
-    def passes(self) -> PassList:
-        """What may go from its far end to the other side, and from there to it."""
-        if self.place is not None:
-            return self.place.passes
-        return self.call.configuration.passes_of(self.far_end.trunk)
 
     def parting(self, outcome: cause.Outcome) -> list[Header]:
         """What our BYE says: what of the BYE that ended it all may go on here, and why."""
@@ -165,10 +159,6 @@ class Leg:
     def hears_early_media(self) -> bool:
         """True for a caller who hears before they are answered."""
         return False
-
-    def now(self) -> float:
-        """Loop time, seconds."""
-        return self.call.services.now()
 
     def flush(self) -> None:
         """Send what the session wants sent; follows every command to it."""

@@ -40,7 +40,6 @@ class ReceivedLeg(Leg):
         "_offers",
         "_our_offer",
         "_said_early",
-        "_session",
     )
 
     def __init__(
@@ -65,7 +64,7 @@ class ReceivedLeg(Leg):
         """In our 200 or reliable 18x to an INVITE without an offer, until the ACK or PRACK brings the answer."""
         self._said_early = b""
         """Our description in a reliable provisional response: offer and answer are over with its PRACK."""
-        self._session = session
+        self.session: ServerSession = session
         session.credentials = far_end.credentials
         self.keys_by_info.learn_methods(request)
         self._alerted = False
@@ -79,10 +78,6 @@ class ReceivedLeg(Leg):
         self.present(call.uuid)
 
     @property
-    def session(self) -> ServerSession:
-        return self._session
-
-    @property
     def hears_early_media(self) -> bool:
         """True from our 183 on."""
         return self._early_media
@@ -93,10 +88,10 @@ class ReceivedLeg(Leg):
             return
         self._alerted = True
         body = b""
-        if not self._offers and self._session.sends_reliably(description=False):
+        if not self._offers and self.session.sends_reliably(description=False):
             # RFC 3262 section 5: the first reliable response to an INVITE without an offer holds it.
             body = self._offer_early()
-        self._session.progress(self.now(), 180, body=body, headers=headers_for(said, self.passes))
+        self.session.progress(self.now(), 180, body=body, headers=headers_for(said, self.passes))
         self.flush()
 
     def early_media(self, said: Iterable[Header] = ()) -> None:
@@ -107,7 +102,7 @@ class ReceivedLeg(Leg):
         """
         if self._early_media or self._answered or self.over:
             return
-        reliable = self._session.sends_reliably(description=True)
+        reliable = self.session.sends_reliably(description=True)
         if not self._offers and not reliable:
             self.ring(said)
             return
@@ -123,7 +118,7 @@ class ReceivedLeg(Leg):
         headers = headers_for(said, self.passes)
         if self.identity.knows_early_media:
             headers.append((P_EARLY_MEDIA, "sendrecv"))
-        self._session.progress(self.now(), 183, body=body, headers=headers)
+        self.session.progress(self.now(), 183, body=body, headers=headers)
         self.flush()
 
     def _offer_early(self) -> bytes:
@@ -150,7 +145,7 @@ class ReceivedLeg(Leg):
         else:
             self._our_offer = self.description.make_offer()
             body = self._our_offer.body
-        self._session.answer(self.now(), body=body, headers=headers_for(said, self.passes))
+        self.session.answer(self.now(), body=body, headers=headers_for(said, self.passes))
         self.flush()
         self.reoffers.tell()
 
@@ -178,10 +173,10 @@ class ReceivedLeg(Leg):
         self.over = True
         self.note_end("b2bua" if outcome.source == self.role else outcome.source, outcome)
         if self._answered:
-            self._session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
+            self.session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
         else:
             status = outcome.caller_status or 500
-            self._session.reject(self.now(), status, headers=outcome.reason_headers())
+            self.session.reject(self.now(), status, headers=outcome.reason_headers())
         self.flush()
 
     def deliver_first(self, event: sip.SessionEvent) -> None:

@@ -76,7 +76,7 @@ class CallRegistry:
         self.failures = 0
         self._limits = Limits()
         services.feed.listen(services.counters, [HandoffChanged, RecordingChanged])
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._log = get_logger()
@@ -259,9 +259,8 @@ class CallRegistry:
         self._limits.enter(call.record.trunk)
         self.calls[call.id] = call
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(self._supervise(call, told), name=f"call {call.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        supervised = self._supervise(call, told)
+        self._tasks[call.id] = asyncio.get_running_loop().create_task(supervised, name=f"call {call.id}")
 
     def _route(self, trunk: Trunk, called: str) -> Route:
         self._check_room(trunk)
@@ -352,6 +351,6 @@ class CallRegistry:
         finally:
             call.let_go()
             self._limits.leave(call.record.trunk)
-            del self.calls[call.id]
+            del self.calls[call.id], self._tasks[call.id]
             if not self.calls:
                 self._idle.set()

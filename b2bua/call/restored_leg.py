@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class RestoredLeg(Leg):
     """Either side of a call; whose its INVITE was matters for the record alone."""
 
-    __slots__ = ("_session", "moved")
+    __slots__ = ("moved",)
 
     def __init__(
         self,
@@ -50,24 +50,20 @@ class RestoredLeg(Leg):
         if place is not None:
             self.timers = call.configuration.timers_for(place)
         self._wish = description.wish
-        self._session = session
+        self.session: RestoredSession = session
         self.moved = moved
         """We are at another address than its far end knows."""
         session.owner = self
         if session.we_called:
             self.count()
 
-    @property
-    def session(self) -> RestoredSession:
-        return self._session
-
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:
             return
         self.over = True
-        ours = outcome.source == self.role and not self._session.we_called
+        ours = outcome.source == self.role and not self.session.we_called
         self.note_end("b2bua" if ours else outcome.source, outcome)
-        self._session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
+        self.session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
         self.flush()
 
     def deliver_first(self, event: sip.SessionEvent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -76,7 +77,8 @@ class Services:
     """Where the calls that are up are written down; None: nowhere."""
     trace: TraceRing | None = None
     """Keeps the messages of calls; None: nobody does."""
+    now: Callable[[], float] = field(init=False, repr=False, compare=False)
+    """Loop time in seconds, the clock of every deadline."""
 
-    def now(self) -> float:
-        """Loop time in seconds, the clock of every deadline."""
-        return self.stack.now()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", self.stack.now)

@@ -6,6 +6,7 @@ here: they come out of `Call.next_event` as `CallOver` and end any story.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -158,14 +159,14 @@ def _tried_default(call: Call) -> bool:
     return any(attempt.destination == name for handoff in call.handoffs[-1:] for attempt in handoff.attempts)
 
 
-async def _dial_assistant(call: Call, caller: Leg, route: Route) -> Leg:
+def _dial_assistant(call: Call, caller: Leg, route: Route) -> Awaitable[Leg]:
     assistant = call.configuration.assistant_for(route)
     assert assistant is not None, "a route without a destination has an assistant"
-    return await Dialing(call, _errand(call, caller, "assistant")).dial(assistant)
+    return Dialing(call, _errand(call, caller, "assistant")).dial(assistant)
 
 
-async def _dial_human(call: Call, caller: Leg, destination: Destination) -> Leg:
-    return await _dial_with_fallbacks(call, _errand(call, caller, "agent"), destination)
+def _dial_human(call: Call, caller: Leg, destination: Destination) -> Awaitable[Leg]:
+    return _dial_with_fallbacks(call, _errand(call, caller, "agent"), destination)
 
 
 async def _dial_with_fallbacks(call: Call, errand: Errand, destination: Destination) -> Leg:

@@ -202,7 +202,8 @@ class Takeover:
         protection = (
             media_protection(place.encryption) if place is not None else configuration.srtp_for(leg.trunk)
         )
-        far_end = FarEnd(leg.trunk, protection, self._reaching.credentials(leg, place))
+        passes = configuration.passes_of(leg.trunk) if place is None else place.passes
+        far_end = FarEnd(leg.trunk, protection, self._reaching.credentials(leg, place), passes)
         description = _described(call, media, flow, far_end, place, state)
         session = self._services.stack.endpoint.restore(
             self._services.now(),
