@@ -150,7 +150,7 @@ class Params(tuple[tuple[str, str | None], ...]):
     def get(self, name: str) -> str | None:
         """The value of a parameter, unquoted; "" when it has none; None when the parameter is absent."""
         value = self.raw(name)
-        return unquote(value) if value else value
+        return unquote(value) if value and value[0] == '"' else value
 
     def raw(self, name: str) -> str | None:
         """The value of a parameter as received; "" when it has none; None when the parameter is absent."""

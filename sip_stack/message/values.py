@@ -34,7 +34,6 @@ MAX_CACHED = 512
 
 _NOT_IN_A_BARE_URI = re.compile(r'[?, \t<>"]')
 _BLANKS = re.compile(r"[ \t]+")
-_COMMON_TRANSPORTS = frozenset(["UDP", "TCP", "TLS", "WS", "WSS", "SCTP"])
 _COMMON_METHODS = frozenset(
     ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REFER", "NOTIFY", "INFO", "UPDATE", "PRACK", "REGISTER"]
 )
@@ -71,23 +70,8 @@ class Via(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Via:
         """Parse one value, without commas."""
-        if text.startswith("SIP/2.0/"):
-            protocol = "SIP/2.0"
-            transport, _, rest = text[8:].partition(" ")
-            if transport not in _COMMON_TRANSPORTS:
-                transport, rest = _split_transport(text[8:])
-        else:
-            pieces = text.split("/", 2)
-            if len(pieces) != 3:
-                raise RemoteError(400, "Malformed Via")
-            name, version = pieces[0].strip(BLANK), pieces[1].strip(BLANK)
-            if not is_token(name) or not is_token(version):
-                raise RemoteError(400, "Malformed Via")
-            protocol = f"{name}/{version}"
-            transport, rest = _split_transport(pieces[2])
-        sent_by, semicolon, params = rest.partition(";")
-        host, port = parse_host_port(sent_by.strip(BLANK))
-        return cls(protocol, transport, host, port, Params.parse(semicolon + params))
+        sent, semicolon, params = text.partition(";")
+        return cls(*_parse_sent(sent), Params.parse(semicolon + params))
 
     @classmethod
     def parse_many(cls, text: str) -> list[Via]:
@@ -137,9 +121,10 @@ class Via(NamedTuple):
     def with_source(self, host: str, port: int) -> Via:
         """The Via stamped with where the request came from (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
         params = self.params
-        if params.has("rport"):
+        names = [name.lower() for name, _ in params]
+        if "rport" in names:
             params = params.with_param("rport", str(port)).with_param("received", host)
-        elif host != self.host or params.has("received"):
+        elif host != self.host or "received" in names:
             # A `received` from the sender itself would be a lie about the path back: overwritten.
             params = params.with_param("received", host)
         if params == self.params:
@@ -148,6 +133,18 @@ class Via(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.protocol}/{self.transport} {self.sent_by}{self.params}"
+
+
+def _sent(text: str) -> tuple[str, str, str, int | None]:
+    """The protocol, transport, host and port of a Via: what is before its parameters."""
+    pieces = text.split("/", 2)
+    if len(pieces) != 3:
+        raise RemoteError(400, "Malformed Via")
+    name, version = pieces[0].strip(BLANK), pieces[1].strip(BLANK)
+    if not is_token(name) or not is_token(version):
+        raise RemoteError(400, "Malformed Via")
+    transport, sent_by = _split_transport(pieces[2])
+    return f"{name}/{version}", transport, *parse_host_port(sent_by.strip(BLANK))
 
 
 def _split_transport(text: str) -> tuple[str, str]:
@@ -288,6 +285,7 @@ class MediaType(NamedTuple):
         return f"{self.name}{self.params}"
 
 
+_parse_sent = _remembered(_sent)  # The same in every message of a peer.
 _parse_address = _remembered(NameAddr._parse)
 _parse_cseq = _remembered(CSeq._parse)
 _parse_media_type = _remembered(MediaType._parse)
