@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sip_stack.errors import RemoteError
 from sip_stack.message.message import SIP_VERSION, Message, Request, Response
-from sip_stack.message.uri import OtherUri, SipUri
+from sip_stack.message.uri import OtherUri, SipUri, parse_uri
 from sip_stack.message.values import NameAddr, is_method
 
 MAX_URI = 4096
@@ -38,7 +38,7 @@ def check_request(request: Request) -> None:
         raise RemoteError(400, "CSeq method does not match")
     _check_request_uri(request)
     _ = request.max_forwards
-    _check_uris(request.routes)
+    _check_uris(request.addresses("route"))
 
 
 def check_response(response: Response) -> None:
@@ -53,13 +53,13 @@ def _check_common(message: Message) -> None:
     _ = message.via, message.cseq, message.call_id, message.content_type
     _check_uris((message.from_, message.to))
     if message.cseq.method not in _NEVER_SENT_TO:
-        _check_uris([contact for contact in message.contacts if contact.uri != "*"])
-        _check_uris(message.record_routes)
+        _check_uris([contact for contact in message.addresses("contact") if contact.uri != "*"])
+        _check_uris(message.addresses("record-route"))
 
 
 def _check_uris(addresses: Iterable[NameAddr]) -> None:
     for address in addresses:
-        _ = address.parsed_uri
+        parse_uri(address.uri)
 
 
 def _check_request_uri(request: Request) -> None:

@@ -92,6 +92,10 @@ def _lower_key(name: str) -> str:
     return _KEYS.get(lower, lower)
 
 
+_NONE: dict[str, list[str]] = {}
+"""What most messages have of names that come more than once; never written to."""
+
+
 class Headers:
     """Header lines in order. Adding a CR, LF or NUL raises LocalError."""
 
@@ -101,7 +105,7 @@ class Headers:
         self._items = list(items)
         self._first: dict[str, str] | None = None
         """The first value by key; None until somebody asks, as for most of what we send nobody does."""
-        self._several: dict[str, list[str]] = {}
+        self._several = _NONE
         """All values of the keys that have more than one, once `_first` is there."""
         self.parsed: ParsedHeaders = {}
         """Cache of typed values, for `Message` only."""
@@ -123,10 +127,10 @@ class Headers:
                 name, key = _checked_name(name, colon)
             value = value.strip(BLANK)
             items.append((name, value))
-            if key in first:
-                headers._several.setdefault(key, [first[key]]).append(value)
-            else:
+            if key not in first:
                 first[key] = value
+        if len(first) != len(items):
+            headers._several = _several_of(items)
         return headers
 
     @classmethod
@@ -135,13 +139,20 @@ class Headers:
         headers = cls.__new__(cls)
         headers._items = items
         headers._first = None
-        headers._several = {}
+        headers._several = _NONE
         headers.parsed = {}
         return headers
 
     def get(self, name: str) -> str | None:
         """The value of the first line of that name."""
         return (self._first or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
+
+    def required(self, name: str) -> str:
+        """The value of the first line of that name; RemoteError(400) when there is none."""
+        value = (self._first or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
+        if value is None:
+            raise RemoteError(400, f"Missing {name}")
+        return value
 
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of that name, in order."""
@@ -233,30 +244,27 @@ class Headers:
         copy.parsed = self.parsed.copy()
         return copy
 
-    def lines(self, content_length: int) -> list[str]:
-        """The lines to send, with this Content-Length in the place of the old one or last."""
-        length = f"Content-Length: {content_length}"
+    def text(self, content_length: int) -> str:
+        """The lines to send, each behind a CRLF, with this Content-Length in the place of the old one or last."""
+        length = f"\r\nContent-Length: {content_length}"
+        text = "".join([f"\r\n{name}: {value}" for name, value in self._items])
+        lower = text.lower()
+        if "\r\ncontent-length:" not in lower and "\r\nl:" not in lower:
+            return text + length
         lines: list[str] = []
-        known = _KEYS
         for name, value in self._items:
-            if (known.get(name) or _lower_key(name)) != "content-length":
-                lines.append(f"{name}: {value}")
+            if header_key(name) != "content-length":
+                lines.append(f"\r\n{name}: {value}")
             elif length not in lines:
                 lines.append(length)
-        if length not in lines:
-            lines.append(length)
-        return lines
+        return "".join(lines)
 
     def _indexed(self) -> dict[str, str]:
         first: dict[str, str] = {}
-        several: dict[str, list[str]] = {}
         for name, value in self._items:
-            key = header_key(name)
-            if key in first:
-                several.setdefault(key, [first[key]]).append(value)
-            else:
-                first[key] = value
-        self._first, self._several = first, several
+            first.setdefault(_KEYS.get(name) or _lower_key(name), value)
+        self._several = _NONE if len(first) == len(self._items) else _several_of(self._items)
+        self._first = first
         return first
 
     def _changed(self, key: str) -> None:
@@ -275,6 +283,14 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({self._items!r})"
+
+
+def _several_of(items: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """The values by key, where there is more than one."""
+    values: dict[str, list[str]] = {}
+    for name, value in items:
+        values.setdefault(header_key(name), []).append(value)
+    return {key: several for key, several in values.items() if len(several) > 1}
 
 
 def _checked_line(name: str, value: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Literal
 
 from sip_stack.errors import LocalError, RemoteError
 from sip_stack.message.body import find_body
@@ -19,6 +20,7 @@ from sip_stack.message.values import CSeq, MediaType, NameAddr, Via
 
 SIP_VERSION = "SIP/2.0"
 
+AddressKey = Literal["contact", "route", "record-route"]
 HeaderItems = Headers | Iterable[tuple[str, str]] | None
 
 
@@ -46,7 +48,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         via = parsed.get("top via")
         if via is None:
-            line = self._required("Via")
+            line = self.headers.required("Via")
             via = parsed["top via"] = Via.parse(split_commas(line)[0] if "," in line else line)
         return via
 
@@ -71,7 +73,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         call_id = parsed.get("call-id")
         if call_id is None:
-            call_id = self._required("Call-ID")
+            call_id = self.headers.required("Call-ID")
             if not call_id or " " in call_id or "\t" in call_id:
                 raise RemoteError(400, "Malformed Call-ID")
             parsed["call-id"] = call_id
@@ -83,7 +85,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         cseq = parsed.get("cseq")
         if cseq is None:
-            cseq = parsed["cseq"] = CSeq.parse(self._required("CSeq"))
+            cseq = parsed["cseq"] = CSeq.parse(self.headers.required("CSeq"))
         return cseq
 
     @property
@@ -92,7 +94,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         address = parsed.get("from")
         if address is None:
-            address = parsed["from"] = NameAddr.parse(self._required("From"))
+            address = parsed["from"] = NameAddr.parse(self.headers.required("From"))
         return address
 
     @property
@@ -101,41 +103,37 @@ class Message(ABC):
         parsed = self.headers.parsed
         address = parsed.get("to")
         if address is None:
-            address = parsed["to"] = NameAddr.parse(self._required("To"))
+            address = parsed["to"] = NameAddr.parse(self.headers.required("To"))
         return address
 
     @property
     def contacts(self) -> list[NameAddr]:
         """All Contact values; the one of `Contact: *` has the uri "*"."""
-        parsed = self.headers.parsed
-        contacts = parsed.get("contact")
-        if contacts is None:
-            contacts = parsed["contact"] = self._addresses("Contact")
-        return list(contacts)
+        return list(self.addresses("contact"))
 
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact, the remote target of a dialog; None without one or for `*`."""
-        contacts = self.headers.parsed.get("contact") or self.contacts
+        contacts = self.addresses("contact")
         return contacts[0] if contacts and contacts[0].uri != "*" else None
 
     @property
     def routes(self) -> list[NameAddr]:
         """All Route values, in order."""
-        parsed = self.headers.parsed
-        routes = parsed.get("route")
-        if routes is None:
-            routes = parsed["route"] = self._addresses("Route")
-        return list(routes)
+        return list(self.addresses("route"))
 
     @property
     def record_routes(self) -> list[NameAddr]:
         """All Record-Route values, in order."""
+        return list(self.addresses("record-route"))
+
+    def addresses(self, key: AddressKey) -> tuple[NameAddr, ...]:
+        """All values of Contact, Route or Record-Route, in order."""
         parsed = self.headers.parsed
-        routes = parsed.get("record-route")
-        if routes is None:
-            routes = parsed["record-route"] = self._addresses("Record-Route")
-        return list(routes)
+        addresses = parsed.get(key)
+        if addresses is None:
+            addresses = parsed[key] = _addresses(key.title(), self.headers.get_all(key))
+        return addresses
 
     @property
     def max_forwards(self) -> int | None:
@@ -186,24 +184,8 @@ class Message(ABC):
 
     def encode(self) -> bytes:
         """The octets to send; Content-Length says the length of `body`, whatever the headers said."""
-        lines = self.headers.lines(len(self.body))
-        head = "\r\n".join((self.start_line, *lines, "\r\n"))
+        head = f"{self.start_line}{self.headers.text(len(self.body))}\r\n\r\n"
         return head.encode("utf-8", "surrogateescape") + self.body
-
-    def _required(self, name: str) -> str:
-        value = self.headers.get(name)
-        if value is None:
-            raise RemoteError(400, f"Missing {name}")
-        return value
-
-    def _addresses(self, name: str) -> tuple[NameAddr, ...]:
-        lines = self.headers.get_all(name)
-        if not lines:
-            return ()
-        elements = [element for line in lines for element in split_commas(line)]
-        if len(elements) > MAX_VALUES:
-            raise RemoteError(400, f"Too many values of {name}")
-        return tuple([NameAddr.parse(element) for element in elements])
 
 
 class Request(Message):
@@ -244,7 +226,7 @@ class Request(Message):
         stamped = via.with_source(host, port)
         if stamped is via:
             return
-        _, *rest = split_commas(self._required("Via"))
+        _, *rest = split_commas(self.headers.required("Via"))
         self.headers.replace_first("Via", ", ".join([str(stamped), *rest]))
         self.headers.parsed["top via"] = stamped
 
@@ -283,3 +265,12 @@ class Response(Message):
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"
+
+
+def _addresses(name: str, lines: list[str]) -> tuple[NameAddr, ...]:
+    if not lines:
+        return ()
+    elements = [element for line in lines for element in split_commas(line)]
+    if len(elements) > MAX_VALUES:
+        raise RemoteError(400, f"Too many values of {name}")
+    return tuple([NameAddr.parse(element) for element in elements])

@@ -136,7 +136,7 @@ def test_there_is_a_limit_of_lines() -> None:
 
 
 def test_content_length_is_printed_once_in_its_old_place_or_last() -> None:
-    assert Headers([("A", "b")]).lines(3) == ["A: b", "Content-Length: 3"]
+    assert Headers([("A", "b")]).text(3) == "\r\nA: b\r\nContent-Length: 3"
     headers = Headers([("l", "9"), ("A", "b"), ("Content-Length", "9")])
-    assert headers.lines(3) == ["Content-Length: 3", "A: b"]
+    assert headers.text(3) == "\r\nContent-Length: 3\r\nA: b"
     assert headers.get_all("l") == ["9", "9"]  # printing changes nothing
