@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
 from sip_stack.dialog import ClientSession, OutOfDialogRequest, Session
-from sip_stack.dialog.core import HeaderLines, body_headers, contact, session_key, via
+from sip_stack.dialog.core import HeaderLines, body_headers, contact, is_secure, session_key, via
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.restored import RestoredSession, SessionSnapshot
@@ -173,15 +173,16 @@ class Endpoint:
         core = self._core
         self._check_limits()
         core.gate.expect(flow.remote[0])
-        local_tag, branch = core.token(), core.branch()
+        local_tag, branch, secure = core.token(), core.branch(), uri[:5].lower() == "sips:"
+        call_id = call_id or core.token()
         invite = build_invite(
             core,
             flow=flow,
             branch=branch,
             uri=uri,
             addresses=[("From", str(from_.with_tag(local_tag))), ("To", str(to))],
-            call_id=call_id or core.token(),
-            contact=contact(flow, contact_user, secure=uri[:5].lower() == "sips:"),
+            call_id=call_id,
+            contact=contact(flow, contact_user, secure=secure),
             extensions=extensions,
             headers=(*headers, *body_headers(body, content_type)),
             body=body,
@@ -190,6 +191,8 @@ class Endpoint:
         session = ClientSession(
             core,
             invite=invite,
+            call_id=call_id,
+            secure=secure,
             flow=flow,
             local_tag=local_tag,
             contact_user=contact_user,
@@ -285,6 +288,8 @@ class Endpoint:
         session = ClientSession(
             core,
             invite=restored,
+            call_id=restored.call_id,
+            secure=is_secure(restored),
             flow=flow,
             local_tag=restored.from_.tag or "",
             contact_user="",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sip_stack.auth import AuthRejected, Credentials, DigestClient
-from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, is_secure, via
+from sip_stack.dialog.core import Core, HeaderLines, copy_of, is_challenge, via
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.early import EarlyDialog, EarlyDialogs, continue_dialog
 from sip_stack.dialog.glare import short_delay
@@ -49,6 +49,8 @@ class ClientSession(Session):
         core: Core,
         *,
         invite: Request,
+        call_id: str,
+        secure: bool,
         flow: Flow,
         local_tag: str,
         contact_user: str,
@@ -58,8 +60,8 @@ class ClientSession(Session):
     ) -> None:
         super().__init__(
             core,
-            call_id=invite.call_id,
-            secure=is_secure(invite),
+            call_id=call_id,
+            secure=secure,
             flow=flow,
             local_tag=local_tag,
             contact_user=contact_user,

@@ -24,9 +24,9 @@ class AnswerUser(Protocol):
 
 
 class UnacknowledgedAnswer:
-    """The octets of one 2xx and the timers that repeat them; `stop` when the ACK of that CSeq comes."""
+    """The octets of one 2xx and the timer that repeats them; `stop` when the ACK of that CSeq comes."""
 
-    __slots__ = ("_data", "_give_up", "_interval", "_repeat", "_transaction", "_user", "cseq", "offers")
+    __slots__ = ("_data", "_given_up_at", "_interval", "_timer", "_transaction", "_user", "cseq", "offers")
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class UnacknowledgedAnswer:
         self.offers = offers
         settings = user.core.settings
         self._interval = settings.t1
-        self._repeat = user.core.timers.start(now, settings.t1, self, REPEAT)
-        self._give_up = user.core.timers.start(now, settings.timeout, self, GIVE_UP)
+        self._given_up_at = now + settings.timeout
+        self._timer = user.core.timers.start(now, settings.t1, self, REPEAT)
 
     def on_timer(self, kind: str, now: float) -> None:
         """Send it again, or give up."""
@@ -60,11 +60,14 @@ class UnacknowledgedAnswer:
             return
         user.core.transactions.repeat_answer(self._transaction, self._data, now)
         self._interval = min(self._interval * 2, user.core.settings.t2)
-        self._repeat = user.core.timers.start(now, self._interval, self, REPEAT)
+        left = self._given_up_at - now
+        if left > self._interval:
+            self._timer = user.core.timers.start(now, self._interval, self, REPEAT)
+        else:
+            self._timer = user.core.timers.start(now, left, self, GIVE_UP)
 
     def stop(self) -> None:
         """The ACK came, or the session is over."""
-        self._repeat.stop()
-        self._give_up.stop()
+        self._timer.stop()
         self._user = None
         self._data = b""

@@ -138,15 +138,15 @@ class InviteUsage:
         if dialog is None:
             return
         self.keep_flow_alive()
+        credentials = transaction.credentials = authorization_of(invite)
         ack = dialog.request(
             "ACK",
             via=via(self.flow, self.core.branch()),
-            headers=(*authorization_of(invite), *self.core.user_agent_headers, *self._standing_lines()),
+            headers=(*credentials, *self.core.user_agent_headers, *self._standing_lines()),
             cseq=invite.cseq.number,
         )
         transmit = Transmit(ack.encode(), self.flow)
         transaction.acknowledgements = {response.to.tag or "": transmit}
-        transaction.credentials = authorization_of(invite)
         self.core.output.append(transmit)
 
     def build(

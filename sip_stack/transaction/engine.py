@@ -8,6 +8,7 @@ section 17, RFC 6026.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from sip_stack.message import Message, Request, Response
@@ -115,7 +116,8 @@ class Transaction:
 
     def on_timer(self, kind: str, now: float) -> None:
         """One of this transaction's timers is over."""
-        self.feed(Input(kind), now)
+        assert isinstance(kind, Input)
+        self.feed(kind, now)
 
     def let_go(self) -> None:
         """Drop what only an unfinished transaction needs."""
@@ -226,7 +228,9 @@ def _resend(transaction: Transaction, now: float, message: Message | None) -> No
 
 def _repeat_again(transaction: Transaction, interval: float, now: float) -> None:
     if transaction.retry is not None:
-        transaction.repeat_after(interval, Input(transaction.retry.kind), now)
+        kind = transaction.retry.kind
+        assert isinstance(kind, Input)
+        transaction.repeat_after(interval, kind, now)
 
 
 def _double(transaction: Transaction, now: float, message: Message | None) -> None:
@@ -312,7 +316,7 @@ def _start_g_h(transaction: Transaction, now: float, message: Message | None) ->
     settings = transaction.manager.settings
     if not transaction.flow.reliable:
         transaction.repeat_after(settings.t1, Input.TIMER_G, now)
-    transaction.live_for(settings.timeout, Input.TIMER_H, now)
+    transaction.live_for(transaction.manager.timeout, Input.TIMER_H, now)
 
 
 def _as_response(message: Message | None) -> Response:
@@ -325,13 +329,8 @@ def _as_request(message: Message | None) -> Request:
     return message
 
 
-def _timeout(manager: TransactionManager) -> float:
-    return manager.settings.timeout
-
-
-def _t4(manager: TransactionManager) -> float:
-    return manager.settings.t4
-
+_timeout = attrgetter("timeout")
+_t4 = attrgetter("settings.t4")
 
 VERBS: dict[Verb, VerbFunction] = {
     Verb.SEND: _send,

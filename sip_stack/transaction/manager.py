@@ -51,6 +51,7 @@ class TransactionManager:
         "counters",
         "output",
         "settings",
+        "timeout",
         "timers",
         "upcalls",
     )
@@ -66,6 +67,8 @@ class TransactionManager:
     ) -> None:
         """`output` is where messages to send are appended; its owner drains it."""
         self.settings = settings
+        self.timeout = settings.timeout
+        """Seconds: 64*T1."""
         self.timers = timers
         self.output = output
         self.counters = counters
@@ -101,7 +104,7 @@ class TransactionManager:
         self.counters.requests_sent[request.method] += 1
         self._send_first(transaction, now)
         invite = request.method == "INVITE"
-        transaction.live_for(self.settings.timeout, Input.TIMER_B if invite else Input.TIMER_F, now)
+        transaction.live_for(self.timeout, Input.TIMER_B if invite else Input.TIMER_F, now)
         return transaction
 
     def resume(self, request: Request, branch: str, flow: Flow, user: ClientUser | None) -> ClientTransaction:
