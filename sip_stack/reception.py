@@ -154,7 +154,8 @@ class Reception:
         if self.waiting_room is not None and self._is_early(request):
             self.waiting_room.keep(request, flow)
             return
-        verdict = self._judge(request, flow, now)
+        session = self._session_of(request)
+        verdict = self._judge(request, session, flow, now)
         if verdict is SILENCE:
             core.counters.unheard += 1
             return
@@ -171,15 +172,15 @@ class Reception:
             return
         if request.method == "CANCEL":
             self._receive_cancel(request, key, flow, now)
-        elif request.to.tag is not None:
-            self._receive_in_dialog(request, key, flow, now)
+        elif session is not None or request.to.tag is not None:
+            self._receive_in_dialog(request, session, key, flow, now)
         else:
             self._receive_out_of_dialog(request, key, flow, now)
 
     def _is_early(self, request: Request) -> bool:
         """True for a request of a dialog that we do not know."""
         try:
-            return request.to.tag is not None and not self._belongs(request)
+            return request.to.tag is not None and not self._belongs(request, self._session_of(request))
         except RemoteError:
             return False
 
@@ -189,26 +190,36 @@ class Reception:
         for request, flow in [] if room is None else room.leave():
             self._receive_request(request, flow, now)
 
-    def _judge(self, request: Request, flow: Flow, now: float) -> Verdict:
+    def _judge(self, request: Request, session: Session | None, flow: Flow, now: float) -> Verdict:
         """What the gate says to a request that begins something new; what belongs to a session is welcome."""
         gate, source = self.core.gate, flow.remote[0]
-        if self._belongs(request):
+        if self._belongs(request, session):
             gate.expect(source)
             return None
         return gate.judge(request, source, now)
 
-    def _belongs(self, request: Request) -> bool:
+    def _session_of(self, request: Request) -> Session | None:
+        """The session that a request inside a dialog is for, whose both tags it names; None for any other, and for one
+        that nobody can read."""
+        try:
+            local_tag = request.to.tag
+            if local_tag is None:
+                return None
+            session = self.core.sessions.get(session_key(request.call_id, local_tag))
+            return session if session is not None and session.owns(request.from_.tag) else None
+        except RemoteError:
+            return None
+
+    def _belongs(self, request: Request, session: Session | None) -> bool:
         """True inside a session of ours, since whoever names both tags was told them, for what is to replace one, and
         for the CANCEL of an INVITE that we have."""
         try:
             if request.method == "CANCEL":
                 return self.core.transactions.find_invite(request) is not None
-            local_tag = request.to.tag
-            if local_tag is None:
-                replaces = Replaces.of(request) if request.method == "INVITE" else None
-                return replaces is not None and find_replaced(self.core, replaces) is not None
-            session = self.core.sessions.get(session_key(request.call_id, local_tag))
-            return session is not None and session.owns(request.from_.tag)
+            if session is not None or request.method != "INVITE" or request.to.tag is not None:
+                return session is not None
+            replaces = Replaces.of(request)
+            return replaces is not None and find_replaced(self.core, replaces) is not None
         except RemoteError:
             return False
 
@@ -244,10 +255,11 @@ class Reception:
         if invite.user is not None:  # A transaction lets go of its user with the final response.
             invite.user.on_cancel(invite, request, now)
 
-    def _receive_in_dialog(self, request: Request, key: str, flow: Flow, now: float) -> None:
-        session = self.core.sessions.get(session_key(request.call_id, request.to.tag or ""))
+    def _receive_in_dialog(
+        self, request: Request, session: Session | None, key: str, flow: Flow, now: float
+    ) -> None:
         refused = self._refusal(request, in_dialog=True)
-        if refused is None and (session is None or not session.owns(request.from_.tag)):
+        if refused is None and session is None:
             refused = without_session(request)
         if refused is None and self.full(headroom=IN_DIALOG_HEADROOM):
             self.core.counters.over_limit += 1
@@ -305,10 +317,13 @@ class Reception:
         self.core.respond(now, transaction, 200, to_tag=self.core.token(), headers=headers)
 
     def _begin(self, request: Request, key: str, flow: Flow) -> ServerTransaction:
-        port = request.via.port or DEFAULT_PORTS.get(flow.transport, 5060)
-        # Who must answer there is who asked.
-        name = request.via.host.strip("[]") if flow.transport == "tls" else ""
-        fallback = Target(flow.transport, flow.remote[0], port, name) if flow.reliable else None
+        fallback = None
+        if flow.reliable:
+            via = request.via
+            # Who must answer there is who asked.
+            name = via.host.strip("[]") if flow.transport == "tls" else ""
+            port = via.port or DEFAULT_PORTS.get(flow.transport, 5060)
+            fallback = Target(flow.transport, flow.remote[0], port, name)
         return self.core.transactions.accept(request, key, self._response_flow(request, flow), fallback)
 
     def _tell_refused(self, request: Request, flow: Flow, refused: Refusal) -> None:
@@ -357,7 +372,7 @@ class Reception:
         anyone."""
         top = request.via
         port = top.port or 5060
-        if flow.reliable or top.wants_rport or port == flow.remote[1] or self.core.flow_for is None:
+        if flow.reliable or port == flow.remote[1] or top.wants_rport or self.core.flow_for is None:
             return flow
         try:
             return self.core.flow_for(Target(flow.transport, flow.remote[0], port), flow)
