@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address
@@ -83,6 +84,8 @@ class SipStack:
             flow_for=self._flow_for,
             is_connected=self._is_connected,
         )
+        self.now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+        """The loop's time: what every command of the endpoint and its sessions takes."""
         self.on_event: Callable[[Event], None] = _ignore
         """Called for each event, in order. It may give commands; they are flushed when it returns."""
         self.on_lost: Callable[[Flow], None] = lambda flow: None
@@ -99,6 +102,8 @@ class SipStack:
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = math.inf
+        """When the timer fires, by the loop's time."""
         self._flushing = False
         self._idle: asyncio.Event | None = None
         """Set when the last session is gone, while somebody waits for that."""
@@ -108,6 +113,7 @@ class SipStack:
     async def start(self, listens: Iterable[Listen]) -> list[Listen]:
         """Open the listeners; returns them as bound. Raises TransportError, and then none is left open."""
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         bound = []
         try:
             for where in listens:
@@ -125,16 +131,11 @@ class SipStack:
             if handle is not None:
                 handle.cancel()
         self._timer = self._scheduled = None
+        self._armed_for = math.inf
         for transport in self._transports.values():
             transport.close()
         self._transports.clear()
         await asyncio.sleep(0)  # asyncio closes the sockets of connections when it comes round
-
-    def now(self) -> float:
-        """The loop's time: what every command of the endpoint and its sessions takes."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop.time()
 
     def flow_to(self, target: Target, like: Flow | None = None) -> Flow:
         """The flow to a resolved target, from the socket of `like` where that reaches it. Raises TransportError when no
@@ -288,16 +289,16 @@ class SipStack:
         """Set the one timer; one that is early enough stays, firing for nothing is cheaper than setting it
         anew."""
         due = self.endpoint.next_timer()
-        if due is None or self._loop is None or not self._transports:
+        if due is None or due >= self._armed_for or self._loop is None or not self._transports:
             return
         if self._timer is not None:
-            if self._timer.when() <= due:
-                return
             self._timer.cancel()
+        self._armed_for = due
         self._timer = self._loop.call_at(due, self._on_timer, due)
 
     def _on_timer(self, due: float) -> None:
         self._timer = None
+        self._armed_for = math.inf
         # The loop may call a clock's resolution early; what was armed is due.
         self.endpoint.handle_timer(max(due, self.now()))
         self.flush()
