@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from sip_stack.errors import RemoteError
 from sip_stack.message.message import SIP_VERSION, Message, Request, Response
 from sip_stack.message.uri import OtherUri, SipUri, parse_uri
-from sip_stack.message.values import NameAddr, is_method
+from sip_stack.message.values import CSeq, NameAddr, is_method
 
 MAX_URI = 4096
 """Characters accepted in a Request-URI; longer ones are answered 414."""
@@ -33,8 +33,7 @@ def check_request(request: Request) -> None:
         raise RemoteError(505, "Version Not Supported")
     if not is_method(request.method):
         raise RemoteError(400, "Malformed method")
-    _check_common(request)
-    if request.cseq.method != request.method:
+    if _check_common(request).method != request.method:
         raise RemoteError(400, "CSeq method does not match")
     _check_request_uri(request)
     _ = request.max_forwards
@@ -46,15 +45,16 @@ def check_response(response: Response) -> None:
     _check_common(response)
 
 
-def _check_common(message: Message) -> None:
+def _check_common(message: Message) -> CSeq:
     repeated = message.headers.repeated(_SINGLE)
     if repeated is not None:
         raise RemoteError(400, f"More than one {_SINGLE[repeated]}")
-    _ = message.via, message.cseq, message.call_id, message.content_type
+    _, cseq, _, _ = message.via, message.cseq, message.call_id, message.content_type
     _check_uris((message.from_, message.to))
-    if message.cseq.method not in _NEVER_SENT_TO:
+    if cseq.method not in _NEVER_SENT_TO:
         _check_uris([contact for contact in message.addresses("contact") if contact.uri != "*"])
         _check_uris(message.addresses("record-route"))
+    return cseq
 
 
 def _check_uris(addresses: Iterable[NameAddr]) -> None:

@@ -76,6 +76,7 @@ ParsedHeaders = TypedDict(
         "route": tuple[NameAddr, ...],
         "record-route": tuple[NameAddr, ...],
         "content-type": MediaType,
+        "max-forwards": int,
     },
     total=False,
 )
@@ -148,8 +149,8 @@ class Headers:
         return (self._first or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
 
     def required(self, name: str) -> str:
-        """The value of the first line of that name; RemoteError(400) when there is none."""
-        value = (self._first or self._indexed()).get(_KEYS.get(name) or _lower_key(name))
+        """The value of the first line of one of the names everybody sends; RemoteError(400) when there is none."""
+        value = (self._first or self._indexed()).get(_KEYS[name])
         if value is None:
             raise RemoteError(400, f"Missing {name}")
         return value

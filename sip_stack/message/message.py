@@ -16,7 +16,15 @@ from sip_stack.message.headers import Headers
 from sip_stack.message.params import MAX_VALUES, require_sendable, split_commas, split_tokens
 from sip_stack.message.status import reason_phrase
 from sip_stack.message.uri import Uri, parse_uri
-from sip_stack.message.values import CSeq, MediaType, NameAddr, Via
+from sip_stack.message.values import (
+    CSeq,
+    MediaType,
+    NameAddr,
+    Via,
+    parse_address,
+    parse_cseq,
+    parse_media_type,
+)
 
 SIP_VERSION = "SIP/2.0"
 
@@ -85,7 +93,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         cseq = parsed.get("cseq")
         if cseq is None:
-            cseq = parsed["cseq"] = CSeq.parse(self.headers.required("CSeq"))
+            cseq = parsed["cseq"] = parse_cseq(self.headers.required("CSeq"))
         return cseq
 
     @property
@@ -94,7 +102,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         address = parsed.get("from")
         if address is None:
-            address = parsed["from"] = NameAddr.parse(self.headers.required("From"))
+            address = parsed["from"] = parse_address(self.headers.required("From"))
         return address
 
     @property
@@ -103,7 +111,7 @@ class Message(ABC):
         parsed = self.headers.parsed
         address = parsed.get("to")
         if address is None:
-            address = parsed["to"] = NameAddr.parse(self.headers.required("To"))
+            address = parsed["to"] = parse_address(self.headers.required("To"))
         return address
 
     @property
@@ -138,11 +146,16 @@ class Message(ABC):
     @property
     def max_forwards(self) -> int | None:
         """Max-Forwards, 0..255; None without one."""
+        parsed = self.headers.parsed
+        known = parsed.get("max-forwards")
+        if known is not None:
+            return known
         text = self.headers.get("Max-Forwards")
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) <= 20 and (hops := int(text)) <= 255):
             raise RemoteError(400, "Malformed Max-Forwards")
+        parsed["max-forwards"] = hops
         return hops
 
     @property
@@ -154,23 +167,26 @@ class Message(ABC):
             text = self.headers.get("Content-Type")
             if text is None:
                 return None
-            media_type = parsed["content-type"] = MediaType.parse(text)
+            media_type = parsed["content-type"] = parse_media_type(text)
         return media_type
 
     @property
     def require(self) -> list[str]:
         """The option tags of Require."""
-        return split_tokens(self.headers.get_all("Require"))
+        return self._tokens("Require")
 
     @property
     def supported(self) -> list[str]:
         """The option tags of Supported."""
-        return split_tokens(self.headers.get_all("Supported"))
+        return self._tokens("Supported")
 
     @property
     def allow(self) -> list[str]:
         """The methods of Allow."""
-        return split_tokens(self.headers.get_all("Allow"))
+        return self._tokens("Allow")
+
+    def _tokens(self, name: str) -> list[str]:
+        return split_tokens(lines) if (lines := self.headers.get_all(name)) else []
 
     def body_of_type(self, media_type: str) -> bytes | None:
         """The body of that type, for example "application/sdp", also when it is a part of a multipart body.
@@ -202,8 +218,7 @@ class Request(Message):
         *,
         version: str = SIP_VERSION,
     ) -> None:
-        require_sendable(method, "a method")
-        require_sendable(uri, "a Request-URI")
+        require_sendable(f"{method} {uri}", "a Request-Line")
         super().__init__(headers, body)
         self.method = method
         self.uri = uri
@@ -273,4 +288,4 @@ def _addresses(name: str, lines: list[str]) -> tuple[NameAddr, ...]:
     elements = [element for line in lines for element in split_commas(line)]
     if len(elements) > MAX_VALUES:
         raise RemoteError(400, f"Too many values of {name}")
-    return tuple([NameAddr.parse(element) for element in elements])
+    return tuple([parse_address(element) for element in elements])

@@ -35,9 +35,9 @@ def response_to(
         copied = _COPIED_IN_TRYING
     items = request.headers.lines_of(copied)
     if to_tag is not None and _lacks_tag(request):
-        items = [
-            (name, f"{value};tag={to_tag}" if header_key(name) == "to" else value) for name, value in items
-        ]
+        for place, (name, value) in enumerate(items):
+            if name[0] in "Tt" and header_key(name) == "to":
+                items[place] = (name, f"{value};tag={to_tag}")
     lines = Headers.trusted(items)
     lines.extend(headers)
     return Response(status, reason, lines, body)

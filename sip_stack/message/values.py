@@ -166,7 +166,7 @@ class NameAddr(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Parse one value. The URI itself is only checked by `parsed_uri`."""
-        return _parse_address(text)
+        return parse_address(text)
 
     @classmethod
     def _parse(cls, text: str) -> NameAddr:
@@ -208,7 +208,10 @@ class NameAddr(NamedTuple):
     @property
     def tag(self) -> str | None:
         """The dialog tag exactly as received; None when absent or empty."""
-        return self.params.raw("tag") or None
+        for name, value in self.params:
+            if name == "tag" or name.lower() == "tag":
+                return value or None
+        return None
 
     @property
     def parsed_uri(self) -> Uri:
@@ -236,7 +239,7 @@ class CSeq(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """Parse `314159 INVITE`."""
-        return _parse_cseq(text)
+        return parse_cseq(text)
 
     @classmethod
     def _parse(cls, text: str) -> CSeq:
@@ -265,7 +268,7 @@ class MediaType(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> MediaType:
         """Parse `application/sdp;charset=utf-8`."""
-        return _parse_media_type(text)
+        return parse_media_type(text)
 
     @classmethod
     def _parse(cls, text: str) -> MediaType:
@@ -286,6 +289,6 @@ class MediaType(NamedTuple):
 
 
 _parse_sent = _remembered(_sent)  # The same in every message of a peer.
-_parse_address = _remembered(NameAddr._parse)
-_parse_cseq = _remembered(CSeq._parse)
-_parse_media_type = _remembered(MediaType._parse)
+parse_address = _remembered(NameAddr._parse)
+parse_cseq = _remembered(CSeq._parse)
+parse_media_type = _remembered(MediaType._parse)
