@@ -18,8 +18,9 @@ from sip_stack.dialog.core import HeaderLines, body_headers, contact, is_secure,
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.restored import RestoredSession, SessionSnapshot
-from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot
+from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.uac import build_invite
+from sip_stack.dialog.unanswered import UnansweredInvite
 from sip_stack.errors import LocalError, LossReason, RemoteError
 from sip_stack.events import Event
 from sip_stack.extensions import NO_EXTENSIONS, Extensions
@@ -29,6 +30,7 @@ from sip_stack.message.framing import PING
 from sip_stack.reception import Reception
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction
+from sip_stack.transaction.key import server_key
 from sip_stack.transport import Flow, FlowFor, Loss, Tap, Transmit
 from sip_stack.waiting_room import WaitingRoom
 
@@ -300,6 +302,16 @@ class Endpoint:
         session.take_back(now, headers)
         return session
 
+    def take_up(self, *, flow: Flow, left: UnansweredSnapshot) -> UnansweredInvite:
+        """Take up an INVITE that an earlier process of ours received and has not answered, to refuse it; its responses
+        go over `flow`. Raises `SipError` for one that nobody can read, `LocalError` when it is there already: it came
+        again before, and is served."""
+        core, restored = self._core, left.invite.restored()
+        if core.transactions.find(server_key(restored)) is not None:
+            raise LocalError("the INVITE is served already")
+        core.gate.expect(flow.remote[0])
+        return UnansweredInvite(core, left, flow)
+
     def restore(
         self,
         now: float,
@@ -333,8 +345,8 @@ class Endpoint:
         return restored
 
     def await_sessions(self) -> None:
-        """Let requests for dialogs that are not known wait: they may be restored in a moment. Until `sessions_restored`
-        is said."""
+        """Let requests for dialogs that are not known wait, and CANCELs of such INVITEs: they may be restored in a
+        moment. Until `sessions_restored` is said."""
         self._reception.waiting_room = WaitingRoom()
 
     def sessions_restored(self, now: float) -> None:

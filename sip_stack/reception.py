@@ -178,9 +178,10 @@ class Reception:
             self._receive_out_of_dialog(request, key, flow, now)
 
     def _is_early(self, request: Request) -> bool:
-        """True for a request of a dialog that we do not know."""
+        """True for a request of a dialog that we do not know, and for the CANCEL of an INVITE."""
         try:
-            return request.to.tag is not None and not self._belongs(request, self._session_of(request))
+            begins = request.to.tag is None and request.method != "CANCEL"
+            return not begins and not self._belongs(request, self._session_of(request))
         except RemoteError:
             return False
 

@@ -1,7 +1,7 @@
 """Requests for dialogs that nobody knows yet: a process that has just started may be about to restore them.
 
 Refusing such a BYE (481) would end the call for one side and not for the other. Over UDP it would come again by itself,
-over TCP it would not.
+over TCP it would not. So with the CANCEL of an INVITE that the process before had not answered.
 """
 
 from __future__ import annotations

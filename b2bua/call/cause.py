@@ -132,6 +132,8 @@ _ROWS = (
     # Both sides talked until nobody was there any more: that was a call.
     Cause("process_lost", "the process died with the call up; said by the next one",
           "process_lost", 11072, _DONE, _BYE, 41, "b2bua"),
+    Cause("process_lost_unanswered", "the process died while it rang; said by the next one",
+          "process_lost", 11073, _FAILED, 503, 41, "b2bua"),
     # Calls we refuse. 503 makes an SBC try another node, so it is kept for "not this node, not now".
     Cause("unknown_trunk", "source of no trunk", "unknown_trunk", 11100, _FAILED, 403, 21, "b2bua"),
     Cause("no_route", "no route matches", "no_route", 11101, _FAILED, 404, 3, "b2bua"),

@@ -47,7 +47,9 @@ def closed(entry: JournalEntry, outcome: Outcome, now: float) -> ClosedCall:
     record: JsonObject = {
         **left,
         "ended": stamp,
-        "duration_ms": max(round(now * 1000) - _milliseconds(left["answered"]), 0),
+        "duration_ms": 0
+        if left["answered"] is None
+        else max(round(now * 1000) - _milliseconds(left["answered"]), 0),
         "outcome": outcome.as_record(),
         "attempts": _closed_attempts(left, outcome, stamp),
         "handoffs": [{key: each[key] for key in _OF_A_RECORD} for each in handoffs],

@@ -1,4 +1,4 @@
-"""What is written down of a call that is up: enough to end it toward both sides, and to record it, without us."""
+"""What is written down of a call: enough to end it toward both sides, and to record it, without us."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from b2bua.journal import ringing
+from b2bua.journal import ringing, waiting
 from b2bua.journal.asked import Asked, read, written
 from b2bua.journal.going_on import CallState, legs_up
 from b2bua.telemetry.json_text import json_text
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from b2bua.call.record import JsonObject
     from b2bua.journal.ringing import Ringing
     from b2bua.journal.seal import Seal
+    from b2bua.journal.waiting import Waiting
 
 
 class LegEntry(NamedTuple):
@@ -38,7 +39,7 @@ class LegEntry(NamedTuple):
 
 
 class JournalEntry(NamedTuple):
-    """A call that was up at a moment."""
+    """A call at a moment."""
 
     call_id: str
     run: str
@@ -49,13 +50,15 @@ class JournalEntry(NamedTuple):
     asked: tuple[Asked, ...] = ()
     """In the order of the handoffs."""
     ringing: tuple[Ringing, ...] = ()
+    waiting: Waiting | None = None
+    """Its caller, while nobody has answered."""
     state: CallState | None = None
     """What it takes to go on with it; None when it can only be ended."""
 
     def as_text(self, seal: Seal | None = None) -> str:
         """As it is kept. What has keys in it is sealed, or left out where there is no seal."""
         asked = written(self.asked, seal, self.call_id)
-        ending = (self.call_id, self.run, self.record, self.legs, asked, self.ringing)
+        ending = (self.call_id, self.run, self.record, self.legs, asked, self.ringing, self.waiting)
         if self.state is None or (self.state.has_keys and seal is None):
             return json_text(ending)
         state = self.state.plain()
@@ -67,7 +70,7 @@ class JournalEntry(NamedTuple):
     def read(cls, text: str, seal: Seal | None = None) -> JournalEntry:
         """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours. A state that cannot be read is as
         good as none."""
-        call_id, run, record, legs, asked, those_who_ring, *going_on = json.loads(text)
+        call_id, run, record, legs, asked, those_who_ring, who_waits, *going_on = json.loads(text)
         state: CallState | None = None
         with suppress(ValueError):
             state = _read_state(going_on[0], call_id, seal) if going_on else None
@@ -78,6 +81,7 @@ class JournalEntry(NamedTuple):
             tuple(map(_read_leg, legs)),
             read(asked, seal, call_id),
             ringing.read(those_who_ring),
+            waiting.read(who_waits),
             state,
         )
 
@@ -92,7 +96,8 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
     legs = tuple(map(_entry_of, legs_up(call)))
     asked = tuple(map(Asked.of, call.handoffs))
-    return JournalEntry(call.id, run, record, legs, asked, ringing.ringing_of(call), CallState.of(call))
+    ending = (call.id, run, record, legs, asked, ringing.ringing_of(call), waiting.waiting_of(call))
+    return JournalEntry(*ending, CallState.of(call) if call.answered else None)
 
 
 def _entry_of(leg: Leg) -> LegEntry:

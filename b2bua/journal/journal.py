@@ -1,7 +1,8 @@
 """The journal of the calls that are up: written as they change, for the process that starts after this one was killed.
 
 Entries wait in the store's queue like everything else that is kept: a call that was answered within the last 60 ms
-before a `kill -9` may be missing. An answered call costs two writes.
+before a `kill -9` may be missing. An answered call costs two writes, one more where it has rung for longer than
+`RINGS`; one that nobody answers costs none before that.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 GATHER = 0.05
 """Seconds that changes of a call gather: an answer and the bridge after it are one entry."""
+RINGS = 1.0
+"""Seconds that a call may ring without being written down. A second covers calls to assistants, which are answered at
+once, and those that are refused; what rings longer is a phone, and rare enough for a write."""
 KEPT_MS = 7 * 24 * 3600 * 1000
 """How long an entry waits for a process that reads it."""
 PAGE = 500
@@ -39,6 +43,9 @@ class Journal:
         self._run = secrets.token_hex(8)
         self._is_closed = False
         self._changed: dict[str, Call] = {}
+        self._unanswered: dict[str, tuple[float, Call]] = {}
+        """Those that ring, and until when (loop time) without being written down; the first of them first."""
+        self._due: asyncio.TimerHandle | None = None
         self._written: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._log = get_logger()
@@ -48,16 +55,49 @@ class Journal:
         self._node = node
 
     def keep(self, call: Call) -> None:
-        """Write a call down soon, as it is then; to be told of every change of whom it talks to."""
-        if not self._node or self._is_closed or not self._store.has_backend or not call.answered or call.over:
+        """Write a call down soon, as it is then; to be told of every change of whom it talks to, or rings for it. One
+        that nobody has answered is written once it has rung for `RINGS`."""
+        if not self._node or self._is_closed or not self._store.has_backend or call.over:
             return
+        if call.answered:
+            self._unanswered.pop(call.id, None)
+        elif call.id not in self._written and call.id not in self._changed:
+            self._await_answer(call)
+            return
+        self._change(call)
+
+    def _change(self, call: Call) -> None:
         self._changed[call.id] = call
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER, self._write)
 
+    def _await_answer(self, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + RINGS
+        self._unanswered.setdefault(call.id, (due, call))
+        if self._due is None:
+            self._due = loop.call_at(due, self._note_unanswered)
+
+    def _note_unanswered(self) -> None:
+        """Have those written that have rung long enough. One timer is for all of them, and it is set again only while
+        somebody rings."""
+        self._due, loop = None, asyncio.get_running_loop()
+        now, ripe = loop.time(), []
+        for due, call in self._unanswered.values():
+            if due > now:
+                # Together with those of the next moment.
+                self._due = loop.call_at(due + GATHER, self._note_unanswered)
+                break
+            ripe.append(call)
+        for call in ripe:
+            del self._unanswered[call.id]
+            if not call.over:
+                self._change(call)
+
     def forget(self, call_id: str) -> None:
         """The call is over; its entry goes when it is recorded."""
         self._changed.pop(call_id, None)
+        self._unanswered.pop(call_id, None)
 
     def take_over(self, entry: JournalEntry) -> None:
         """A call of an earlier process is ours now, to go on with or to end: its entry goes with its record."""
@@ -73,9 +113,10 @@ class Journal:
     def close(self) -> None:
         """Write no calls any more."""
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._due):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._due = None
 
     def _write(self) -> None:
         self._timer = None
@@ -87,8 +128,8 @@ class Journal:
         self._changed.clear()
 
     async def record_of(self, call_id: str) -> JsonObject | None:
-        """The record so far of a call that is up on some node, this one or another, with its handoffs as the API shows
-        them; None when no entry of it is there, or can be read. Raises `StoreUnavailable`."""
+        """The record so far of a call that is written down on some node, this one or another, with its handoffs as the
+        API shows them; None when no entry of it is there, or can be read. Raises `StoreUnavailable`."""
         found = await self._store.read(Kind.JOURNAL, [call_id])
         try:
             return JournalEntry.read(found[call_id]).record

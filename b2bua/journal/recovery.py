@@ -22,6 +22,7 @@ from b2bua.journal.reopened import reopened_handoffs, reopened_record
 from b2bua.journal.ringing import take_back
 from b2bua.journal.takeover import Stranger, Takeover
 from b2bua.journal.told import Follow, facts_of
+from b2bua.journal.waiting import LOST, take_up
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import get_logger
 
@@ -107,9 +108,15 @@ class Recovery:
 
             await self._for_each(left_behind, take_over)
             lost = [entry for entry in lost if not self._take_home(entry)]
+            taken_up = [take_up(self._services, entry) for entry in left_behind]
             self._let_in()
             for entry in left_behind:
                 take_back(self._services, self._reaching, entry)
+            # Behind the CANCELs: where an SBC tries again at once, no phone rings twice.
+            for invite in taken_up:
+                if invite is not None:
+                    invite.refuse()
+            self._services.stack.flush()
             await self._for_each(lost, self._end)
             await self._for_each(self._takeover.strangers, self._dismiss)
         except Exception:
@@ -209,7 +216,7 @@ class Recovery:
         """End one call toward every side and record it, which strikes it out: in this order, so that it is never
         lost."""
         handed = HandedByBye.of(entry)
-        outcome = cause.local("process_lost") if handed is None else handed.outcome
+        outcome = _lost(entry) if handed is None else handed.outcome
         answers = await asyncio.gather(
             *(
                 say_farewell(
@@ -242,3 +249,8 @@ class Recovery:
                 {"leg": leg.role, "status": status} for leg, status in zip(entry.legs, answers, strict=True)
             ],
         )
+
+
+def _lost(entry: JournalEntry) -> cause.Outcome:
+    """How a call ends that does not go on."""
+    return LOST if entry.record["answered"] is None else cause.local("process_lost")

@@ -1,5 +1,5 @@
-"""What a later process needs to know of a dialog, or of an INVITE, to end it: values that can be written down and read
-again."""
+"""What a later process needs to know of a dialog, or of an INVITE of either side, to end it: values that can be written
+down and read again."""
 
 from __future__ import annotations
 
@@ -57,17 +57,27 @@ _REPEATED = ("Via", "From", "To", "Call-ID", "CSeq", "Route", "Session-ID")
 
 
 class InviteSnapshot(NamedTuple):
-    """An INVITE of ours that has no final response: what its CANCEL repeats (RFC 3261 section 9.1)."""
+    """An INVITE that has no final response: what its CANCEL repeats (RFC 3261 section 9.1), and its responses."""
 
     uri: str
     lines: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, invite: Request) -> InviteSnapshot:
-        """As it was sent."""
+        """As it was sent, or received and stamped with where it came from."""
         headers = invite.headers
         return cls(invite.uri, tuple((name, each) for name in _REPEATED for each in headers.get_all(name)))
 
     def restored(self) -> Request:
-        """The INVITE, as far as its CANCEL and the ACK to a refusal tell of it."""
+        """The INVITE, as far as its CANCEL, a refusal and the ACK to that tell of it."""
         return Request("INVITE", self.uri, list(self.lines))
+
+
+class UnansweredSnapshot(NamedTuple):
+    """An INVITE that we received and have answered by a 1xx at most."""
+
+    invite: InviteSnapshot
+    tag: str
+    """Ours, as our provisional responses have told it."""
+    session_id: str
+    """Of our responses (RFC 7989); empty for none."""

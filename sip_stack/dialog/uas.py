@@ -11,6 +11,7 @@ from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.provisional import Provisional, ReliableProvisionals
 from sip_stack.dialog.requests import DialogRequest
 from sip_stack.dialog.session import SDP, Session
+from sip_stack.dialog.snapshot import InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError, RemoteError
 from sip_stack.events import (
@@ -25,7 +26,7 @@ from sip_stack.events import (
 from sip_stack.extensions import RELIABLE, Extensions
 from sip_stack.message import Request, Response
 from sip_stack.transaction import ServerTransaction
-from sip_stack.transport import Flow
+from sip_stack.transport import Flow, Target
 
 KEEP_ALIVE = "1xx again"
 
@@ -156,6 +157,17 @@ class ServerSession(Session):
     def _is_pending(self) -> bool:
         """True while the INVITE has no final response."""
         return self.state is SessionState.EARLY or self._held_answer is not None
+
+    @property
+    def unanswered(self) -> tuple[Flow, Target, UnansweredSnapshot] | None:
+        """The INVITE that has no final response, the flow that this would go over, and where it goes once a connection
+        is gone; None when it has one."""
+        if self.state is not SessionState.EARLY:
+            return None
+        flow = self._transaction.flow
+        target = self._transaction.fallback or Target(flow.transport, *flow.remote)
+        left = UnansweredSnapshot(InviteSnapshot.of(self.invite), self.local_tag, self.session_id)
+        return flow, target, left
 
     @property
     def awaits_acknowledgement(self) -> bool:

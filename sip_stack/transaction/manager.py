@@ -188,6 +188,13 @@ class TransactionManager:
             self._merged.setdefault(merged_by, transaction)
         return transaction
 
+    def restore(self, request: Request, key: str, flow: Flow) -> ServerTransaction:
+        """A request that an earlier process of ours has received, and given no final response."""
+        transaction = ServerTransaction(self, key, request, flow, merge_key(request))
+        self._servers[key] = transaction
+        self._merged.setdefault(transaction.merge_key, transaction)
+        return transaction
+
     def repeat_request(self, transaction: ServerTransaction, now: float) -> None:
         """The request came again: the last response goes out again, or nothing."""
         self.counters.retransmissions_received += 1

@@ -99,6 +99,31 @@ def test_calls_that_were_up_are_ended_toward_both_sides_and_recorded_once(tmp_pa
             assert [each["outcome"]["code"] for each in third.records(2)] == [11072, 4000], "once"
 
 
+def rings(invite: SipText) -> list[bytes]:
+    return [response(invite, 180, "Ringing", [("Contact", f"<{invite.uri}>")])]
+
+
+def test_a_call_that_nobody_had_answered_is_ended_toward_both_sides_and_recorded(tmp_path: Path) -> None:
+    with ScriptedCallee(rings) as bot, ScriptedCaller() as caller:
+        settings = stage_settings(f"sip:bot@{bot.address}")
+        desk = {"desk": {"route": f"sip:desk@{bot.address}"}}
+        with B2bua(tmp_path, desk, main=settings, listen=somewhere()) as first:
+            caller.call(first.address, SUPPORT)
+            wait_until(lambda: rows(tmp_path) or None, 10.0, "it has rung for a second")
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+            assert first.records() == []
+        with B2bua(tmp_path, desk, main=settings, listen=first.listening) as second:
+            cancel = bot.wait_for_request("CANCEL", 10.0)
+            (invite,) = bot.requests("INVITE")
+            assert cancel.header("Via").split(";rport")[0] == invite.header("Via").split(";rport")[0]
+            refusal, _ = caller.final()
+            assert refusal.status == 503
+            (record,) = second.records(1)
+            assert (record["outcome"]["code"], record["answered"]) == (11073, None)
+            wait_until(lambda: not rows(tmp_path), 10.0, "it is struck out")
+
+
 def test_a_call_is_recorded_once_wherever_between_record_and_journal_its_process_is_killed(
     tmp_path: Path,
 ) -> None:

@@ -88,6 +88,7 @@ EVENTS = [
     ("media_engine_lost", "media_engine_lost", 11070, "failed", 500, 41, "b2bua"),
     ("ports_exhausted", "media_ports_exhausted", 11071, "failed", 503, 47, "b2bua"),
     ("process_lost", "process_lost", 11072, "completed", BYE, 41, "b2bua"),
+    ("process_lost_unanswered", "process_lost", 11073, "failed", 503, 41, "b2bua"),
     ("unknown_trunk", "unknown_trunk", 11100, "failed", 403, 21, "b2bua"),
     ("no_route", "no_route", 11101, "failed", 404, 3, "b2bua"),
     ("overload", "overload", 11102, "failed", 503, 42, "b2bua"),
@@ -224,10 +225,11 @@ class TestPromises:
     """What holds for every row."""
 
     @pytest.mark.parametrize("row", CAUSES.values(), ids=lambda row: row.event)
-    def test_503_is_only_our_own_overload_and_challenges_stay_here(self, row: Cause) -> None:
+    def test_503_is_only_our_own_and_challenges_stay_here(self, row: Cause) -> None:
         assert row.caller not in (401, 407)
         if row.caller == 503:
-            assert row.event in ("overload", "draining", "shutdown", "ports_exhausted")
+            ours = ("overload", "draining", "shutdown", "ports_exhausted", "process_lost_unanswered")
+            assert row.event in ours
 
     @pytest.mark.parametrize("sip_status", range(300, 700))
     def test_every_final_response_has_a_row_and_the_caller_a_final_response(self, sip_status: int) -> None:
