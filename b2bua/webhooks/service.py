@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from b2bua.config.webhooks import Webhooks as Settings
     from b2bua.handoff.handoff import Handoff, HandoffRequest
     from b2bua.journal.told import Up
-    from b2bua.webhooks.outbox import Outbox
+    from b2bua.webhooks.outbox import Left, Outbox
     from b2bua.webhooks.sender import Sender
 
 MAX_WAITING = 10_000
@@ -101,6 +101,10 @@ class Webhooks:
         self._followed: dict[str, _Followed] = {}
         self._known: set[str] = set()
         """Ids of what was found in the outbox: it is not sent anew."""
+        self._resumed: set[str] | None = None
+        """Calls that an earlier process began, while the outbox is read; None: it is."""
+        self._held: list[tuple[_Followed, str, Parameters]] = []
+        """What is to be told of them, behind what stands there."""
         self._lanes: dict[str, deque[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._receivers: dict[str, _Receiver] = {}
@@ -115,26 +119,35 @@ class Webhooks:
         self._feed.listen(self, KINDS)
 
     def catch_up(self) -> None:
-        """Send what a process before this one has left in the outbox."""
+        """Send what a process before this one has left in the outbox, before anything that is told of those calls now:
+        the outbox gives its pages the newest first."""
+        self._resumed = set()
         task = asyncio.get_running_loop().create_task(self._catch_up(), name="webhooks left behind")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self) -> None:
+        for call_id, delivery in await self._left_behind():
+            self._known.add(delivery.id)
+            self._put(call_id, delivery)
+        self._resumed, held, self._held = None, self._held, []
+        for request in held:
+            self._send(*request)
+
+    async def _left_behind(self) -> list[Left]:
+        """What is in the outbox, once the store answers; nothing when it does not."""
         for _ in range(TRIES):
             try:
-                left = await self._outbox.left_behind()
+                return await self._outbox.left_behind()
             except StoreUnavailable:
                 await asyncio.sleep(RETRY)
-                continue
-            for call_id, delivery in left:
-                self._known.add(delivery.id)
-                self._put(call_id, delivery)
-            return
+        return []
 
     def go_on(self, record: CallRecord, handoffs: list[Handoff], humans: list[Up]) -> None:
         """Follow the handoffs of a call that an earlier process began, as if they had been heard of from the
         beginning."""
+        if self._resumed is not None:
+            self._resumed.add(record.call_id)
         legs = [each for each in record.legs if each.role == "agent"]
         for handoff in handoffs:
             if handoff.state.final or not self._follow(handoff.id, handoff.request, record):
@@ -151,7 +164,7 @@ class Webhooks:
         self._feed.leave(self)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
-        left = self._waiting
+        left = self._waiting + len(self._held)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -233,10 +246,16 @@ class Webhooks:
     def _send(self, followed: _Followed, url: str | None, parameters: Parameters) -> None:
         """Have it sent, by this process or the next one; nothing where nobody wants it, or an earlier process has left
         the same request."""
-        said = _readable(parameters)
-        if url is None or (identity := id_of(said)) in self._known:
+        if url is None:
             return
-        call_id, delivery = followed.series.call_id, Delivery(parse_callback_url(url), said, identity)
+        call_id, said = followed.series.call_id, _readable(parameters)
+        is_early = self._resumed is not None and call_id in self._resumed
+        if is_early and len(self._held) < MAX_WAITING:
+            self._held.append((followed, url, said))
+            return
+        if (identity := id_of(said)) in self._known:
+            return
+        delivery = Delivery(parse_callback_url(url), said, identity)
         self._outbox.keep(call_id, delivery, url)
         self._put(call_id, delivery)
 

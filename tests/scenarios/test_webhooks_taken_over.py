@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from b2bua.journal.seal import Seal
 from b2bua.store import Document, Kind
 from sip_stack.events import Ended
-from tests.support.b2bua_world import DESK, DESTINATIONS, World, answer, play, ring
+from tests.support.b2bua_world import DESK, DESTINATIONS, World, answer, play, refuse, ring
 from tests.support.handoff_cast import MAIN, Cast, talking
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop, killed, legs_now
@@ -197,7 +197,42 @@ def test_what_waited_while_the_two_talk_is_sent_in_its_order_before_what_follows
         *("DialAnswer", "DialConnected", *["DialDigitsMatch"] * 4, "DialHangup", "DialAction")
     ]
     assert [each["DialDigitsMatch"] for each in application.told if "DialDigitsMatch" in each] == [*"4711"]
-    assert len(set(application.ids)) == 8
+    assert len(set(application.ids)) == len(application.ids)
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_however_many_waited_they_are_sent_before_what_becomes_of_their_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outlives: bool
+) -> None:
+    """The store gives a page at a time, the newest first, and the journal is read meanwhile."""
+    monkeypatch.setattr("b2bua.webhooks.outbox.PAGE", 2)
+    application = Application()
+
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, refuse(486))
+        application.slow = True
+        watched, cast = await asked(world, application, outlives=outlives)
+        for _ in range(6):
+            await world.until(lambda: not next(iter(world.registry.calls.values())).handoff)
+            world.hand_off(destination="front-desk", shared_id="s-1", **URLS)
+            await asyncio.sleep(0.2)
+        desk.on_invite = ring
+        await world.until(lambda: not next(iter(world.registry.calls.values())).handoff)
+        world.hand_off(destination="front-desk", shared_id="s-1", **URLS)
+        await asyncio.sleep(1.0)
+        application.slow = False
+        await killed(world, watched, fate="taken_over" if outlives else "ended")
+        if outlives:
+            cast.hang_up()
+        await world.record()
+        await watched.kill_and_restart()
+        await watched.close()
+        assert Kind.WEBHOOK not in {kind for kind, _ in watched.keeping.backend.documents}
+
+    play(story, tmp_path, main=MAIN)
+    final = [each for each in application.told if each["Event"] == "DialAction"]
+    assert [each["DialHangupCause"] for each in final] == [*["busy"] * 7, "process_lost"]
+    assert len(set(application.ids)) == len(application.ids)
 
 
 def test_a_request_that_cannot_be_read_is_named_and_holds_up_no_other(tmp_path: Path) -> None:
