@@ -85,10 +85,7 @@ class HandoffCancelled(Exception):
 
 
 class Call:
-    """One call from admission to record.
-
-    `configuration` is the snapshot it started with; a reload never changes a call in progress.
-    """
+    """One call from admission to record, under the `configuration` that it began with: a reload never changes that."""
 
     def __init__(
         self,
@@ -125,6 +122,8 @@ class Call:
         self.replacement: Replaced | None = None
         """Who is taking the place of the caller or of whom they talk to."""
         self.handoffs: list[Handoff] = []
+        self.leaving: list[Leg] = []
+        """Who has left those they talked to with each other, and is let go once they have heard so."""
         self.on_refer: OnRefer = _decline_refer
         """What answers a REFER on one of the legs."""
         self.on_handoff: Callable[[Handoff], None] = lambda handoff: None
@@ -392,6 +391,7 @@ class Call:
             leg.let_go()
         self.inbox.close()
         self.legs.clear()
+        self.leaving.clear()
         self._leg_records.clear()
         self.caller = self.peer = self.newcomer = self.left = self.replacement = None
         self.bridge = self.on_alone = None

@@ -39,6 +39,11 @@ class Inbox(Generic[Event]):
         self._events.append(event)
         self._wake()
 
+    def put_first(self, event: Event) -> None:
+        """Have this heard before all that waits: what was done to the reader has made that old news."""
+        self._events.insert(0, event)
+        self._wake()
+
     async def get(self, deadline: float) -> Event:
         """The next event; raises `TimeoutError` when none came by `deadline` (loop time, seconds)."""
         if not self._events:

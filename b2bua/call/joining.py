@@ -81,8 +81,16 @@ def transfer(leg: Leg, consulted: Leg) -> None:
     call.peer = survivor
     call.join(call.caller, survivor)
     call.watch(survivor)
+    call.leaving.append(leg)
     call.inbox.put(Transferred(leg))
     call.log.info("transferred", by=leg.role, with_call=guest.id)
+
+
+def dismiss(call: Call, leg: Leg) -> None:
+    """Let somebody go who has joined those they talked to."""
+    call.leaving.remove(leg)
+    leg.hang_up(JOINED)
+    call.media.close_leg(leg.media)
 
 
 def _check(call: Call) -> None:
@@ -122,7 +130,8 @@ def _bring(leg: Leg, guest: Call, host: Call) -> None:
     host.add_leg(leg)
     for call, with_call in ((host, guest), (guest, host)):
         call.record.bridges.append(BridgeRecord(with_call.id, now))
-    guest.inbox.put(Moved(leg, host, lasts))
+    # Before what it has not heard yet, or it would look for the leg and find that nobody is left.
+    guest.inbox.put_first(Moved(leg, host, lasts))
     guest.note_up()
 
 
@@ -140,6 +149,8 @@ async def lasting(call: Call, story: Coroutine[None, None, cause.Outcome]) -> ca
     try:
         return await story
     except MovedOn as moved:
+        for leg in list(call.leaving):
+            dismiss(call, leg)
         if not moved.lasts:
             # Its caller has left, and whom they talked to is elsewhere.
             _close_record(call, moved.leg)

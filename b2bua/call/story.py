@@ -14,7 +14,8 @@ from b2bua.call import cause
 from b2bua.call.call import CallOver
 from b2bua.call.codecs import match
 from b2bua.call.dialing import DialFailed, Dialing, Errand
-from b2bua.call.events import Digit, Transferred
+from b2bua.call.events import Digit
+from b2bua.call.joining import dismiss
 from b2bua.call.recording import begin_if_asked
 from b2bua.call.replacing import take_place
 from b2bua.config import Destination
@@ -90,7 +91,9 @@ async def _talk(call: Call, route: Route | None, deadline: float | None = None) 
         deadline = _time_limit(call)
     while True:
         caller = call.caller
-        if call.replacement is not None:
+        if call.leaving:
+            await _dismiss(call, call.leaving[0])
+        elif call.replacement is not None:
             await take_place(call, call.replacement)
         elif caller is not None and call.handoff is not None:
             await carry_out(call, caller, call.handoff)
@@ -99,9 +102,7 @@ async def _talk(call: Call, route: Route | None, deadline: float | None = None) 
                 event = await call.next_event(deadline)
             except TimeoutError:
                 return cause.local("time_limit")
-            if isinstance(event, Transferred):
-                await _dismiss(call, event.leg)
-            elif isinstance(event, Digit) and event.leg is caller:
+            if isinstance(event, Digit) and event.leg is caller:
                 _press(call, event.digit)
         elif caller is None or route is None:
             return call.peer_outcome
@@ -114,8 +115,7 @@ async def _talk(call: Call, route: Route | None, deadline: float | None = None) 
 async def _dismiss(call: Call, leg: Leg) -> None:
     """Let somebody go who has joined those they talked to; they hear first that it worked."""
     await until_told(call, leg)
-    leg.hang_up(cause.local("normal_hangup", source="b2bua"))
-    call.media.close_leg(leg.media)
+    dismiss(call, leg)
 
 
 def _press(call: Call, digit: str) -> None:

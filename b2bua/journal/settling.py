@@ -41,6 +41,7 @@ def settle(call: Call, there: There) -> None:
     elif newcomer is not None:
         assistant = connect(call, caller, newcomer, call.handoffs[-1], heard_already=False)
         if assistant is not None:
+            call.leaving.append(assistant)
             call.inbox.put(Transferred(assistant))
     elif call.peer is not None:
         call.join(caller, call.peer)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from b2bua.call import joining
 from b2bua.call.events import HandoffStopped
 from b2bua.handoff.begin import begin
 from b2bua.handoff.handoff import HandoffRequest, HandoffState
 from sip_stack.dialog.refer import read_sipfrag
 from sip_stack.dialog.replaces import Replaces
 from sip_stack.errors import RemoteError
-from sip_stack.events import Answered, Ended
+from sip_stack.events import Answered, Ended, RequestReceived
 from tests.support.attended_transfer import refer, replaces
 from tests.support.b2bua_world import BILLING, DESK, SBC, Phone, World, play
 from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once, talking
@@ -50,6 +51,62 @@ def test_a_phone_with_two_calls_joins_those_it_called(tmp_path: Path) -> None:
         record = await world.record(2)
         assert record.duration_ms >= 20_000
         assert record.bridges[0].call_id == world.records[0].call_id
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_who_transfers_is_let_go_whatever_else_the_call_has_to_hear_first(tmp_path: Path) -> None:
+    """A key lies in the inbox before it, and a handoff is asked for at once after it."""
+
+    async def story(world: World) -> None:
+        desk, billing = await world.phone(DESK, answer_at_once), await world.phone(BILLING, answer_at_once)
+        pat = await world.phone(SBC)
+        pat.call("desk")
+        await pat.until(Answered)
+        pat.call("billing")
+        await pat.until(Answered, count=2)
+        call, guest = world.registry.calls.values()
+        assert call.caller is not None
+        assert guest.caller is not None
+        world.media.calls[0].leg("agent").press("1")
+        joining.transfer(call.caller, guest.caller)
+        handoff = begin(call, HandoffRequest(destination="billing"))
+        await pat.until(Ended, count=2, patience=5)
+        await world.until(lambda: world.media.calls[0].legs[1].awaits is not None)
+        world.media.calls[0].leg("agent").hear()
+        await world.until(lambda: handoff.is_connected)
+        billing.do(billing.sessions[-1].bye)
+        await desk.until(Ended)
+        await world.record(2)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_who_transfers_is_let_go_though_the_others_are_joined_elsewhere_meanwhile(tmp_path: Path) -> None:
+    """It is waited for its answer to the NOTIFY when the call that it has left becomes another's."""
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, answer_at_once)
+        await world.phone(BILLING, answer_at_once)
+        pat, alice = await world.phone(SBC), await world.phone("192.0.2.78")
+        one = pat.call("desk")
+        await pat.until(Answered)
+        other = pat.call("billing")
+        await pat.until(Answered, count=2)
+        alice.call("billing")
+        await alice.until(Answered)
+        hers = list(world.registry.calls.values())[-1]
+        pat.on_request = lambda phone, event: None  # It does not answer the NOTIFY.
+        call = next(iter(world.registry.calls.values()))
+        assert await refer(pat, one, replaces(other)) == 202
+        joining.bridge(hers, call)
+        ended = asyncio.ensure_future(pat.until(Ended, count=2, patience=5))
+        await ended
+        for event in pat.events:
+            if isinstance(event, RequestReceived):
+                pat.do(lambda now, event=event: event.session.respond(now, event.transaction, 200))  # type: ignore[misc]
+        alice.do(alice.events_of(Answered)[0].session.bye)
+        await world.record(3)
 
     play(story, tmp_path, main=MAIN)
 

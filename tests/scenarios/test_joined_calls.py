@@ -163,6 +163,25 @@ def test_a_call_of_our_own_is_joined_with_a_caller(tmp_path: Path) -> None:
     play(story, tmp_path, main=MAIN)
 
 
+def test_a_key_pressed_just_before_two_calls_are_joined_ends_neither(tmp_path: Path) -> None:
+    """What lies in the inbox of the call whose leg is brought away is heard by a call that has nobody any more."""
+
+    async def story(world: World) -> None:
+        alice, session, hers, desk, placed = await two_calls(world)
+        world.media.calls[-1].leg("agent").press("1")
+        joining.bridge(placed, hers)
+        await asyncio.sleep(10)
+        assert placed.id in world.registry.calls, "it lasts as long as its leg"
+        alice.do(session.bye)
+        await desk.until(Ended)
+        await world.record(2)
+        for record in world.records:
+            assert record.duration_ms >= 10_000
+            assert all(leg.ended is not None for leg in record.legs)
+
+    play(story, tmp_path, main=MAIN)
+
+
 def test_two_calls_of_our_own_are_joined(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         desk, bot = await world.phone(DESK, answer_at_once), await world.phone("198.51.100.2", answer_at_once)
