@@ -15,11 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from sip_stack.aio.network import Listen, Receiver
-from sip_stack.message import Request, parse_message
-from sip_stack.transport import Flow
-from tests.support.b2bua_world import B2BUA, BILLING, CONFIGURATION, DESK, SBC, World, play
-from tests.support.fake_network import FakeAsyncNetwork
+from sip_stack.aio.network import Listen
+from tests.support.b2bua_world import BILLING, CONFIGURATION, DESK, SBC, World, play
+from tests.support.forking_proxy import LEFT, PROXY, RIGHT, ForkingProxy
 from tests.support.random_calls import RandomCall, RandomPhone
 from tests.support.random_plan import ALERTS, ANSWERS, BUSY, CHANGES, DESTINATIONS, ENDINGS, Plan
 from tests.support.random_verdict import judge
@@ -29,7 +27,6 @@ CALLS = int(os.environ.get("RANDOM_CALLS", "100"))
 CALLS_PER_WORLD = 25
 WORLDS = -(-CALLS // CALLS_PER_WORLD)
 
-PROXY, LEFT, RIGHT = "198.51.100.10", "198.51.100.11", "198.51.100.12"
 SILENT = "198.51.100.99"
 
 MAIN = CONFIGURATION.partition("routes:")[0] + (
@@ -51,36 +48,6 @@ nobody: {{route: "sip:ghost@{SILENT}"}}
 unknown: {{route: "sip:desk@pbx.example.com"}}
 """
 DESTINATIONS_YAML = TARGETS.replace("{route:", "{method: invite, encryption: udp/rtp, route:")
-
-
-class ForkingProxy(Receiver):
-    """Sends what the B2BUA asks to two phones, and what they say back: both may answer.
-
-    A refusal goes back when both have refused (RFC 3261 section 16.7). It repeats nothing by itself, so the way to its
-    phones is a good one.
-    """
-
-    def __init__(self, network: FakeAsyncNetwork) -> None:
-        self._network = network
-        self._refused: dict[str, set[str]] = {}
-        network.open((PROXY, 5060), self)
-
-    def received(self, data: bytes, flow: Flow, fault: object = None) -> None:
-        """Pass it on."""
-        message = parse_message(data)
-        if isinstance(message, Request):
-            targets = [LEFT, RIGHT]
-        elif message.status < 300:
-            targets = [B2BUA]
-        else:
-            refused = self._refused.setdefault(f"{message.via.branch} {message.cseq.method}", set())
-            refused.add(flow.remote[0])
-            targets = [B2BUA] if refused == {LEFT, RIGHT} else []
-        for target in targets:
-            self._network.send((PROXY, 5060), (target, 5060), data)
-
-    def flush(self) -> None:
-        """Nothing waits."""
 
 
 @pytest.mark.parametrize("seed", [pytest.param(n, id=f"world-{n}") for n in range(WORLDS)])

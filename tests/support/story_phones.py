@@ -10,12 +10,14 @@ from sip_stack.dialog.refer import SIPFRAG, sipfrag, subscription_state
 from sip_stack.events import InviteReceived, RequestReceived, SessionEvent
 from sip_stack.sdp import turned
 from tests.support.b2bua_world import BILLING, DESK, World, direction_of, offer
+from tests.support.forking_proxy import LEFT, RIGHT
 from tests.support.handoff_cast import ASSISTANT
 from tests.support.random_party import Party, PartyPhone
 from tests.support.random_plan import EXTENSIONS
 from tests.support.story_plan import BUSY, MOVED
 
 MOODS = (*["answer"] * 10, *["refuse"] * 2, "ring", "ignore", "useless", "answer and leave")
+FORKED = (LEFT, RIGHT)
 OF_ASSISTANT = (*["answer"] * 12, "refuse", "answer and leave")
 REFUSALS = (400, 403, 404, 408, 480, 486, 488, 500, 503, 600, 603)
 REFER_MOODS = (*["done"] * 4, "done and bye", "bye", "refused", "failed", "nothing", "silence", "late")
@@ -128,7 +130,7 @@ class StoryPhone(PartyPhone):
             if self.host == BUSY
             else source.choice(OF_ASSISTANT if self.host == ASSISTANT else MOODS)
         )
-        if mood == "ignore":
+        if mood == "ignore" and self.host not in FORKED:
             return
         if source.random() < 0.8:
             party.do(lambda now: session.progress(now, 180))
@@ -139,6 +141,9 @@ class StoryPhone(PartyPhone):
             await asyncio.sleep(patience / 2)
             party.do(lambda now: session.progress(now, 183, body=offer(self.host)))
         await asyncio.sleep(patience)
+        if self.host in FORKED and mood in ("ring", "ignore"):
+            await asyncio.sleep(8)  # The proxy does not CANCEL those who are too late.
+            mood = "refuse"
         if mood == "refuse":
             party.reject(source.choice(REFUSALS))
         elif mood == "useless":

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC
+from tests.support.forking_proxy import LEFT, PROXY, RIGHT
 from tests.support.handoff_cast import ASSISTANT
 from tests.support.told_application import URLS
 
@@ -16,7 +17,7 @@ MOVED = "198.51.100.4"
 """The phone here sends whoever calls to the desk."""
 SILENT = "198.51.100.99"
 """Nobody is here."""
-HUMANS = (DESK, BILLING, BUSY, MOVED)
+HUMANS = (DESK, BILLING, BUSY, MOVED, LEFT, RIGHT)
 CALLERS = (SBC, BOB)
 
 LIFE = 40.0
@@ -63,6 +64,7 @@ screened: {{route: "sip:operator@{DESK}", detect_voicemail: long_speech}}
 starred: {{route: "sip:operator@{DESK}", hangup_on_star: true, after_agent: assistant}}
 transferring: {{route: "sip:operator@{DESK}", agent_may_transfer: true}}
 moved: {{route: "sip:operator@{MOVED}"}}
+fork: {{route: "sip:all@{PROXY}", record: true}}
 nobody: {{route: "sip:ghost@{SILENT}"}}
 unknown: {{route: "sip:desk@pbx.example.com", fallback: front-desk}}
 """
@@ -77,7 +79,7 @@ DESTINATIONS = _INVITED.replace("{route:", f"{{method: invite, encryption: udp/r
 INVITED = tuple(line.partition(":")[0] for line in _INVITED.splitlines())
 PLACES = (*INVITED, "front-desk", "front-desk", "by-refer", "assumed", "either", "back")
 
-STEPS: dict[str, int] = {
+STEPS: dict[str, float] = {
     "call": 2,
     "hand off": 10,
     "stop the handoff": 3,
@@ -95,7 +97,16 @@ STEPS: dict[str, int] = {
     "api hangs up": 1,
     "api joins": 2,
     "api places": 1,
+    "api records": 2,
+    "caller transfers": 3,
+    "human transfers": 2,
+    "place is taken": 4,
+    "keys are heard": 1,
     "falls silent": 1,
+    "vanishes": 1,
+    "engine is lost": 0.3,
+    "reload": 0.5,
+    "drain": 0.2,
 }
 """What may happen, and how often."""
 

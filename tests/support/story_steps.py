@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from b2bua.call_order import CallOrder
 from b2bua.handoff.handoff import HandoffRequest
+from sip_stack.dialog.refer import refer_to
+from sip_stack.extensions import NO_EXTENSIONS
+from tests.support.attended_transfer import replaces
 from tests.support.b2bua_world import B2BUA, BILLING, DESK
 from tests.support.handoff_cast import ASSISTANT
-from tests.support.random_plan import CHANGES
+from tests.support.random_plan import CHANGES, EXTENSIONS
 from tests.support.story_plan import CALLERS, HUMANS, INVITED, PLACES
 from tests.support.told_application import URLS
 
@@ -32,7 +35,10 @@ async def call(stage: Stage, source: random.Random) -> None:
     """Somebody calls, and perhaps gives up before anybody answers."""
     phone = stage.phones[source.choice(CALLERS)]
     dialled = source.choice(DIALLED)
-    party = phone.join(phone.call(dialled))
+    offers = source.random() > 0.05
+    # Our stack as a phone has no answer for an offer in a reliable response.
+    extensions = source.choice(EXTENSIONS) if offers else NO_EXTENSIONS
+    party = phone.join(phone.call(dialled, body=None if offers else b"", extensions=extensions))
     stage.note(f"{phone.host} calls {dialled}")
     if source.random() < 0.1:
         await stage.wait(source.uniform(0, 3))
@@ -182,6 +188,78 @@ async def falls_silent(stage: Stage, source: random.Random) -> None:
         leg.fall_silent()
 
 
+async def api_records(stage: Stage, source: random.Random) -> None:
+    """A recording begins, pauses, goes on or ends."""
+    live, verb = _live(stage, source), source.choice(("start", "start", "pause", "resume", "stop"))
+    if live is not None:
+        stage.note(f"{verb} recording of {live.id}")
+        await stage.ask(stage.operations.record(live.id, verb))  # type: ignore[arg-type]
+
+
+def transfers(*hosts: str) -> Act:
+    """Somebody there who has two calls joins those they talk to (RFC 5589 section 7)."""
+
+    async def act(stage: Stage, source: random.Random) -> None:
+        party, other = _party(stage, source, hosts), _party(stage, source, hosts)
+        if party is not None and other is not None:
+            stage.note(f"{party.phone.host} transfers {party.session.call_id} to {other.session.call_id}")
+            value = refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", replaces(other.session))])
+            party.do(lambda now: party.session.request(now, "REFER", headers=[("Refer-To", value)]))
+
+    return act
+
+
+async def place_is_taken(stage: Stage, source: random.Random) -> None:
+    """Somebody calls in the place of somebody else, who talks or is being called (RFC 3891)."""
+    host = source.choice((*CALLERS, *CALLERS, DESK, ASSISTANT))
+    ours = [
+        party for each in (CALLERS if host in CALLERS else (host,)) for party in stage.phones[each].parties
+    ]
+    ours = [party for party in ours if party.session.remote_tag and not party.over.is_set()]
+    if ours:
+        old, phone = source.choice(ours), stage.phones[host]
+        stage.note(f"{host} takes the place of {old.phone.host} in {old.session.call_id}")
+        headers = (("Replaces", replaces(old.session)), ("Require", "replaces"))
+        phone.join(phone.call("anybody", headers=headers))
+
+
+async def keys_are_heard(stage: Stage, source: random.Random) -> None:
+    """Tones in the audio of somebody who has no telephone-event."""
+    legs = [leg for each in stage.world.media.calls for leg in each.legs if not leg.closed]
+    if legs:
+        source.choice(legs).sound_keys(source.choice(("*", "1", "12#")))
+
+
+async def vanishes(stage: Stage, source: random.Random) -> None:
+    """Nothing arrives in a dialog any more, in either direction."""
+    party = _party(stage, source, (*CALLERS, ASSISTANT, *HUMANS))
+    if party is not None:
+        stage.note(f"{party.phone.host} vanishes from {party.session.call_id}")
+        stage.wire.dead.add(party.session.call_id)
+        await stage.wait(source.uniform(5, 30))
+        party.hang_up()
+
+
+async def engine_is_lost(stage: Stage, source: random.Random) -> None:
+    """The media engine loses a call."""
+    live = [each for each in stage.world.media.calls if not each.closed]
+    if live:
+        stage.note("the engine loses a call")
+        source.choice(live).lose()
+
+
+async def reload(stage: Stage, source: random.Random) -> None:
+    """Another configuration comes into force: the same, read again, without the webhooks' receiver or the policy."""
+    stage.note("reload")
+    stage.world.registry.configuration = source.choice(stage.configurations)
+
+
+async def drain(stage: Stage, source: random.Random) -> None:
+    """The process is to end."""
+    stage.note("drain")
+    await stage.world.registry.drain(source.uniform(0, 60))
+
+
 ACTS: dict[str, Act] = {
     "call": call,
     "hand off": hand_off,
@@ -200,7 +278,16 @@ ACTS: dict[str, Act] = {
     "api hangs up": api_hangs_up,
     "api joins": api_joins,
     "api places": api_places,
+    "api records": api_records,
+    "caller transfers": transfers(*CALLERS),
+    "human transfers": transfers(*HUMANS),
+    "place is taken": place_is_taken,
+    "keys are heard": keys_are_heard,
     "falls silent": falls_silent,
+    "vanishes": vanishes,
+    "engine is lost": engine_is_lost,
+    "reload": reload,
+    "drain": drain,
 }
 
 

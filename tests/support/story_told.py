@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.b2bua_world import World, play
+from tests.support.forking_proxy import LEFT, PROXY, RIGHT
 from tests.support.random_wire import RoughWire
 from tests.support.story_plan import DESTINATIONS, MAIN, StoryPlan
 from tests.support.story_stage import Stage
@@ -23,13 +24,13 @@ from tests.support.story_verdict import assert_nothing_left, judge
 def tell(folder: Path, plan: StoryPlan) -> None:
     """Play a story; fails with what was done and what did not hold."""
     kept: list[Stage] = []
-    wire = RoughWire(plan.seed)
+    wire = RoughWire(plan.seed, good={frozenset((PROXY, LEFT)), frozenset((PROXY, RIGHT))})
     if not plan.rough:
         wire.loss = wire.duplicate = wire.reorder = 0.0
 
     async def story(world: World) -> None:
         before = asyncio.all_tasks()
-        stage = Stage(world, plan)
+        stage = Stage(world, wire, plan)
         kept.append(stage)
         await stage.play()
         await judge(stage)
