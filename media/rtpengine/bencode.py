@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from media._native import read_bencode
 
-Writable: TypeAlias = "int | str | bytes | Sequence[Writable] | Mapping[str, Writable]"
+Writable: TypeAlias = "int | str | bytes | Sequence[Writable] | dict[str, Writable]"
 Value: TypeAlias = "int | bytes | list[Value] | dict[str, Value]"
 
 
@@ -21,18 +21,16 @@ class Incomplete(BencodeError):
 
 def encode(value: Writable) -> bytes:
     """A value in bencoding; texts as UTF-8, keys in order."""
-    match value:
-        case bytes():
-            return b"%d:%b" % (len(value), value)
-        case str():
-            return encode(value.encode())
-        case int():
-            return b"i%de" % value
-        case Mapping():
-            pairs = sorted((key.encode(), each) for key, each in value.items())
-            return b"d%be" % b"".join(encode(key) + encode(each) for key, each in pairs)
-        case _:
-            return b"l%be" % b"".join(map(encode, value))
+    if isinstance(value, str):
+        value = value.encode()
+    if isinstance(value, bytes):
+        return b"%d:%b" % (len(value), value)
+    if isinstance(value, int):
+        return b"i%de" % value
+    if isinstance(value, dict):
+        pairs = sorted([(key.encode(), each) for key, each in value.items()])
+        return b"d%be" % b"".join([b"%d:%b%b" % (len(key), key, encode(each)) for key, each in pairs])
+    return b"l%be" % b"".join(map(encode, value))
 
 
 def decode(data: bytes) -> Value:

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, TypeAlias
 
 from media.rtpengine.bencode import BencodeError, Incomplete, Value, Writable, decode, decode_at, encode
@@ -62,19 +62,26 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         on_notice: Callable[[Reply], None],
         on_lost: Callable[[], None],
         counters: NgCounters | None = None,
+        transport: str = "tcp",
     ) -> None:
-        """`on_notice` hears what the daemon says unasked, `on_lost` that nobody is there any more."""
+        """`on_notice` hears what the daemon says unasked, `on_lost` that nobody is there any more. `transport` is that
+        of an `NgAddress`."""
         self._on_notice = on_notice
         self._on_lost = on_lost
         self._counters = counters or NgCounters()
         self._transport: Any = None
-        self._transport_name = ""
+        self._transport_name = transport
         self._refused = False
         self._received = b""
         # Of no connection before: the daemon would answer with what it said then.
-        self._cookies = (b"%b_%d" % (secrets.token_hex(6).encode(), number) for number in count())
+        self._cookie = secrets.token_hex(6).encode()
+        self._numbers = count()
         self._pending: dict[bytes, _Pending] = {}
         """In the order of the requests."""
+        self._overdue: asyncio.TimerHandle | None = None
+        """Runs until the oldest of them has waited too long, or one before it would have."""
+        self._outgoing: list[bytes] = []
+        """Requests of this turn of the loop, over TCP."""
         self._under_way: bytes | None = None
         """The one request that is, over a WebSocket: rtpengine 10.5.3 answers several at a time from several threads,
         and their replies run into each other."""
@@ -89,8 +96,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
     ) -> NgConnection:
         """A connection to the daemon. Raises `NgError`; over UDP only when there is no way to it at all."""
         loop = asyncio.get_running_loop()
-        made = cls(on_notice, on_lost, counters)
-        made._transport_name = where.transport
+        made = cls(on_notice, on_lost, counters, where.transport)
         address = (where.host, where.port)
         try:
             async with asyncio.timeout(DEADLINE):
@@ -121,7 +127,7 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
 
     def request(self, command: str, arguments: Mapping[str, Writable], on_reply: OnReply) -> None:
         """Sends a command. Its reply, or None, comes to `on_reply`."""
-        cookie = next(self._cookies)
+        cookie = b"%b_%d" % (self._cookie, next(self._numbers))
         loop = asyncio.get_running_loop()
         if self._transport is None:
             loop.call_soon(on_reply, None)
@@ -129,7 +135,8 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         data = cookie + b" " + encode({**arguments, "command": command})
         self._refused = False
         pending = self._pending[cookie] = _Pending(data, on_reply, loop.time())
-        pending.timers.append(loop.call_later(DEADLINE, self._fail, cookie))
+        if self._overdue is None:
+            self._overdue = loop.call_later(DEADLINE, self._fail_overdue)
         if not self.is_reliable:
             after = 0.0
             for wait in RETRANSMISSIONS:
@@ -158,22 +165,43 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
         """Ends it; what waits for a reply gets None."""
         transport, self._transport = self._transport, None
         if transport is not None:
+            self._flush(transport)
             transport.close()
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
         for cookie in list(self._pending):
             self._fail(cookie)
 
     def _send(self, data: bytes) -> None:
         if self._transport is None:
             return
-        if self._transport_name == "tcp":
-            self._transport.write(data)
-        else:
+        if self._transport_name != "tcp":
             self._transport.sendto(data)
+            return
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush, self._transport)
+        self._outgoing.append(data)
+
+    def _flush(self, transport: Any) -> None:
+        """Questions about many legs are asked in one turn: a system call for all of them, here and at the daemon."""
+        if self._outgoing:
+            requests, self._outgoing = b"".join(self._outgoing), []
+            transport.write(requests)
 
     def _send_oldest(self) -> None:
         self._under_way = next(iter(self._pending), None)
         if self._under_way is not None:
             self._send(self._pending[self._under_way].data)
+
+    def _fail_overdue(self) -> None:
+        loop = asyncio.get_running_loop()
+        since = loop.time() - DEADLINE
+        for cookie in list(takewhile(lambda cookie: self._pending[cookie].since <= since, self._pending)):
+            self._fail(cookie)
+        oldest = next(iter(self._pending.values()), None)
+        left = None if oldest is None else oldest.since + DEADLINE
+        self._overdue = None if left is None else loop.call_at(left, self._fail_overdue)
 
     def _fail(self, cookie: bytes) -> None:
         self._answer(cookie, None)
@@ -230,22 +258,24 @@ class NgConnection(asyncio.Protocol, asyncio.DatagramProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: a piece of the stream."""
-        self._received += data
-        while self._received:
-            space = self._received.find(b" ")
-            if space < 0:
-                break
+        received, at = self._received + data if self._received else data, 0
+        while (space := received.find(b" ", at)) >= 0:
             try:
-                message, end = decode_at(self._received, space + 1)
+                message, end = decode_at(received, space + 1)
             except Incomplete:
                 break
             except BencodeError:
                 _log.warning("rtpengine_nonsense")
-                self._transport.abort()
+                self._abort()
                 return
-            cookie, self._received = self._received[:space], self._received[end:]
+            cookie, at = received[at:space], end
             self._take(cookie, message)
-        if len(self._received) > LONGEST_MESSAGE and self._transport is not None:
+        self._received = received[at:]
+        if len(self._received) > LONGEST_MESSAGE:
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:

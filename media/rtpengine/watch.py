@@ -30,6 +30,9 @@ PATIENCE = 20
 """Who has waited longer than so many times `SOON` hears the leg late by one of so many parts of that time."""
 CALM = 15.0
 """Seconds between two otherwise. So old may the statistics be."""
+TURN = 0.025
+"""What is not urgent is asked each so many seconds, of many legs in one turn of the loop: so these questions go out
+together, and so do the answers."""
 STALE = 10.0
 """Seconds without a packet after which the leg is told to the daemon again, whose `timeout` (60 s by default) would end
 it: on hold nobody sends anything. With `CALM` it is 25 s at most after the last packet."""
@@ -153,11 +156,14 @@ class Watch:
     def _ask_within(self, seconds: float) -> None:
         if self._stopped or self._asking:
             return
+        when = self._loop.time() + seconds
+        if seconds >= 1:
+            when = math.ceil(when / TURN) * TURN
         if self._timer is not None:
-            if self._timer.when() <= self._loop.time() + seconds:
+            if self._timer.when() <= when:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._ask)
+        self._timer = self._loop.call_at(when, self._ask)
 
     def _ask(self) -> None:
         self._timer = None

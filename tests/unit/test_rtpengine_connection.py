@@ -10,9 +10,10 @@ from typing import cast
 import pytest
 
 from media.rtpengine.bencode import decode, encode
-from media.rtpengine.connection import NgConnection, NgError, NobodyThere, Reply
+from media.rtpengine.connection import DEADLINE, NgConnection, NgError, NobodyThere, OnReply, Reply
 from media.rtpengine.settings import NgAddress
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.virtual_loop import run_virtual
 
 
 class DeafDaemon(asyncio.DatagramProtocol):
@@ -57,6 +58,62 @@ def test_a_datagram_that_is_lost_is_sent_again() -> None:
         await asyncio.sleep(0)  # asyncio closes sockets in its next turn
 
     asyncio.run(run())
+
+
+class Wire(asyncio.Transport):
+    """Takes what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def test_requests_of_one_turn_go_out_together_and_before_the_end() -> None:
+    async def run() -> None:
+        wire = Wire()
+        connection = NgConnection(nobody, nobody)
+        connection.connection_made(wire)
+        for call in "abc":
+            connection.request("query", {"call-id": call}, nobody)
+        await asyncio.sleep(0)
+        (together,) = wire.written
+        assert together.count(b"7:command5:query") == 3
+        connection.request("delete", {"call-id": "a"}, nobody)
+        connection.close()
+        assert b"delete" in wire.written[-1]
+
+    run_virtual(run())
+
+
+def test_each_request_has_its_own_deadline() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        failed: list[tuple[str, float]] = []
+
+        def fails(name: str) -> OnReply:
+            return lambda reply: failed.append((name, loop.time() - begun)) if reply is None else None
+
+        wire, begun = Wire(), loop.time()
+        connection = NgConnection(nobody, nobody)
+        connection.connection_made(wire)
+        for name in ("first", "second", "third"):
+            connection.request("ping", {}, fails(name))
+            await asyncio.sleep(0.5)
+        cookie = wire.written[1].partition(b" ")[0]
+        connection.data_received(cookie + b" " + encode({"result": "pong"}))
+        await asyncio.sleep(10)
+        assert failed == [("first", pytest.approx(DEADLINE)), ("third", pytest.approx(DEADLINE + 1.0))]
+        connection.request("ping", {}, fails("later"))
+        await asyncio.sleep(10)
+        assert failed[2:] == [("later", pytest.approx(11.5 + DEADLINE))]
+
+    run_virtual(run())
 
 
 Served = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
