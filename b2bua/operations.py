@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from b2bua import far_ends
@@ -151,7 +152,8 @@ class Operations:
 
     async def calls(self, *, limit: int) -> list[JsonObject]:
         """Live calls, then recent ones, newest first; each in short."""
-        live = [call.record for call in reversed(self.registry.calls.values()) if not call.recorded][:limit]
+        up = (call.record for call in reversed(self.registry.calls.values()) if not call.recorded)
+        live = list(islice(up, limit))
         shown = [record.as_json() for record in live]
         if len(live) < limit:
             shown += await self._history.ended_calls(limit - len(live))
