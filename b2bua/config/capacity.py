@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from b2bua.config.configuration import Configuration
 from b2bua.wording import counted
+from sip_stack.settings import EndpointSettings
 
 LEGS_PER_CALL = 2
 """Caller and human. A leg takes one RTP/RTCP port pair."""
 LEGS_PER_HANDOFF = 3
 """Caller, assistant and human, while the one hands over to the other."""
 SOCKETS_PER_PAIR = 2
+SESSIONS = EndpointSettings().max_sessions
 RESERVED_FILES = 64
 """Open files that are no audio sockets: listeners, records, logs, event descriptors, name look-ups."""
 
@@ -27,14 +29,16 @@ class Capacity:
     """What the open-file limit allows; None when there is no limit, or no file is opened for audio."""
     by_limit: int | None
     """`limits.max_calls`, when set."""
+    by_sessions: int
+    """What the SIP stack keeps sessions for, one for each leg."""
     open_files: int | None
     ports: str
 
     @property
-    def calls(self) -> int | None:
-        """The smallest of them; None without any."""
-        bounds = (self.by_ports, self.by_open_files, self.by_limit)
-        return min((bound for bound in bounds if bound is not None), default=None)
+    def calls(self) -> int:
+        """The smallest of them."""
+        bounds = (self.by_ports, self.by_open_files, self.by_limit, self.by_sessions)
+        return min(bound for bound in bounds if bound is not None)
 
     def __str__(self) -> str:
         reasons = [self.ports if self.by_ports is None else f"media.ports {self.ports}: {self.by_ports}"]
@@ -42,8 +46,9 @@ class Capacity:
             reasons.append(f"{self.open_files} open files: {self.by_open_files}")
         if self.by_limit is not None:
             reasons.append(f"limits.max_calls: {self.by_limit}")
-        calls = "any number of calls" if self.calls is None else counted(self.calls, "call")
-        return f"{calls} at once ({'; '.join(reasons)})"
+        if self.by_sessions == self.calls:
+            reasons.append(f"{SESSIONS} SIP sessions: {self.by_sessions}")
+        return f"{counted(self.calls, 'call')} at once ({'; '.join(reasons)})"
 
 
 def capacity(configuration: Configuration, open_files: int | None = None) -> Capacity:
@@ -51,18 +56,20 @@ def capacity(configuration: Configuration, open_files: int | None = None) -> Cap
 
     `open_files` is the limit of this process unless given.
     """
+    handoffs = any(route.assistant is not None for route in configuration.routes)
+    legs = LEGS_PER_HANDOFF if handoffs else LEGS_PER_CALL
+    sessions, limit = SESSIONS // legs, configuration.limits.max_calls
     rtpengine = configuration.media.rtpengine
     if rtpengine is not None:
         daemons = f"audio ports are those of {' and '.join(map(str, rtpengine.nodes))}"
-        return Capacity(None, None, configuration.limits.max_calls, None, daemons)
-    limit = _open_file_limit() if open_files is None else open_files
-    handoffs = any(route.assistant is not None for route in configuration.routes)
-    legs = LEGS_PER_HANDOFF if handoffs else LEGS_PER_CALL
+        return Capacity(None, None, limit, sessions, None, daemons)
+    files = _open_file_limit() if open_files is None else open_files
     return Capacity(
         by_ports=configuration.media.ports.pairs // legs,
-        by_open_files=None if limit is None else max(limit - RESERVED_FILES, 0) // (legs * SOCKETS_PER_PAIR),
-        by_limit=configuration.limits.max_calls,
-        open_files=limit,
+        by_open_files=None if files is None else max(files - RESERVED_FILES, 0) // (legs * SOCKETS_PER_PAIR),
+        by_limit=limit,
+        by_sessions=sessions,
+        open_files=files,
         ports=str(configuration.media.ports),
     )
 
