@@ -57,8 +57,10 @@ SEARCHED = ("ours", "ours, 401", ON_PYPY, "sippy")
 SEARCH_STEPS, SEARCH_TRIES, SEARCH_SECONDS = 4, 3, 6
 CONCURRENT = {"ours": (100, 1_000, 4_000), ON_RTPENGINE: (100, 10_000)}
 """Calls up at once; with four sockets each, 4,000 are near what 20,000 open files allow."""
-CONCURRENT_RATE, CONCURRENT_SECONDS = 250, 8
+CONCURRENT_RATE = {"ours": 250, ON_RTPENGINE: 200}
+CONCURRENT_SECONDS = 8
 HELD = {"ours": 4_000, ON_RTPENGINE: 10_000, ON_PYPY: 4_000, "sippy": 1_000, "sippy with rtp.io": 1_000}
+HELD_RATE = 200
 QUIET_SECONDS = 36
 """After the last call began, until its transactions are forgotten: 64*T1 and some."""
 PROBES_PER_SECOND, PROBE_SECONDS = 50, 20
@@ -127,7 +129,8 @@ def passes(name: str, rate: int) -> bool:
 
 def measure_concurrent(server: str, calls: int) -> Step:
     """CPU per call at one rate, while so many calls are up: they last as long as that takes."""
-    rate, hold = CONCURRENT_RATE, calls / CONCURRENT_RATE
+    rate = CONCURRENT_RATE[server]
+    hold = calls / rate
     # Each number of calls gets the same time to fill what is kept of ended calls and transactions.
     lead = max(CONCURRENT[server]) / rate + 2
     total = round(rate * (lead + CONCURRENT_SECONDS + 1))
@@ -147,7 +150,7 @@ def measure_concurrent(server: str, calls: int) -> Step:
 def measure_memory(server: str) -> Memory:
     """Calls that are up, their transactions forgotten, against the same process before them."""
     calls = HELD[server]
-    rate = CONCURRENT_RATE if server.startswith("ours") else CONCURRENT_RATE // 2
+    rate = HELD_RATE if server.startswith("ours") else HELD_RATE // 2
     ramp = calls / rate
     with stage(server) as on:
         before = on.running.process.memory()
@@ -306,6 +309,7 @@ class Run:
     def report(self) -> str:
         """All tables there are samples for."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        rates = " and ".join(f"{rate} calls/s ({server})" for server, rate in CONCURRENT_RATE.items())
         rounds = "minimum / **median** / maximum of the rounds"
         parts = [
             f"# Signalling\n\n## {heading()}\n\nOpen files: {soft}, at most {hard}. Tables show {rounds}.\n"
@@ -318,7 +322,7 @@ class Run:
             ),
             ("Clean calls per second on one core", self.maximum, lambda: maximum_table(self.maximum)),
             (
-                f"Calls at once, {CONCURRENT_RATE} calls/s, each as long as that takes",
+                f"Calls at once, {rates}, each as long as that takes",
                 self.concurrency,
                 lambda: concurrency_table(self.concurrency),
             ),

@@ -135,7 +135,7 @@ class Stage:
             missed.append(self._made + self._recorded_before - self.running.recorded())
         if max(missed):
             warnings = [line for line in self.running.process.errors.splitlines() if '"warning"' in line]
-            say(f"    {max(missed)} calls failed; the server's first warnings: {warnings[:3]}")
+            say(f"    {missed} calls failed; the server's first warnings: {warnings[:3]}")
         return max(missed), sum(counters.repeated for counters in [*made, *taken])
 
 
