@@ -38,7 +38,7 @@ def parse_whisper(value: object) -> Path:
 def parse_digits(value: object) -> str:
     """Digits and waits. YAML reads `0123` as a number, without its zero. Raises a refusal for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
-        raise refusal("digits without quotes, which YAML takes for a number", allowed=f'"{value}", in quotes')
+        raise refusal("digits without quotes, which are taken for a number", allowed=f'"{value}", in quotes')
     if not isinstance(value, str) or re.fullmatch(DIGITS, value) is None:
         raise refusal("not digits", allowed="up to 64 of 0-9 * # A-D, and the waits w (0.5 s) and W (1 s)")
     return value

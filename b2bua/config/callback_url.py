@@ -70,6 +70,8 @@ def parse_callback_url(text: str) -> CallbackUrl:
     """The URL in `text`. Raises a refusal that never quotes it."""
     if len(text) > MAX_LENGTH:
         raise refusal("too long a URL", allowed=f"up to {MAX_LENGTH} characters")
+    if not text:
+        raise refusal("empty", allowed="http(s)://HOST[:PORT]/PATH")
     if _VISIBLE.fullmatch(text) is None:
         raise refusal("a URL with spaces, controls or letters beyond ASCII", allowed="escape them")
     try:

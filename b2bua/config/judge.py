@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from b2bua.config.in_words import choices, in_words
 from b2bua.config.masking import masked
 from b2bua.config.problems import KeyPath, Problem, closest, key_text, listing
 from b2bua.config.secrets import is_secret
@@ -22,7 +23,6 @@ S = TypeVar("S", bound=BaseModel)
 MAX_SHOWN = 60
 """Characters of a value that are shown."""
 
-_QUOTED = re.compile(r"'([^']*)'")
 _URI_PASSWORD = re.compile(r"(:[^:@]*):[^@]*@")
 _WRONG_KIND = {
     "string_type": "text, in quotes where YAML would read something else",
@@ -124,7 +124,7 @@ class Judge:
                 continue  # pydantic counts only the good items, and the bad ones are reported
             at_key = len(location) < len(detail["loc"])
             if kind == "extra_forbidden":
-                self._unknown_key(where, _keys_at(model, location[:-1]))
+                self._unknown_key(where, keys_at(model, location[:-1]))
             elif kind == "missing":
                 empty = self._value(where[:-1]) is None
                 self.note(where[:-1], f"the key {where[-1]!r} is missing", at_key=empty)
@@ -156,21 +156,11 @@ class Judge:
             number = kind == "string_type" and isinstance(value, int | float) and not is_secret(where)
             suggestion = f'"{node.text}"' if number and (node := self.root.at(where)) is not None else None
             self.note(where, "of the wrong kind", allowed=_WRONG_KIND[kind], suggestion=suggestion, show=show)
-        elif kind in ("literal_error", "enum"):
-            words = _QUOTED.findall(str(context["expected"]))
+        elif (words := in_words(kind, context)) is not None:
+            message, allowed = words
             node = self.root.at(where)
-            suggestion = closest(node.text, words) if node is not None else None
-            self.note(where, "not a known value", allowed=", ".join(words), suggestion=suggestion, show=True)
-        elif kind in ("too_short", "string_too_short"):
-            self.note(
-                where, "empty" if context["min_length"] == 1 else f"shorter than {context['min_length']}"
-            )
-        elif kind in ("too_long", "string_too_long"):
-            self.note(where, f"longer than {context['max_length']}")
-        elif kind == "greater_than_equal":
-            self.note(where, "too small", allowed=f"{context['ge']} or more", show=True)
-        elif kind == "less_than_equal":
-            self.note(where, "too large", allowed=f"{context['le']} or less", show=True)
+            suggestion = closest(node.text, choices(context)) if node is not None else None
+            self.note(where, message, allowed=allowed, suggestion=suggestion, show=allowed is not None)
         else:
             self.note(where, text[:1].lower() + text[1:], show=True)
 
@@ -220,7 +210,7 @@ def _kind(value: object) -> str:
     return "boolean" if isinstance(value, bool) else "number"
 
 
-def _keys_at(annotation: object, location: KeyPath) -> list[str]:
+def keys_at(annotation: object, location: KeyPath) -> list[str]:
     """The keys of the model that stands at `location` inside `annotation`; [] when none does."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = keys_of(annotation)
@@ -228,13 +218,13 @@ def _keys_at(annotation: object, location: KeyPath) -> list[str]:
             # What stands in for `password` and is gone before pydantic looks.
             return [*fields, "password_file"] if "password" in fields else list(fields)
         field = fields.get(str(location[0]))
-        return _keys_at(field.annotation, location[1:]) if field is not None else []
+        return keys_at(field.annotation, location[1:]) if field is not None else []
     arguments = typing.get_args(annotation)
     if not arguments:
         return []
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _keys_at(arguments[0], location)
+        return keys_at(arguments[0], location)
     if origin in (typing.Union, types.UnionType):
-        return [key for argument in arguments for key in _keys_at(argument, location)]
-    return _keys_at(arguments[0] if origin is tuple else arguments[-1], location[1:])
+        return [key for argument in arguments for key in keys_at(argument, location)]
+    return keys_at(arguments[0] if origin is tuple else arguments[-1], location[1:])

@@ -19,7 +19,7 @@ from b2bua.config.editing import (
     shown,
     tag_of,
 )
-from b2bua.config.section import Section
+from b2bua.config.section import NAME_ALLOWED, Section
 from b2bua.control import Control
 from b2bua.http_api import answers
 from b2bua.http_api.destination_changes import DestinationChanges
@@ -99,7 +99,8 @@ def _add_writing(routes: APIRouter, changes: DestinationChanges) -> None:
         """Add a destination at the end of the file."""
         name = body.get("name")
         if not isinstance(name, str):
-            raise EditRefused("invalid_request", "the name is missing", "name")
+            message = "the name is missing" if name is None else f"not a name; allowed: {NAME_ALLOWED}"
+            raise EditRefused("invalid_request", message, "name")
         await changes.make(added(name, settings_of(body), from_afar=True))
         return await _answer(changes, name, created=True)
 

@@ -11,19 +11,15 @@ from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from b2bua.config.editing import EditRefused
-from b2bua.config.problems import Problem, closest, key_text
+from b2bua.config.problems import Problem
 from b2bua.control import ControlError
 from b2bua.http_api.documented import status_of
-from b2bua.runtime import PYPY
-
-MAX_FIELD = 200
-"""Characters of `field`: names of unknown keys come from the client."""
+from b2bua.http_api.invalid import field_of, message_of
 
 MAX_PROBLEMS = 100
 """Problems of a configuration in one answer; the log of a reload has them all."""
@@ -102,50 +98,7 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "registered for nothing else"
     problems: Sequence[Mapping[str, object]] = error.errors()
     first = problems[0]
-    message = _message(first, request.scope.get("route"))
+    message = message_of(first, request.scope.get("route"))
     if len(problems) > 1:
-        message = f"{message} (and {len(problems) - 1} more)"
-    return error_answer(400, "invalid_request", message, _field(first))
-
-
-def _field(problem: Mapping[str, object]) -> str | None:
-    """`auth.password`, `route[1]`, `Idempotency-Key`; None for the body as a whole."""
-    location = problem["loc"]
-    assert isinstance(location, tuple), "pydantic's locations are tuples"
-    if problem["type"] == "json_invalid":
-        return None
-    path = tuple(step for step in location[1:] if step != "[key]")
-    return key_text(path)[:MAX_FIELD] or None
-
-
-def _message(problem: Mapping[str, object], route: object) -> str:
-    """What is wrong, in words that never quote the value."""
-    context = problem.get("ctx")
-    facts: Mapping[str, object] = context if isinstance(context, Mapping) else {}
-    if problem["type"] == "json_invalid":
-        location = problem["loc"]
-        at = location[1] if isinstance(location, tuple) and len(location) > 1 else "?"
-        # PyPy quotes the octet that it did not expect, even one inside a character: no text, on which format() fails.
-        error = "syntax error" if PYPY else facts.get("error", "syntax error")
-        return f"the body is not JSON: {error} at character {at}"
-    if problem["type"] == "missing":
-        return "the body is missing" if problem["loc"] == ("body",) else "it is missing"
-    if problem["type"] == "extra_forbidden":
-        return _unknown(problem["loc"], route)
-    parts = [str(problem["msg"])]
-    if problem["type"] == "refused":
-        parts += [f"allowed: {facts['allowed']}"] if facts.get("allowed") else []
-        parts += [f"did you mean {facts['suggestion']!r}?"] if facts.get("suggestion") else []
-    return "; ".join(parts)
-
-
-def _unknown(location: object, route: object) -> str:
-    """A key that the body does not have, and the one that was meant, perhaps."""
-    body = route.body_field if isinstance(route, APIRoute) else None
-    fields = getattr(None if body is None else body.field_info.annotation, "model_fields", {})
-    match location:
-        case ("body", str(key)):
-            meant = closest(key, fields)
-        case _:
-            meant = None
-    return "unknown key" if meant is None else f"unknown key; did you mean {meant!r}?"
+        message = f"{message} (and {len(problems) - 1} more wrong)"
+    return error_answer(400, "invalid_request", message, field_of(first))

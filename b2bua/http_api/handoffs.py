@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path
+from pydantic import AfterValidator
 from starlette.responses import Response
 
+from b2bua.config.section import refusal
 from b2bua.control import Control, ControlError
 from b2bua.handoff.handoff import HandoffRequest
 from b2bua.http_api import answers
@@ -18,12 +21,24 @@ from sip_stack.auth import Credentials
 from sip_stack.errors import LocalError
 
 HandoffId = Annotated[str, Path(max_length=128, description="`id` of the handoff.")]
+_KEY = r"^[\x21-\x7e]*$"
+
+
+def _idempotency_key(text: str) -> str:
+    if re.fullmatch(_KEY, text) is None:
+        raise refusal(
+            "characters that it may not have", allowed="letters, digits and signs of ASCII, without spaces"
+        )
+    return text
+
+
 IdempotencyKey = Annotated[
     str,
+    AfterValidator(_idempotency_key),
     Header(
         alias="Idempotency-Key",
         max_length=255,
-        pattern=r"^[\x21-\x7e]*$",
+        json_schema_extra={"pattern": _KEY},
         description="A text of your own, different for each handoff you mean. Sending a request again with the same "
         "key answers with the handoff that the first one began.",
     ),

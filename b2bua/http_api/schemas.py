@@ -85,7 +85,7 @@ def _seconds(minimum: float, maximum: float, *, or_zero: bool = False) -> Before
         if minimum <= seconds <= maximum or (or_zero and seconds == 0):
             return float(seconds)
         low = "0" if or_zero else format_duration(minimum)
-        raise refusal("out of range", allowed=f"{low} to {format_duration(maximum)}, {EXAMPLES} or seconds")
+        raise refusal("out of range", allowed=f"{low} to {format_duration(maximum)}: {EXAMPLES}, or seconds")
 
     return BeforeValidator(check)
 
@@ -111,6 +111,8 @@ def _uris(value: object) -> object:
     """One text may stand alone. The number is judged before the URIs are: each of them is work."""
     if isinstance(value, list) and len(value) > MAX_ROUTE:
         raise refusal("too many URIs", allowed=f"up to {MAX_ROUTE}")
+    if not isinstance(value, str | list):
+        raise refusal("of the wrong kind", allowed="a URI, or a list of URIs")
     return [value] if isinstance(value, str) else value
 
 

@@ -63,7 +63,7 @@ def test_digits_and_signs_of_a_machine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        ("0123", "digits without quotes, which YAML takes for a number; found"),
+        ("0123", "digits without quotes, which are taken for a number; found"),
         ("'12 34'", "not digits; found '12 34'; allowed: up to 64 of 0-9 * # A-D, and the waits w"),
         (f"'{'1' * 65}'", "not digits"),
         ("''", "not digits"),

@@ -115,5 +115,5 @@ def _invalid(problems: list[Problem]) -> EditRefused:
     first = problems[0]
     _, _, field = first.key.partition(".")
     what = f"{first.message}; allowed: {first.allowed}" if first.allowed else first.message
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    more = f" (and {len(problems) - 1} more wrong)" if len(problems) > 1 else ""
     return EditRefused("invalid_destination", f"{what}{more}", field or None, problems)
