@@ -80,7 +80,7 @@ _ROWS = (
     Cause("busy", "486", "busy", 3010, Status.BUSY, 486, 17, "agent"),
     Cause("busy_everywhere", "600", "busy", 3100, Status.BUSY, 600, 17, "agent"),
     Cause("declined", "603 and any other 6xx", "rejected", 3110, _FAILED, 603, 21, "agent"),
-    Cause("forbidden", "403, no credentials sent", "forbidden", 3040, _FAILED, 403, 21, "agent"),
+    Cause("forbidden", "403, no credentials sent, or after ringing", "forbidden", 3040, _FAILED, 403, 21, "agent"),
     Cause("unallocated", "404, 484, 485", "unallocated", 3050, _FAILED, 404, 1, "agent"),
     Cause("unallocated_everywhere", "604", "unallocated", 3120, _FAILED, 604, 1, "agent"),
     Cause("gone", "410", "out_of_service", 2010, _FAILED, 410, 22, "agent"),

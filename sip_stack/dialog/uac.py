@@ -40,6 +40,7 @@ class ClientSession(Session):
         "_early",
         "_hung_up",
         "_proceeding",
+        "_progressed",
         "_transaction",
         "invite",
     )
@@ -76,12 +77,13 @@ class ClientSession(Session):
         self._transaction: ClientTransaction | None = None
         self._attempts = 0
         self._proceeding = False
+        self._progressed = False
         self._cancel_headers: tuple[tuple[str, str], ...] | None = None
         self._hung_up: list[str | None] = []
 
     def start(self, now: float, branch: str) -> None:
         """Send the INVITE, whose top Via carries `branch`."""
-        self._proceeding = False
+        self._proceeding = self._progressed = False
         self._transaction = self.core.transactions.send(now, self.invite, branch, self.flow, self)
 
     def cancel(self, now: float, headers: HeaderLines = ()) -> None:
@@ -151,6 +153,7 @@ class ClientSession(Session):
     def _on_provisional(self, response: Response, now: float) -> None:
         first = not self._proceeding
         self._proceeding = True
+        self._progressed = self._progressed or response.status > 100
         self.remote_tag = response.to.tag or self.remote_tag
         if self.state is not SessionState.EARLY and first:
             self._send_cancel(now)
@@ -186,8 +189,8 @@ class ClientSession(Session):
         elif is_challenge(response):
             self._answer_challenge(response, now)
         elif response.status != 422 or not self._asks_for_longer(response, now):
-            # A 403 to credentials is the polite form of a second 401.
-            refused = response.status == 403 and self._attempts > 0
+            # A 403 to credentials is the polite form of a second 401; but who rings has let us in.
+            refused = response.status == 403 and self._attempts > 0 and not self._progressed
             self.finish(Rejected(self, response, "rejected" if refused else None))
 
     def _answer_challenge(self, response: Response, now: float) -> None:

@@ -101,6 +101,20 @@ def test_403_after_credentials_is_their_refusal(world: World) -> None:
     assert world.alice.one(Rejected).auth == "rejected"
 
 
+def test_403_after_ringing_is_of_the_call_and_not_of_the_credentials(world: World) -> None:
+    """Asterisk says so when its dialplan rejects a call with cause 21."""
+    world.alice.invite(world.bob, credentials=CREDENTIALS)
+    world.network.run_for(0.1)
+    world.bob.all(InviteReceived)[-1].session.reject(world.network.now, 407, headers=challenge(407))
+    world.network.run_for(0.1)
+    session = world.bob.all(InviteReceived)[-1].session
+    session.progress(world.network.now, 180)
+    session.reject(world.network.now, 403)
+    world.network.run_for(0.1)
+
+    assert world.alice.one(Rejected).auth is None
+
+
 def test_cancel_during_the_challenge(world: World) -> None:
     """Pitfall 16: cancelled while the 407 was on its way, so there is no second INVITE."""
     calling = world.alice.invite(world.bob, credentials=CREDENTIALS)
