@@ -6,7 +6,7 @@ so `Identity`, which signs the numbers and the date of a new call (RFC 8224). Th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from b2bua.headers import Header, pass_through
@@ -27,13 +27,17 @@ _CAUSES = {"q.850": ("Q.850", range(1, 128)), "sip": ("SIP", range(100, 700))}
 def headers_from(message: Message, passes: PassList) -> tuple[Header, ...]:
     """What its sender's list lets go on. Privacy goes with what says who somebody is."""
     passed = [header for header in pass_through(message, passes) if header_key(header[0]) != "identity"]
-    if passed and _tells_who(passed):
+    if not passed:
+        return ()
+    if _tells_who(passed):
         passed += [(_PRIVACY, value) for value in message.headers.get_all(_PRIVACY)]
     return tuple(passed)
 
 
-def headers_for(headers: Iterable[Header], passes: PassList) -> list[Header]:
+def headers_for(headers: Sequence[Header], passes: PassList) -> list[Header]:
     """What of them the list of who gets them lets through."""
+    if not headers:
+        return []
     passed = [header for header in headers if header[0] == _PRIVACY or passes.admits(header[0])]
     return passed if _tells_who(passed) else [header for header in passed if header[0] != _PRIVACY]
 

@@ -149,8 +149,7 @@ def asserted_identity(caller: Caller, place: Dialled, host: str, headers: list[H
     if place.from_user is not None and caller.user and not _has(headers, "p-asserted-identity"):
         identity = NameAddr(caller.display, f"sip:{escape_user(caller.user)}@{host}")
         added.append(("P-Asserted-Identity", str(identity)))
-    tells = added or any(header_key(name) in TRUSTED_ONLY for name, _ in headers)
-    if tells and caller.privacy:
+    if caller.privacy and (added or any(header_key(name) in TRUSTED_ONLY for name, _ in headers)):
         added.append(("Privacy", caller.privacy))
     return added
 

@@ -6,7 +6,7 @@ SIP headers and session descriptions end here: the call sees statuses, outcomes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -149,10 +149,10 @@ class Leg:
         """True when the caller's `*` ends the talk with this far end."""
         return isinstance(self.place, Destination) and self.place.hangup_on_star
 
-    def ring(self, said: Iterable[Header] = ()) -> None:
+    def ring(self, said: Sequence[Header] = ()) -> None:
         """Tell a caller who was not answered yet that somebody is being alerted, and what that one `said`."""
 
-    def early_media(self, said: Iterable[Header] = ()) -> None:
+    def early_media(self, said: Sequence[Header] = ()) -> None:
         """Let a caller who was not answered yet hear what there is; `said` as in `ring`."""
 
     @property
@@ -364,9 +364,9 @@ class Leg:
         event = _ENDED_BY.get(by, "normal_hangup")
         outcome = cause.local(event, source="b2bua" if by == "expired" else self.role)
         if isinstance(message, Request):
-            outcome = replace(
-                outcome, headers=headers_from(message, self.passes), reasons=reasons_of(message)
-            )
+            headers, reasons = headers_from(message, self.passes), reasons_of(message)
+            if headers or reasons:  # Most say nothing.
+                outcome = replace(outcome, headers=headers, reasons=reasons)
         self.note_end(outcome.source, outcome)
         if self.over:
             # We had hung up, and our BYE was still waiting for its turn.

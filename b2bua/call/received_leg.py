@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ class ReceivedLeg(Leg):
         """True from our 183 on."""
         return self._early_media
 
-    def ring(self, said: Iterable[Header] = ()) -> None:
+    def ring(self, said: Sequence[Header] = ()) -> None:
         """180 to the caller, once, and not over early media they hear already."""
         if self._alerted or self._answered or self.over:
             return
@@ -94,7 +94,7 @@ class ReceivedLeg(Leg):
         self.session.progress(self.now(), 180, body=body, headers=headers_for(said, self.passes))
         self.flush()
 
-    def early_media(self, said: Iterable[Header] = ()) -> None:
+    def early_media(self, said: Sequence[Header] = ()) -> None:
         """183 with our description to the caller, once: from now on they hear the far end.
 
         A caller without an offer gets ours in a 183 that is acknowledged, and answers it in the PRACK; who cannot do
@@ -129,7 +129,7 @@ class ReceivedLeg(Leg):
         self._said_early = self._our_offer.body
         return self._said_early
 
-    def answer(self, said: Iterable[Header] = ()) -> None:
+    def answer(self, said: Sequence[Header] = ()) -> None:
         """200 to the caller with our description; `said` are headers of who has answered."""
         if self.over:
             return

@@ -76,7 +76,8 @@ def event_beside(codec: Codec, events: Iterable[Event]) -> int | None:
     return None
 
 
-def our_events(codecs: Iterable[Codec], number: int | None = None) -> tuple[Event, ...]:
+@lru_cache(maxsize=512)
+def our_events(codecs: tuple[Codec, ...], number: int | None = None) -> tuple[Event, ...]:
     """The telephone-events beside these codecs, in an offer of ours; `number` is that beside G.711, where it is not
     ours to choose."""
     clocks = dict.fromkeys(codec.clock_rate for codec in codecs)

@@ -63,7 +63,7 @@ class SectionWriter:
         formats = [stream.format, *(each for each in others if each[0] != stream.payload_type)]
         events = ours.events
         if ours.telephone_event(stream.codec) is None:
-            events = tuple(each for each in our_events([stream.codec]) if each[0] != stream.payload_type)
+            events = tuple(each for each in our_events((stream.codec,)) if each[0] != stream.payload_type)
         return self._with(ours, stream, formats, events, direction, comfort_noise)
 
     def _with(

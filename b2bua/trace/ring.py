@@ -185,10 +185,10 @@ class TraceRing:
 
 def call_id_of(data: bytes) -> bytes:
     """The Call-ID of a message as it was written; empty when there is none."""
-    head = data.find(b"\r\n\r\n")
-    start = data.find(_CALL_ID, 0, head)
-    if start >= 0:
+    start = data.find(_CALL_ID)
+    if start >= 0 and data.find(b"\r\n\r\n", 0, start + 2) < 0:  # Else it is in the body.
         start += len(_CALL_ID)
         return data[start : data.find(b"\r\n", start)].strip()
+    head = data.find(b"\r\n\r\n")
     found = _ANY_CALL_ID.search(data, 0, head if head >= 0 else len(data))
     return found[1].strip() if found is not None else b""

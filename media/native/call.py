@@ -56,7 +56,7 @@ class NativeCall:
         # The wildcard of IPv6 takes both.
         if ipv6 is not (":" in self._address) and self._address != "::":
             raise NoAddress(f"media.address {self._address} takes no audio over {'IPv6' if ipv6 else 'IPv4'}")
-        leg = NativeLeg(asked(lambda: self._core.open_leg(self._link, latching)), role, self._on_event)
+        leg = NativeLeg(asked(self._core.open_leg, self._link, latching), role, self._on_event)
         self._registry.legs[leg.core.id] = leg
         self._legs.append(leg)
         return leg
@@ -67,7 +67,7 @@ class NativeCall:
         if first is second:
             raise MediaError("a leg cannot be bridged with itself")
         if first.is_open and second.is_open:
-            asked(lambda: first.core.bridge(second.core))
+            asked(first.core.bridge, second.core)
 
     def hear(self, listener: MediaLeg, source: MediaLeg | Prompt | None, *, loop: bool = True) -> None:
         """`listener` hears another leg, a prompt, or silence in time."""
@@ -75,12 +75,11 @@ class NativeCall:
         if source is None:
             asked(leg.core.hear_silence)
         elif isinstance(source, NativePrompt):
-            core = source.core
-            asked(lambda: leg.core.play(core, loop))
+            asked(leg.core.play, source.core, loop)
         elif isinstance(source, NativeLeg):
             other = self._other(leg, source)
             if leg.is_open and other.is_open:
-                asked(lambda: leg.core.hear(other.core))
+                asked(leg.core.hear, other.core)
         else:
             raise MediaError("neither a leg of this call nor a prompt of this engine")
 
@@ -89,7 +88,7 @@ class NativeCall:
         leg = self._own(listener)
         other = self._other(leg, source)
         if leg.is_open and other.is_open:
-            asked(lambda: leg.core.hear_when_heard(other.core, within_ms / 1000))
+            asked(leg.core.hear_when_heard, other.core, within_ms / 1000)
 
     def mix(self, listener: MediaLeg, one: MediaLeg, other: MediaLeg) -> None:
         """`listener` hears both of the others."""
@@ -98,7 +97,7 @@ class NativeCall:
         if first is second:
             raise MediaError("a leg cannot be mixed with itself")
         if leg.is_open and first.is_open and second.is_open:
-            asked(lambda: leg.core.mix(first.core, second.core))
+            asked(leg.core.mix, first.core, second.core)
 
     def adopt(self, leg: MediaLeg, former: MediaCall) -> None:
         """Takes a leg over from another call; on another worker, this waits for that worker."""
@@ -109,7 +108,7 @@ class NativeCall:
             raise MediaError("the call or the leg is closed")
         if former is self:
             return
-        asked(lambda: own.core.move_to(self._link))
+        asked(own.core.move_to, self._link)
         if former.worker == self.worker:
             asked(own.core.unbridge)
         former._legs.remove(own)
@@ -135,7 +134,7 @@ class NativeCall:
         own = self._own(leg)
         if not own.is_open:
             raise MediaError("the leg is closed")
-        recording = NativeRecording(asked(lambda: self._core.record(own.core, path)), path, self._tell)
+        recording = NativeRecording(asked(self._core.record, own.core, path), path, self._tell)
         self._registry.recordings[recording.core.id] = recording
         return recording
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 from media import _native
 from media.engine import MediaError, PortsExhausted
 from media.events import MediaEvent
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 EventName = Literal[
@@ -30,10 +31,10 @@ def nobody(event: MediaEvent) -> None:
     """Hears the events of what is closed."""
 
 
-def asked(command: Callable[[], _T]) -> _T:
+def asked(command: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
     """Runs a command of the core and gives its errors the contract's names."""
     try:
-        return command()
+        return command(*arguments, **named)
     except _native.Exhausted as error:
         raise PortsExhausted(str(error)) from None
     except (ValueError, OverflowError, OSError, RuntimeError) as error:

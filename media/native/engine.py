@@ -72,16 +72,15 @@ class NativeEngine:
             raise MediaError("the media engine is already started")
         low, high = self._settings.ports
         self._core = asked(
-            lambda: _native.Engine(
-                self._settings.address,
-                low,
-                high,
-                self._settings.quarantine,
-                self._settings.workers,
-                self._settings.receive_buffer,
-                self._settings.gather,
-                self._settings.dscp,
-            )
+            _native.Engine,
+            self._settings.address,
+            low,
+            high,
+            self._settings.quarantine,
+            self._settings.workers,
+            self._settings.receive_buffer,
+            self._settings.gather,
+            self._settings.dscp,
         )
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._core.fileno(), self._drain)
@@ -95,7 +94,7 @@ class NativeEngine:
 
     def load_prompt(self, path: Path) -> NativePrompt:
         """Reads a WAV file. Blocks for as long as that takes, without the GIL: call it in a thread."""
-        return NativePrompt(asked(lambda: _native.Prompt.load(path)))
+        return NativePrompt(asked(_native.Prompt.load, path))
 
     def ringback(self, country: Ringback = Ringback.US) -> NativePrompt:
         """The ringing tone of a country, each made once."""
@@ -105,7 +104,7 @@ class NativeEngine:
 
     def digits(self, text: str) -> NativePrompt:
         """Digits to be sent, as events or as tones."""
-        return NativePrompt(asked(lambda: _native.Prompt.digits(text)))
+        return NativePrompt(asked(_native.Prompt.digits, text))
 
     async def close(self) -> None:
         """Closes every call, ends the threads and frees every port."""

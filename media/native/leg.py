@@ -19,6 +19,8 @@ from media.events import (
 from media.native.core import EventName, asked, nobody
 from media.srtp import CryptoSuite
 
+_CODECS = {str(codec): codec for codec in Codec}
+
 
 class NativeLeg:
     """`media.engine.MediaLeg`."""
@@ -67,44 +69,43 @@ class NativeLeg:
         """Takes what the peer agreed to."""
         keys = parameters.keys
         asked(
-            lambda: self.core.set_remote(
-                parameters.remote,
-                parameters.remote_rtcp,
-                parameters.codec,
-                parameters.payload_type,
-                parameters.telephone_event,
-                parameters.receive_telephone_event,
-                parameters.send,
-                parameters.receive,
-                parameters.rtcp_mux,
-                parameters.comfort_noise,
-                (keys.suite, keys.local, keys.remote, keys.remote_mki_octets) if keys else None,
-            )
+            self.core.set_remote,
+            parameters.remote,
+            parameters.remote_rtcp,
+            parameters.codec,
+            parameters.payload_type,
+            parameters.telephone_event,
+            parameters.receive_telephone_event,
+            parameters.send,
+            parameters.receive,
+            parameters.rtcp_mux,
+            parameters.comfort_noise,
+            (keys.suite, keys.local, keys.remote, keys.remote_mki_octets) if keys else None,
         )
 
     def set_media_timeout(self, seconds: float | None) -> None:
         """Watches for silence on the wire from now on, or stops watching."""
-        asked(lambda: self.core.set_media_timeout(seconds))
+        asked(self.core.set_media_timeout, seconds)
 
     def watch_silence(self, quiet_ms: int | None) -> None:
         """Reports `Quiet` once the peer has been silent for so long; None stops watching."""
         if quiet_ms is not None and quiet_ms < 20:
             raise MediaError("shorter than a packet")
-        asked(lambda: self.core.watch_silence(None if quiet_ms is None else quiet_ms / 1000))
+        asked(self.core.watch_silence, None if quiet_ms is None else quiet_ms / 1000)
 
     def listen_for_keys(self, wanted: bool) -> None:
         """Reports keys that come as tones, or no more."""
-        asked(lambda: self.core.listen_for_keys(wanted))
+        asked(self.core.listen_for_keys, wanted)
 
     def judge_answer(self, sign: MachineSign | None) -> None:
         """Reports once who answered."""
-        asked(lambda: self.core.judge_answer(sign))
+        asked(self.core.judge_answer, sign)
 
     def statistics(self) -> LegStatistics:
         """The counters as they are now."""
         counters = self.core.statistics()
         return LegStatistics(
-            codec=None if counters.codec is None else Codec(counters.codec),
+            codec=None if counters.codec is None else _CODECS[counters.codec],
             packets_in=counters.packets_in,
             packets_out=counters.packets_out,
             octets_in=counters.octets_in,
