@@ -52,8 +52,11 @@ def configure(level: str = "info") -> None:
     )
     # sip_stack and media know nothing of us and use the standard library's logging: same stream, same form.
     handler = logging.StreamHandler(out)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=foreign))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # What it tells of a daemon that is back says as much as that it was gone.
+    logging.getLogger("media").setLevel(level.upper())
 
 
 class _Straight(structlog.BoundLoggerBase):

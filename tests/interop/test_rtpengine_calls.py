@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ def health(api: Api, node: str) -> tuple[float | None, float | None]:
     return api.metric("rtpengine_up", node=node), api.metric("rtpengine_lost_total", node=node)
 
 
+def log_lines(b2bua: B2bua, event: str) -> list[dict[str, str]]:
+    """The lines of the log about that."""
+    lines = map(json.loads, b2bua.errors.splitlines())
+    return [line for line in lines if line["event"] == event]
+
+
 def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stage) -> None:
     """Issue 6.5: SIGKILL of the rtpengine in use, and its return."""
     before = len(stage.b2bua.records())
@@ -84,6 +91,9 @@ def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stag
     record = stage.b2bua.records(before + 1)[-1]
     assert (record["outcome"]["name"], record["outcome"]["code"]) == ("media_engine_lost", 11070)
     assert health(stage.api, node) == (0, 1)
+    (line,) = log_lines(stage.b2bua, "rtpengine_lost")
+    assert (line["level"], line["node"]) == ("error", node)
+    assert line["error"] == "does not answer"
     assert stage.api.ask("GET", "/readyz")["rtpengine"] == {"nodes": 2, "up": 1}
     assert stage.api.metric("rtpengine_legs", node=node, state="spare") == 0
     for _ in range(2):
@@ -100,5 +110,6 @@ def test_a_killed_daemon_ends_its_calls_and_new_ones_go_to_the_other(stage: Stag
 
         wait_until(both, 15.0, "calls on both")
         assert health(stage.api, node) == (1, 1)
+    assert log_lines(stage.b2bua, "rtpengine_up")[-1]["node"] == node
     assert (stage.api.metric("rtpengine_requests_total", node=node, result="answered") or 0) > 0
     assert (stage.api.metric("rtpengine_reply_seconds_total", node=node) or 0) > 0
