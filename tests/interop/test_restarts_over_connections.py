@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,12 +19,14 @@ import pytest
 from tests.support.audio import dominant_frequency, sound
 from tests.support.b2bua_process import B2bua
 from tests.support.certificates import Authority
-from tests.support.handoff_stage import KEY, Api
+from tests.support.handoff_stage import KEY, SUPPORT, Api, stage_settings
+from tests.support.peer_sip import new_branch, read, response, sdp, write
 from tests.support.pjsua2_pair import agree, connect, reoffer
 from tests.support.pjsua2_peer import PjsuaPhone
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
 from tests.support.rtpengine import RtpengineDaemon
+from tests.support.scripted import ScriptedCallee
 
 
 class Stage:
@@ -66,17 +69,19 @@ class Stage:
         """Bring a call up that is written down."""
         address = b2bua.host_port_of(self.transport)
         connect(alice, bob, f"sip:bob@{address};transport={self.transport}")
-        wait_until(lambda: self.journal() or None, 10.0, "it is written down")
+        wait_until(lambda: journal(self.folder) or None, 10.0, "it is written down")
 
-    def journal(self) -> list[str]:
-        """What stands in it."""
-        with closing(sqlite3.connect(self.folder / "state" / "b2bua.db", timeout=10)) as database:
-            return [body for (body,) in database.execute("SELECT body FROM document WHERE kind = 'journal'")]
 
-    def kill(self, b2bua: B2bua) -> None:
-        """End it without a word."""
-        b2bua.send_signal(signal.SIGKILL)
-        b2bua.wait(5.0)
+def journal(folder: Path) -> list[str]:
+    """What stands in it."""
+    with closing(sqlite3.connect(folder / "state" / "b2bua.db", timeout=10)) as database:
+        return [body for (body,) in database.execute("SELECT body FROM document WHERE kind = 'journal'")]
+
+
+def kill(b2bua: B2bua) -> None:
+    """End it without a word."""
+    b2bua.send_signal(signal.SIGKILL)
+    b2bua.wait(5.0)
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
@@ -85,7 +90,7 @@ def test_phones_hear_of_the_end_by_new_connections(tmp_path: Path, transport: st
     with stage.phones() as (alice, bob):
         with stage.b2bua(bob) as first:
             stage.talk(first, alice, bob)
-            stage.kill(first)
+            kill(first)
         with stage.b2bua(bob) as second:
             for phone in (alice, bob):
                 phone.wait_for_state("DISCONNECTED")
@@ -108,7 +113,7 @@ def test_calls_on_rtpengine_go_on_by_new_connections(
         leaves, stays = (alice, bob) if alice_hangs_up else (bob, alice)
         with stage.b2bua(bob) as first:
             stage.talk(first, alice, bob)
-            stage.kill(first)
+            kill(first)
         with stage.b2bua(bob) as second:
             wait_until(lambda: len(Api(second).live_calls()) == 1, 10.0, "it goes on")
             reoffer(stays, "hold")
@@ -125,3 +130,45 @@ def test_calls_on_rtpengine_go_on_by_new_connections(
             second.check_end()
     assert record["outcome"]["name"] == "normal_hangup"
     assert record["outcome"]["source"] == ("caller" if alice_hangs_up else "agent")
+
+
+def test_a_caller_whom_nobody_had_answered_is_told_by_a_connection_to_where_its_via_says(
+    tmp_path: Path,
+) -> None:
+    with (
+        ScriptedCallee(lambda invite: [response(invite, 180, "Ringing")]) as bot,
+        socket.create_server((LOOPBACK, 0)) as sbc,
+    ):
+        settings, branch = stage_settings(f"sip:bot@{bot.address}"), new_branch()
+        desk = {"desk": {"route": f"sip:desk@{bot.address}"}}
+        listen = [f"{transport}:{LOOPBACK}:{free_port()}" for transport in ("udp", "tcp")]
+        us = listen[1].removeprefix("tcp:")
+        where = f"{LOOPBACK}:{sbc.getsockname()[1]}"
+        invite = [
+            ("Via", f"SIP/2.0/TCP {where};branch={branch}"),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:alice@{where}>;tag=alice"),
+            ("To", f"<sip:{SUPPORT}@{us}>"),
+            ("Call-ID", "over-tcp"),
+            ("CSeq", "1 INVITE"),
+            ("Contact", f"<sip:alice@{where};transport=tcp>"),
+        ]
+        with B2bua(tmp_path, desk, main=settings, listen=listen) as first:
+            host, port = us.split(":")
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(write(f"INVITE sip:{SUPPORT}@{us} SIP/2.0", invite, sdp(LOOPBACK, 4000)))
+                wait_until(lambda: journal(tmp_path) or None, 10.0, "it has rung for a second")
+                kill(first)
+        with B2bua(tmp_path, desk, main=settings, listen=listen) as second:
+            bot.wait_for_request("CANCEL", 10.0)
+            sbc.settimeout(10.0)
+            connection, _ = sbc.accept()
+            with connection:
+                refusal = read(connection.recv(65_536))
+                assert refusal is not None
+                assert (refusal.status, refusal.branch) == (503, branch)
+                to = refusal.header("To")
+                ack = [(name, to if name == "To" else value) for name, value in invite if name != "CSeq"]
+                connection.sendall(write(f"ACK sip:{SUPPORT}@{us} SIP/2.0", [*ack, ("CSeq", "1 ACK")]))
+                assert second.record()["outcome"]["code"] == 11073
+                second.check_end()
