@@ -12,7 +12,7 @@ from b2bua.call.codecs import check_understood
 from b2bua.call.events import HandoffAsked
 from b2bua.call.replacing import BEING_REPLACED
 from b2bua.config import Destination, parse_hold_music
-from b2bua.config.problems import known_names
+from b2bua.config.problems import key_text, known_names
 from b2bua.config.webhook_checks import URL_KEYS, may_be_reached
 from b2bua.control import ControlError
 from b2bua.handoff.consultation import ConsultPhase
@@ -111,9 +111,10 @@ def place_of(configuration: Configuration, request: HandoffRequest) -> Destinati
 
 
 def _described(configuration: Configuration, request: HandoffRequest) -> Destination:
-    for uri in request.route:
+    for number, uri in enumerate(request.route):
         if not configuration.policy.allows(uri):
-            raise ControlError(400, "policy_refused", f"policy.allow does not include {uri}", "route")
+            field = key_text(("route", number))
+            raise ControlError(400, "policy_refused", f"policy.allow does not include {uri}", field)
     values: dict[str, object] = {"method": "invite", "route": list(request.route)}
     if request.encryption is not None:
         values["encryption"] = request.encryption
@@ -124,9 +125,10 @@ def _described(configuration: Configuration, request: HandoffRequest) -> Destina
         return Destination.model_validate(values)
     except ValidationError as error:
         # Never the error's own text: it quotes what it found, passwords included.
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(str(step) for step in first["loc"])
-        raise ControlError(400, "invalid_request", str(first["msg"]), field) from None
+        first = error.errors(include_input=False, include_url=False)[0]
+        allowed = first.get("ctx", {}).get("allowed")
+        message = f"{first['msg']}; allowed: {allowed}" if allowed else first["msg"]
+        raise ControlError(400, "invalid_request", message, key_text(first["loc"])) from None
 
 
 def _overrides(configuration: Configuration, request: HandoffRequest) -> dict[str, object]:

@@ -404,14 +404,18 @@ def test_who_may_ask_when(tmp_path: Path) -> None:
         refused("unknown_destination", destination="nowhere")
         with pytest.raises(ControlError, match="there are: billing, front-desk; did you mean 'front-desk'"):
             world.hand_off(destination="front-dsek")
-        refused("policy_refused", route=("sip:me@evil.example",), encryption="udp/rtp")
+        refused("policy_refused", route=(f"sip:me@{DESK}", "sip:me@evil.example"), encryption="udp/rtp")
+        with pytest.raises(ControlError, match="transport=tls needs TLS") as caught:
+            world.hand_off(route=(f"sip:me@{DESK};transport=tls",), encryption="udp/rtp")
+        assert caught.value.field == "route[0]"
+        assert caught.value.message.endswith("; allowed: sip: without transport=tls")
         refused("unknown_hold_music", destination="front-desk", hold_music="/etc/passwd")
         first = world.hand_off(destination="front-desk", idempotency_key="k1")
         assert world.hand_off(destination="front-desk", idempotency_key="k1") is first
         refused("handoff_running", destination="front-desk")
         cast.hang_up()
 
-    play(story, tmp_path, main=MAIN)
+    play(story, tmp_path, main=MAIN + f'policy: {{allow: ["sip:*@{DESK}"]}}\n')
 
 
 def test_a_route_of_the_request_with_its_credentials(tmp_path: Path) -> None:
