@@ -46,6 +46,12 @@ class BoundedConnection(H11Protocol):
             return
         super().connection_made(transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, or was sent away."""
+        super().connection_lost(exc)
+        # asyncio's transport keeps a method of its own: a circle, while the collector rests (`b2bua/garbage.py`).
+        vars(self.transport).pop("_read_ready_cb", None)
+
     def on_response_complete(self) -> None:
         """The client's turn again."""
         self.waiting_since = self.loop.time()

@@ -247,6 +247,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer closed it, or the network did."""
         self.end("closed", str(exc) if exc is not None else "closed by the peer")
+        if self._transport is not None:
+            leave_no_circle(self._transport)
         self._transport = None
 
     # What TLS puts itself into
@@ -288,7 +290,8 @@ class Connection(asyncio.BufferedProtocol):
                 whole = True
                 self._take(item)
         except FramingError as error:
-            fault = error
+            # Its traceback would name the frame that names it: a circle, of a stranger's making.
+            fault = error.with_traceback(None)
             if error.head:
                 self._receiver.received(error.head, self.flow, error)
         if not self._framer.is_inside_message:
@@ -307,6 +310,14 @@ class Connection(asyncio.BufferedProtocol):
         self._shared.counters.pings += 1
         with suppress(TransportError):
             self.send(PONG)
+
+
+def leave_no_circle(transport: asyncio.BaseTransport) -> None:
+    """Let a transport of asyncio that lost its connection be freed at once: it keeps a method of its own.
+
+    Strangers open connections as often as they like, and the collector of circles rests while calls are up.
+    """
+    vars(transport).pop("_read_ready_cb", None)
 
 
 def _notice_dead_peers(sock: socket.socket) -> None:

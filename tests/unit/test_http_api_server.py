@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -18,6 +19,7 @@ from b2bua.http_api import ApiServer, ApiStartError, connection, server
 from tests.support.config_files import ConfigFiles
 from tests.support.control_double import ControlDouble, as_control
 from tests.support.http_api_server import KEY, answer_of, at_end, play, running
+from tests.support.tcp_stack import come_true
 
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 GET = f"GET /v1/destinations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
@@ -63,6 +65,32 @@ def test_the_process_keeps_its_signal_handlers(tmp_path: Path) -> None:
             assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
     play(story())
+
+
+def test_a_connection_that_is_over_is_freed_without_the_collector(tmp_path: Path) -> None:
+    """It rests while calls are up, and a scraper may connect for each request."""
+
+    def alive() -> set[int]:
+        kinds = (connection.BoundedConnection, asyncio.Transport)
+        return {id(thing) for thing in gc.get_objects() if isinstance(thing, kinds)}
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        async with running(tmp_path) as api:
+            before = alive()
+            for sent in (GET, b""):
+                with socket.create_connection((api.host, api.port)) as peer:
+                    peer.setblocking(False)
+                    await loop.sock_sendall(peer, sent)
+                    if sent:
+                        await loop.sock_recv(peer, 65_536)
+                await come_true(lambda: alive() <= before)
+
+    gc.disable()
+    try:
+        play(story())
+    finally:
+        gc.enable()
 
 
 def test_reloaded_keys_hold_for_open_connections_too(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from itertools import count
 
 import pytest
 
-from sip_stack.aio.connections import ConnectionLimits
+from sip_stack.aio.connections import Connection, ConnectionLimits
 from sip_stack.aio.network import Listen, Transport
 from sip_stack.errors import TransportError
 from sip_stack.events import Failed, InviteReceived
+from sip_stack.message.framing import FramingError
 from sip_stack.transport import Flow, Target
 from tests.support.ports import free_port
 from tests.support.tcp_stack import (
@@ -178,6 +180,32 @@ def test_two_thousand_connections_leave_nothing_behind() -> None:
                 await last.response(200)
 
     run(main())
+
+
+@pytest.mark.parametrize("sent", [b"", options("whole"), b"no SIP\r\n\r\n", b"Content-Length: -1\r\n\r\n"])
+def test_a_connection_that_is_over_is_freed_without_the_collector(sent: bytes) -> None:
+    """It rests while calls are up, and strangers connect as often as they like."""
+
+    def alive() -> set[int]:
+        kinds = (Connection, asyncio.Transport, FramingError)
+        return {id(thing) for thing in gc.get_objects() if isinstance(thing, kinds)}
+
+    async def main() -> None:
+        async with party() as us:
+            before = alive()
+            with socket.create_connection(("127.0.0.1", us.port())) as peer:
+                peer.sendall(sent)
+                await come_true(lambda: us.stack.connection_counters.accepted)
+                await settled()
+            await come_true(lambda: us.stack.connection_counters.ended)
+            await settled()
+            assert alive() <= before
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
 
 
 def test_connections_that_fail_leave_nothing_behind() -> None:
