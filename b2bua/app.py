@@ -17,6 +17,7 @@ from b2bua.call.clock import CallClock
 from b2bua.call.registry import CallRegistry
 from b2bua.config import Configuration, ConfigurationWatcher, Position, Problem, ReloadResult
 from b2bua.feed import HandoffChanged
+from b2bua.garbage import GarbageWatch
 from b2bua.history import History
 from b2bua.journal import Journal, Recovery
 from b2bua.metrics import Sources
@@ -111,6 +112,7 @@ class Application:
         self._reloading = asyncio.Lock()
         self._loop_meter = LoopMeter()
         self._hep = self._configured_hep()
+        self._garbage = GarbageWatch(lambda: len(self.registry.calls))
         self._loop_load = LoopLoad(self._measured, kept_up=self._services.stack.kept_up)
 
     async def run(self) -> None:
@@ -204,6 +206,7 @@ class Application:
         self._pinger.follow(self.configuration)
         self._registrant.follow(self.configuration)
         runtime.settle()
+        self._garbage.start()
         group = group_of(self.configuration, bound)
         self._journal.open(group)
         self._outbox.open(group)
@@ -352,6 +355,7 @@ class Application:
 
     async def _close(self) -> None:
         self._loop_load.stop()
+        self._garbage.stop()
         await self._recovery.close()
         self._journal.close()
         await self._pinger.close()

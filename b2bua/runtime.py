@@ -10,10 +10,10 @@ from importlib import import_module
 
 PYPY = sys.implementation.name == "pypy"
 
-GC_THRESHOLDS = (10_000, 5, 1_000)
+GC_THRESHOLDS = (1_000, 1_000_000, 1_000_000)
 """Containers made and not freed before the collector looks at the youngest, how many such looks before one at the
-middle-aged, and as many of those before one at all. A call leaves no circles behind (`Call.let_go`), so what the
-collector finds in the end is rare; the defaults (700, 10, 10) make it look forty times in a hundred calls."""
+middle-aged, and as many of those before one at all: in effect never. They hold while `GarbageWatch` lets it look by
+itself: some 3 ms each, at most 7, where 10,000, 5 and 1,000 made it 20 to 100."""
 
 PYPY_COMPILER = "trace_limit=30000"
 """PyPy compiles what one turn of a hot function runs through, up to so many operations, and gives up on what is longer.
@@ -51,10 +51,11 @@ def _set_compiler(parameters: str) -> None:
 
 
 def settle() -> None:
-    """Free what the start has left; called once it is over."""
+    """Free what the start has left, and let the collector rest; called once it is over."""
     gc.collect()
     # PyPy's collector is another, which counts no containers and looks at old objects in small steps.
     if not PYPY:
         # What lives for the whole run need not be looked at by every collection.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        gc.disable()  # `GarbageWatch` says when it looks.

@@ -21,6 +21,7 @@ def collector() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
+    gc.enable()
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def test_on_cpython_what_the_start_made_is_not_looked_at_again(told: list[str]) 
     runtime.prepare()
     runtime.settle()
     assert gc.get_threshold() == runtime.GC_THRESHOLDS
+    assert not gc.isenabled()
     assert gc.get_freeze_count() > 0
     assert told == []
 
