@@ -58,7 +58,8 @@ class Application:
     def __init__(
         self, configuration: Configuration, *, drain_seconds: float = 30.0, warm_up_seconds: float = 0.0
     ) -> None:
-        """Nothing is opened yet. Raises `StartError` when a library is missing that the configuration needs."""
+        """Call with a running loop. Nothing is opened yet. Raises `StartError` when a library is missing that the
+        configuration needs."""
         self.configuration = configuration
         self._drain_seconds = drain_seconds
         self._warm_up_seconds = warm_up_seconds

@@ -71,11 +71,14 @@ def run(
     """
     from b2bua.app import Application, StartError
 
+    async def serve() -> None:
+        await Application(configuration, drain_seconds=drain, warm_up_seconds=warm_up).run()
+
     runtime.prepare()
     configuration = load(config, set_)
     logs.configure(log_level)
     try:
-        asyncio.run(Application(configuration, drain_seconds=drain, warm_up_seconds=warm_up).run())
+        asyncio.run(serve())
     except StartError as error:
         errors.print(f"[bold red]error[/] {escape(str(error))}")
         raise typer.Exit(1) from None

@@ -73,7 +73,7 @@ class SipStack:
         tls: TlsContexts | None = None,
         network: Network | None = None,
     ) -> None:
-        """`network` replaces the sockets, `token` the randomness; tests use both."""
+        """Call with a running loop. `network` replaces the sockets, `token` the randomness; tests use both."""
         self.tls = tls
         """The certificates that new TLS connections use; may be replaced at any time, connections stay."""
         self.token = token or TokenSource()
@@ -84,7 +84,8 @@ class SipStack:
             flow_for=self._flow_for,
             is_connected=self._is_connected,
         )
-        self.now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = self._loop.time
         """The loop's time: what every command of the endpoint and its sessions takes."""
         self.on_event: Callable[[Event], None] = _ignore
         """Called for each event, in order. It may give commands; they are flushed when it returns."""
@@ -100,7 +101,6 @@ class SipStack:
         )
         self._tap: Tap | None = None
         self._transports: dict[tuple[str, Address], Transport] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
         """When the timer fires, by the loop's time."""
@@ -112,8 +112,6 @@ class SipStack:
 
     async def start(self, listens: Iterable[Listen]) -> list[Listen]:
         """Open the listeners; returns them as bound. Raises TransportError, and then none is left open."""
-        self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time
         bound = []
         try:
             for where in listens:
@@ -174,7 +172,7 @@ class SipStack:
 
     def schedule_flush(self) -> None:
         """Flush when the loop comes round: what to call after a command given outside `on_event`."""
-        if self._scheduled is None and not self._flushing and self._loop is not None:
+        if self._scheduled is None and not self._flushing:
             self._scheduled = self._loop.call_soon(self._flush_scheduled)
 
     def flush(self) -> None:
@@ -289,7 +287,7 @@ class SipStack:
         """Set the one timer; one that is early enough stays, firing for nothing is cheaper than setting it
         anew."""
         due = self.endpoint.next_timer()
-        if due is None or due >= self._armed_for or self._loop is None or not self._transports:
+        if due is None or due >= self._armed_for or not self._transports:
             return
         if self._timer is not None:
             self._timer.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from b2bua.app import Application
@@ -13,8 +14,12 @@ from tests.support.config_files import MAIN, ConfigFiles
 
 
 def registry(folder: Path, main: str) -> CallRegistry:
-    files = ConfigFiles(folder, main)
-    return Application(load_configuration(files.main, {})).registry
+    configuration = load_configuration(ConfigFiles(folder, main).main, {})
+
+    async def made() -> CallRegistry:
+        return Application(configuration).registry
+
+    return asyncio.run(made())
 
 
 def test_records_alone_without_an_api(tmp_path: Path) -> None:
