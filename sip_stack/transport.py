@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from sip_stack.errors import LossReason
@@ -78,16 +78,14 @@ class Flow:
     """For TLS connections of ours: whom they are for."""
     subjects: tuple[str, ...] = ()
     """What the verified certificate of a TLS client is for (`tls_identity.subjects`)."""
+    reliable: bool = field(init=False, compare=False, repr=False)
+    """True when the transport retransmits by itself (RFC 3261 section 17)."""
+    sent_by: Address = field(init=False, compare=False, repr=False)
+    """Host and port of our Via and Contact toward this peer."""
 
-    @property
-    def reliable(self) -> bool:
-        """True when the transport retransmits by itself (RFC 3261 section 17)."""
-        return self.transport != "udp"
-
-    @property
-    def sent_by(self) -> Address:
-        """Host and port of our Via and Contact toward this peer."""
-        return (self.name, self.advertised[1]) if self.name else self.advertised
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reliable", self.transport != "udp")
+        object.__setattr__(self, "sent_by", (self.name or self.advertised[0], self.advertised[1]))
 
 
 class Loss(NamedTuple):

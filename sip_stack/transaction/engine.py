@@ -306,7 +306,7 @@ def _linger(
     """A verb that starts an end timer; over a reliable transport it is zero unless `always`."""
 
     def verb(transaction: Transaction, now: float, message: Message | None) -> None:
-        zero = transaction.flow.reliable and not always
+        zero = not always and transaction.flow.reliable
         transaction.live_for(0.0 if zero else duration(transaction.manager), kind, now)
 
     return verb
