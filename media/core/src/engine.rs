@@ -82,7 +82,7 @@ impl Engine {
 
     fn spawn(&self) -> Result<Arc<Link>, Errno> {
         let number = self.next_worker.fetch_add(1, Ordering::Relaxed);
-        Link::spawn(number, self.gather, self.beginning, &self.events)
+        Link::spawn(number, self.gather, self.beginning, &self.events, &self.allocator)
     }
 
     /// The worker for a new call: the one with the fewest legs. A lost worker is replaced here.
@@ -100,7 +100,7 @@ impl Engine {
     /// Binds a port pair and hands it to a worker.
     pub fn open_leg(&self, link: &Arc<Link>, latching: Latching) -> Result<LegHandle, OpenError> {
         let (sockets, lease) = self.allocator.open()?;
-        let local = sockets.rtp.local_address()?;
+        let local = sockets.local;
         let mut random = [0; 30];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let [a, b, c, d, e, f, g, h, i, j, more @ ..] = random;
@@ -140,6 +140,7 @@ impl Engine {
     pub fn stop(&self) {
         let links = std::mem::take(&mut *lock(&self.links));
         links.iter().for_each(|link| link.stop());
+        self.allocator.close_kept();
         self.recorder.stop();
     }
 }

@@ -126,6 +126,17 @@ impl Leg {
         &self.sockets
     }
 
+    /// True when its sockets are worth leaving to another leg.
+    pub fn may_leave_sockets(&self) -> bool {
+        self.lease.may_keep()
+    }
+
+    /// Ends with its sockets bound. The one beside them is closed: the peer is another next time.
+    pub fn leave_sockets(self) {
+        drop(self.beside);
+        self.lease.keep(self.sockets);
+    }
+
     /// Ticks of its clock in a millisecond.
     fn ticks_per_ms(&self) -> u32 {
         self.parameters.as_ref().map_or(8, |parameters| parameters.codec.ticks_per_ms())

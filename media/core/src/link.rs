@@ -1,5 +1,6 @@
 //! The event loop's side of a worker thread: commands go in here.
 
+use crate::allocator::Allocator;
 use crate::leg::Events;
 use crate::mailbox::{Event, Mailbox, lock};
 use crate::worker::{Beginning, Command, Worker};
@@ -37,9 +38,11 @@ impl Link {
         gather: u64,
         beginning: Beginning,
         events: &Arc<Events>,
+        allocator: &Arc<Allocator>,
     ) -> Result<Arc<Self>, Errno> {
         let mailbox = Arc::new(Mailbox::new(1_024)?);
-        let mut worker = Worker::new(Arc::clone(&mailbox), Arc::clone(events), gather, beginning)?;
+        let shared = (Arc::clone(events), Arc::clone(allocator));
+        let mut worker = Worker::new(Arc::clone(&mailbox), shared, gather, beginning)?;
         let link = Arc::new(Link {
             number,
             mailbox,

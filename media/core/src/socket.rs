@@ -4,9 +4,12 @@ use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, connect,
-    connect_unspec, getsockname, ipproto, recvfrom, send, sendto, socket_with, sockopt,
+    connect_unspec, getsockname, ipproto, recv, recvfrom, send, sendto, socket_with, sockopt,
 };
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+/// The most packets of a finished call that are read to have its socket: more than a second of audio.
+const LEFT_OVER: usize = 64;
 
 /// What every socket is opened with.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +88,25 @@ impl Socket {
         Some((length, SocketAddr::try_from(from?).ok()?))
     }
 
+    /// Takes next to nothing from now on, as nobody reads: a few packets, and what waits already.
+    fn rest(&self) -> Result<()> {
+        sockopt::set_socket_recv_buffer_size(&self.fd, 0)
+    }
+
+    /// As it was when it was bound: what waits is thrown away.
+    fn renew(&self, options: Options) -> Result<()> {
+        for _ in 0..LEFT_OVER {
+            match recv(&self.fd, &mut [0; 1], RecvFlags::empty()) {
+                Ok(_) => {}
+                Err(Errno::AGAIN) => {
+                    return sockopt::set_socket_recv_buffer_size(&self.fd, options.receive_buffer);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Errno::NOBUFS)
+    }
+
     /// Sends one datagram; an error loses it, as the network would.
     #[inline]
     pub fn send(&self, data: &[u8], to: &SocketAddrAny) -> bool {
@@ -111,15 +133,28 @@ pub struct SocketPair {
     pub rtp: Socket,
     /// The port above.
     pub rtcp: Socket,
+    /// Where `rtp` is bound.
+    pub local: SocketAddr,
 }
 
 impl SocketPair {
     /// Binds `port` and the one above it; neither stays bound when one fails.
     pub fn bind(address: IpAddr, port: u16, options: Options) -> Result<Self> {
         let above = port.checked_add(1).ok_or(Errno::ADDRNOTAVAIL)?;
-        let rtp = Socket::bind(SocketAddr::new(address, port), options)?;
+        let local = SocketAddr::new(address, port);
+        let rtp = Socket::bind(local, options)?;
         let rtcp = Socket::bind(SocketAddr::new(address, above), options)?;
-        Ok(SocketPair { rtp, rtcp })
+        Ok(SocketPair { rtp, rtcp, local })
+    }
+
+    /// Both stay bound for another call, and what the peers of this one send still does not pile up.
+    pub fn rest(&self) -> Result<()> {
+        self.rtp.rest().and_then(|()| self.rtcp.rest())
+    }
+
+    /// Both are ready for another call: nothing that came so far reaches it. An error when it takes new ones.
+    pub fn renew(&self, options: Options) -> Result<()> {
+        self.rtp.renew(options).and_then(|()| self.rtcp.renew(options))
     }
 
     /// Binds any pair the system has.
@@ -169,6 +204,7 @@ mod tests {
         let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
         let port = pair.rtp.local_address().unwrap().port();
         assert_eq!(port % 2, 0);
+        assert_eq!(pair.local.port(), port);
         assert_eq!(pair.rtcp.local_address().unwrap().port(), port + 1);
     }
 
@@ -179,6 +215,47 @@ mod tests {
         drop(pair.rtp);
         assert_eq!(SocketPair::bind(LOOPBACK, port, OPTIONS).unwrap_err(), Errno::ADDRINUSE);
         Socket::bind(SocketAddr::new(LOOPBACK, port), OPTIONS).unwrap();
+    }
+
+    #[test]
+    fn nothing_of_the_call_before_reaches_the_next_one() {
+        let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
+        let above = SocketAddr::new(LOOPBACK, pair.local.port() + 1);
+        let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
+        let say = |data| assert!(peer.send(data, &pair.local.into()) && peer.send(data, &above.into()));
+        say(b"before");
+        pair.rest().unwrap();
+        say(b"while it rests");
+        pair.renew(OPTIONS).unwrap();
+        assert_eq!((heard(&pair.rtp), heard(&pair.rtcp)), (None, None));
+        say(b"the next call");
+        assert_eq!(heard(&pair.rtp), Some(b"the next call".to_vec()));
+        assert_eq!(heard(&pair.rtcp), Some(b"the next call".to_vec()));
+        let fresh = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
+        let room = |socket: &Socket| sockopt::socket_recv_buffer_size(&socket.fd).unwrap();
+        assert_eq!((room(&pair.rtp), room(&pair.rtcp)), (room(&fresh), room(&fresh)));
+    }
+
+    #[test]
+    fn a_pair_that_rests_takes_next_to_nothing() {
+        let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
+        let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
+        pair.rest().unwrap();
+        for _ in 0..200 {
+            peer.send(b"late", &pair.local.into());
+        }
+        let taken = std::iter::from_fn(|| heard(&pair.rtp)).count();
+        assert!(taken < 8, "{taken}");
+    }
+
+    #[test]
+    fn a_pair_with_more_than_a_second_of_audio_waiting_is_not_renewed() {
+        let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
+        let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
+        for _ in 0..LEFT_OVER {
+            peer.send(b"late", &pair.local.into());
+        }
+        assert_eq!(pair.renew(OPTIONS), Err(Errno::NOBUFS));
     }
 
     fn heard(socket: &Socket) -> Option<Vec<u8>> {

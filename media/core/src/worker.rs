@@ -9,6 +9,7 @@ mod pacing;
 mod switching;
 mod timeouts;
 
+use crate::allocator::Allocator;
 use crate::content::Parameters;
 use crate::leg::{Events, Leg};
 use crate::listening::answering::Sign;
@@ -136,6 +137,7 @@ impl Beginning {
 pub struct Worker {
     mailbox: Arc<Mailbox<Command>>,
     events: Arc<Events>,
+    allocator: Arc<Allocator>,
     epoll: OwnedFd,
     timer: OwnedFd,
     /// When the timer goes off; `u64::MAX` while it is off.
@@ -159,7 +161,7 @@ impl Worker {
     /// A worker without legs.
     pub fn new(
         mailbox: Arc<Mailbox<Command>>,
-        events: Arc<Events>,
+        (events, allocator): (Arc<Events>, Arc<Allocator>),
         gather: u64,
         beginning: Beginning,
     ) -> rustix::io::Result<Self> {
@@ -176,6 +178,7 @@ impl Worker {
         Ok(Worker {
             mailbox,
             events,
+            allocator,
             epoll,
             timer,
             next_check: u64::MAX,
@@ -332,8 +335,8 @@ impl Worker {
             return;
         };
         action(leg);
-        if let Some(next) = leg.check_timeout(now, &self.events).filter(|&next| next < self.next_check) {
-            self.set_timer(next);
+        if let Some(next) = leg.check_timeout(now, &self.events) {
+            self.check_by(next);
         }
     }
 
@@ -369,9 +372,7 @@ impl Worker {
             leg.say_goodbye(now, self.clock);
         }
         self.unbridge(Some(slot), now);
-        // Dropping the leg closes its sockets, which takes them out of the epoll set, and ends its lease.
-        self.legs[slot] = None;
-        self.vacant.push(slot);
+        self.retire(slot, now);
     }
 }
 

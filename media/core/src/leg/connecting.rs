@@ -3,12 +3,12 @@
 //! strangers are counted, and a peer may move. What comes in by either is judged in the same way.
 
 use super::Leg;
+use crate::allocator::PLENTY;
 use crate::socket::Socket;
 use rustix::fd::OwnedFd;
 use std::net::SocketAddr;
 
-/// Descriptors for each open pair of ports from which on there are three for a leg, and below which there are two.
-const PLENTY: usize = 5;
+/// Descriptors for each bound pair of ports below which there are two for a leg; from `PLENTY` on there are three.
 const SCARCE: usize = 4;
 
 /// The third socket of a leg.
@@ -80,7 +80,7 @@ mod tests {
     use crate::outgoing::Outgoing;
     use crate::peer::{Latching, Named, Peer};
     use crate::reporting::Reporter;
-    use crate::socket::Options;
+    use crate::socket::{Options, SocketPair};
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
 
@@ -126,6 +126,25 @@ mod tests {
         leg.peer.latch(&THERE);
         assert!(leg.connect().is_none() && leg.connected().is_some(), "the same descriptor");
         assert!(leg.send_connected(b"to the new one"));
+    }
+
+    #[test]
+    fn the_next_leg_on_its_sockets_hears_the_former_peer_as_anybody() {
+        let options = Options { receive_buffer: 65_536, dscp: 46 };
+        let peer = Socket::bind(SocketAddr::new(HERE.ip(), 0), options).unwrap();
+        let at = peer.local_address().unwrap();
+        let port = SocketPair::bind_any(HERE.ip(), options).unwrap().local.port();
+        let allocator = Arc::new(Allocator::new(HERE.ip(), port, port + 1, 0, options).with_descriptors(100));
+        let mut first = leg(&allocator, Latching::Auto);
+        first.peer.latch(&at);
+        assert!(first.connect().is_some());
+        first.leave_sockets();
+        let mut next = leg(&allocator, Latching::Auto);
+        assert!(next.connected().is_none());
+        assert!(peer.send(b"hello", &next.sockets.local.into()));
+        assert_eq!(next.receive(&mut [0; 16]), Some((5, at)), "by the socket that hears everybody");
+        next.peer.latch(&THERE);
+        assert!(next.connect().is_some());
     }
 
     #[test]

@@ -46,16 +46,31 @@ impl Worker {
         if let Some(turn) = leg.turn.take() {
             self.pacer.remove(turn, (slot, id));
         }
+        self.unwatch(&leg);
+        if let Err(refused) = to.try_send(leg) {
+            use std::sync::mpsc::TrySendError::{Disconnected, Full};
+            let (Disconnected(leg) | Full(leg)) = refused;
+            self.open(leg, now);
+        }
+    }
+
+    /// Ends a leg, with its sockets left for the next one or closed.
+    pub(super) fn retire(&mut self, slot: usize, now: u64) {
+        self.vacant.push(slot);
+        // Dropped, a leg closes its sockets, which takes them out of the epoll set, and ends its lease.
+        if let Some(leg) = self.legs[slot].take().filter(|leg| leg.may_leave_sockets()) {
+            self.unwatch(&leg);
+            leg.leave_sockets();
+            self.check_by(now + self.allocator.kept_for * 1_000);
+        }
+    }
+
+    fn unwatch(&self, leg: &Leg) {
         // They fail only for descriptors that are not watched.
         let _ = epoll::delete(&self.epoll, leg.sockets().rtp.fd());
         let _ = epoll::delete(&self.epoll, leg.sockets().rtcp.fd());
         if let Some(connected) = leg.connected() {
             let _ = epoll::delete(&self.epoll, connected);
-        }
-        if let Err(refused) = to.try_send(leg) {
-            use std::sync::mpsc::TrySendError::{Disconnected, Full};
-            let (Disconnected(leg) | Full(leg)) = refused;
-            self.open(leg, now);
         }
     }
 }
