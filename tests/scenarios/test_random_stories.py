@@ -1,7 +1,7 @@
 """Random stories: callers, assistants, humans, applications and peers do what they like, at random moments, several at
 once; whatever they do, every call and every handoff has one end that everybody is told, and nobody is left alone.
 
-A seed is a story. `make test` plays the first 100; `RANDOM_STORIES=10000 .venv/bin/pytest
+A seed is a story. `make test` plays the first 50; `RANDOM_STORIES=10000 .venv/bin/pytest
 tests/scenarios/test_random_stories.py` plays more, `FIRST_STORY=1018 RANDOM_STORIES=1` one of them, exactly as it was,
 and with `STORY_STEPS=0,4,9` only these steps of it. Which matter is found by `tests/support/story_told.py`.
 """
@@ -16,7 +16,7 @@ import pytest
 from tests.support.story_plan import STEPS, StoryPlan
 from tests.support.story_told import tell
 
-STORIES = int(os.environ.get("RANDOM_STORIES", "100"))
+STORIES = int(os.environ.get("RANDOM_STORIES", "50"))
 FIRST = int(os.environ.get("FIRST_STORY", "0"))
 ONLY = os.environ.get("STORY_STEPS")
 

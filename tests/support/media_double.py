@@ -260,6 +260,10 @@ class MediaDouble:
         """A port is free again; used last, as with a quarantine."""
         self._free.append(address[1])
 
+    def take_all(self) -> list[Address]:
+        """Every port that is free, to be given back."""
+        return [self.take_port() for _ in range(len(self._free))]
+
     def exhaust(self) -> None:
         """From now on no port is free but those given back."""
         self._free.clear()

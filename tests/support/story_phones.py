@@ -69,6 +69,7 @@ class StoryParty(Party):
         if mood == "silence":
             await asyncio.sleep(64 * 0.5)  # Whoever asked has given up by then.
         status = self.source.choice([405, 481, 501, 603]) if mood == "refused" else 202
+        self.left = self.left or status == 481  # There is no such call here, it says.
         # The call may be over, the request is still to be answered.
         self.phone.do(lambda now: self.session.respond(now, event.transaction, status))
         if mood in ("refused", "nothing"):

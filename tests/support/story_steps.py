@@ -248,6 +248,26 @@ async def engine_is_lost(stage: Stage, source: random.Random) -> None:
         source.choice(live).lose()
 
 
+async def ports_run_out(stage: Stage, source: random.Random) -> None:
+    """Nobody gets a port for a while."""
+    stage.note("ports run out")
+    free = stage.world.media.take_all()
+    await stage.wait(source.uniform(0, 3))
+    for address in free:
+        stage.world.media.give_back(address)
+
+
+async def somebody_looks(stage: Stage, source: random.Random) -> None:
+    """A page of the API is shown in the middle of everything."""
+    live = _live(stage, source)
+    await stage.ask(stage.operations.calls(limit=10))
+    if live is not None:
+        await stage.ask(stage.operations.call(live.id))
+        await stage.ask(stage.operations.trace(live.id))
+    if stage.told.handoffs:
+        await stage.ask(stage.operations.handoff(source.choice(list(stage.told.handoffs))))
+
+
 async def reload(stage: Stage, source: random.Random) -> None:
     """Another configuration comes into force: the same, read again, without the webhooks' receiver or the policy."""
     stage.note("reload")
@@ -286,7 +306,9 @@ ACTS: dict[str, Act] = {
     "falls silent": falls_silent,
     "vanishes": vanishes,
     "engine is lost": engine_is_lost,
+    "ports run out": ports_run_out,
     "reload": reload,
+    "somebody looks": somebody_looks,
     "drain": drain,
 }
 

@@ -15,6 +15,7 @@ from sip_stack.dialog import SessionState
 from sip_stack.events import Acknowledged
 from tests.support.random_verdict import check_party, check_record
 from tests.support.story_phones import FORKED, StoryParty
+from tests.support.story_reasons import faults_of_reason
 from tests.support.story_stage import Stage
 
 NEXT: dict[HandoffState, set[HandoffState]] = {
@@ -26,7 +27,11 @@ NEXT: dict[HandoffState, set[HandoffState]] = {
 """Where a handoff may go from where it is, beside its end. A fallback is dialled anew."""
 LEFT_OVER = (Kind.TRANSFER, Kind.JOURNAL, Kind.WEBHOOK)
 """Documents that are there only while something is under way."""
-OF_STEPS = {"drain": ("draining", "shutdown"), "engine is lost": ("media_engine_lost",)}
+OF_STEPS = {
+    "drain": ("draining", "shutdown"),
+    "engine is lost": ("media_engine_lost",),
+    "ports run out": ("media_ports_exhausted",),
+}
 """Outcomes that there are only where there was such a step."""
 SETTLED = 40.0
 """Seconds within which every far end knows that a call is over: 64*T1, and a lost BYE or two."""
@@ -51,6 +56,7 @@ def _faults(stage: Stage) -> Iterator[str]:
             yield f"{call_id} has no record"
     for record in stage.world.records:
         yield from _faults_of_record(stage, record)
+        yield from faults_of_reason(stage, record)
     yield from _faults_of_legs(stage)
     for handoff_id, told in stage.told.handoffs.items():
         yield from _faults_of_handoff(stage, handoff_id, told, records)
