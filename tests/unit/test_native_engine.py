@@ -242,6 +242,29 @@ async def test_hold_stops_one_direction_or_both(bridged: Bridged, people: list[R
 
 
 @story(*TWO)
+async def test_what_a_relay_did_not_pass_on_while_held_is_not_lost(
+    bridged: Bridged, people: list[RtpPeer]
+) -> None:
+    """Asterisk's native bridge: the numbers of the phone behind it go on while we are told nothing."""
+    caller, assistant = people
+    leg = bridged.legs[0]
+    caller.say(leg.local_address)
+    before = await assistant.hear()
+    leg.set_remote(caller.parameters(receive=False))
+    caller.sequence += 30
+    leg.set_remote(caller.parameters())
+    caller.say(leg.local_address, b"\x55" * 160)
+    after = await assistant.hear()
+    assert (after.payload, after.marker) == (b"\x55" * 160, True)
+    assert after.sequence == (before.sequence + 1) & 0xFFFF
+    assert leg.statistics().lost == 0
+    caller.sequence += 1
+    caller.say(leg.local_address)
+    await assistant.hear()
+    assert leg.statistics().lost == 1, "what is lost afterwards counts"
+
+
+@story(*TWO)
 async def test_unbridged_legs_still_count_but_nobody_hears_them(
     bridged: Bridged, people: list[RtpPeer]
 ) -> None:

@@ -155,6 +155,9 @@ impl Leg {
             self.last_arrival = None;
             self.watch.since = now;
         }
+        if parameters.receive && !listened {
+            self.reception.resume();
+        }
         self.counters.set_codec(parameters.codec);
         self.outgoing.set_clock(parameters.codec.ticks_per_ms());
         self.parameters = Some(parameters);

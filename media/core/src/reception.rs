@@ -70,9 +70,17 @@ pub struct Reception {
     lost_before: u64,
     transit: Option<u32>,
     jitter_16: u32,
+    /// A jump of the sequence is no loss: the peer was told not to send.
+    resumed: bool,
 }
 
 impl Reception {
+    /// The peer may send again. What lies between is not lost, whatever its numbers say: a relay that stopped passing
+    /// packets on goes on with the numbers of their source (Asterisk's native bridge does).
+    pub fn resume(&mut self) {
+        self.resumed = true;
+    }
+
     /// Places a packet and counts it.
     pub fn packet(&mut self, ssrc: u32, sequence: u16, now: u64) -> Arrival {
         let Some(stream) = self.stream.as_mut() else {
@@ -87,7 +95,9 @@ impl Reception {
         }
         let ahead = i32::from(sequence.wrapping_sub(stream.newest as u16) as i16);
         match ahead {
+            2..MAX_DROPOUT if self.resumed => self.begin(ssrc, sequence),
             1..MAX_DROPOUT => {
+                self.resumed = false;
                 stream.newest += i64::from(ahead);
                 stream.window = stream.window.checked_shl(ahead as u32).unwrap_or(0) | 1;
                 stream.received += 1;
@@ -126,6 +136,7 @@ impl Reception {
             reported: (0, 0),
         });
         self.epoch = self.epoch.wrapping_add(1);
+        self.resumed = false;
         self.transit = None;
         Arrival::Begins { extended }
     }
@@ -224,6 +235,23 @@ mod tests {
         assert_eq!(arrivals[4], Arrival::Begins { extended: 40_001 });
         assert_eq!(arrivals[5], Arrival::Newest { extended: 40_002 });
         assert_eq!((reception.epoch, reception.lost()), (2, 0));
+    }
+
+    #[test]
+    fn what_was_not_sent_on_hold_is_not_lost() {
+        let mut reception = Reception::default();
+        feed(&mut reception, &[10, 12]);
+        reception.resume();
+        let arrivals = feed(&mut reception, &[11, 42, 44]);
+        assert_eq!(
+            arrivals,
+            [
+                Arrival::Late { extended: 11 },
+                Arrival::Begins { extended: 42 },
+                Arrival::Newest { extended: 44 },
+            ]
+        );
+        assert_eq!(reception.lost(), 1, "after it as before");
     }
 
     #[test]
