@@ -312,6 +312,18 @@ async def test_the_media_timeout_stands_still_on_hold(bridged: Bridged, people: 
 
 
 @story(*TWO)
+async def test_comfort_noise_nobody_agreed_on_is_a_sign_of_life_before_any_audio(
+    bridged: Bridged, people: list[RtpPeer]
+) -> None:
+    """Asterisk's rtp_keepalive, while its dialplan only waits. Nobody has been heard yet."""
+    leg = bridged.legs[0]
+    leg.set_media_timeout(0.03)
+    assert await bridged.events.next() == MediaTimeout(leg)
+    people[0].say(leg.local_address, b"\x7f", payload_type=13)
+    assert await bridged.events.next() == MediaTimeout(leg), "it was alive in between"
+
+
+@story(*TWO)
 async def test_rtcp_is_received_and_counted(bridged: Bridged, people: list[RtpPeer]) -> None:
     caller, assistant = people
     host, port = bridged.legs[0].local_address

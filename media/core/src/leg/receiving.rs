@@ -75,6 +75,10 @@ impl Leg {
         };
         if content == Content::Unknown && !self.reception.is_current(header.ssrc) {
             self.counters.dropped.bump();
+            // Asterisk's `rtp_keepalive`: its type needs no agreement, and it comes where there is no audio yet.
+            if header.payload_type == rtp::COMFORT_NOISE {
+                self.arrived(now);
+            }
             return None;
         }
         if !self.peer.is_latched() {
