@@ -49,6 +49,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    async def shutdown_default_executor(self, _limit: float | None = None) -> None:
+        """Waits for threads for as long as they need: since Python 3.12 a loop's runner gives them 300 s, which are
+        over at once here."""
+        await super().shutdown_default_executor()
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """What is awaited inside is done by a thread: its time is real, and no timer ends before it."""

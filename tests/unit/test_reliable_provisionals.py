@@ -501,10 +501,10 @@ def test_a_dialog_that_is_gone_before_our_answer_is_out(answered: bool) -> None:
     """Found by random calls: the INVITE was left without a final response."""
     alone, session = invited(CAN)
     progress(alone, session)
-    if answered:
-        session.answer(alone.now, body=SDP)
     session.request(alone.now, "OPTIONS")
     options = next(each for each in alone.drain() if isinstance(each, Request))
+    if answered:
+        session.answer(alone.now, body=SDP)
     sent = alone.receive(sip_response(options, 481))
     assert statuses(sent) == [480]
     assert alone.names()[-1] == "Ended"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,8 @@ def test_what_has_expired_makes_room(backend: SqliteBackend, tmp_path: Path, clo
     clock.now += module.PRUNE_SECONDS
     backend.check()
 
-    rows = sqlite3.connect(tmp_path / "state/b2bua.db").execute("SELECT key FROM document").fetchall()
+    with closing(sqlite3.connect(tmp_path / "state/b2bua.db")) as database:
+        rows = database.execute("SELECT key FROM document").fetchall()
     assert rows == [("b",)]
 
 
