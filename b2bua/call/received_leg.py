@@ -179,11 +179,20 @@ class ReceivedLeg(Leg):
             self.session.reject(self.now(), status, headers=outcome.reason_headers())
         self.flush()
 
+    def _take_answer_back(self) -> None:
+        """Our 200 waited for the PRACK of a response before it (RFC 3262 section 3) and never went out: as the caller
+        has it, nobody has answered."""
+        self.record.answered = None
+        if self.call.caller is self:
+            self.call.record.answered = None
+
     def deliver_first(self, event: sip.SessionEvent) -> None:
         match event:
             case sip.ProvisionalAcknowledged(_, request):
                 self.acknowledged(request)
             case sip.Cancelled(_, request):
+                if self._answered:
+                    self._take_answer_back()
                 self.record.end(self.role, self.now())
                 outcome = replace(cause.local("cancel", source="caller"), reasons=reasons_of(request))
                 self.tell(events.Cancelled(self, outcome))

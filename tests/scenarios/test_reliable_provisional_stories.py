@@ -124,6 +124,26 @@ def test_a_caller_who_never_acknowledges_gets_504(tmp_path: Path) -> None:
     play(story, tmp_path, destinations=patient)
 
 
+def test_a_caller_who_cancels_while_our_200_waits_for_their_prack_was_never_answered(tmp_path: Path) -> None:
+    """Found by random stories: the record had a time of the answer, and the outcome of a call without one."""
+
+    async def story(world: World) -> None:
+        desk = await world.phone(DESK, early(NONE, seconds=0.2))
+        sbc = RawPhone(world.network, SBC, B2BUA, "desk")
+        sbc.headers = ["Supported: 100rel"]
+        cseq = sbc.invite(offer(SBC))
+        await sbc.progress(183)
+        await desk.until(Acknowledged)
+        sbc.cancel()
+        assert (await sbc.final("INVITE", cseq)).status == 487
+        record = await world.record()
+        assert record.outcome is not None
+        assert (record.outcome.name, record.outcome.code, record.answered) == ("cancel", 1000, None)
+        assert {leg.role: leg.answered is not None for leg in record.legs} == {"caller": False, "agent": True}
+
+    play(story, tmp_path)
+
+
 @pytest.mark.parametrize(("caller", "use", "status"), [(NONE, "required", 421), (MUST, "disabled", 420)])
 def test_a_trunk_that_insists(tmp_path: Path, caller: Extensions, use: Use, status: int) -> None:
     async def story(world: World) -> None:

@@ -32,6 +32,8 @@ class RawPhone:
         self._call_id = f"raw-{number}"
         self._to_tag = ""
         self._cseq = 0
+        self._invite = b""
+        """The first one, as it was sent."""
         self._news = asyncio.Event()
         self._socket = network.open((host, 5060), self)
 
@@ -68,6 +70,15 @@ class RawPhone:
         self._cseq += 1
         self._request("INVITE", self._cseq, body)
         return self._cseq
+
+    def cancel(self) -> None:
+        """CANCEL of the first INVITE: its lines, and no body (RFC 3261 section 9.1)."""
+        head = self._invite.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        lines = [line for line in head if not line.startswith((b"Content-", b"Contact", b"Supported"))]
+        request = b"\r\n".join([*lines, b"Content-Length: 0", b"", b""])
+        self._send(
+            request.replace(b"INVITE sip:", b"CANCEL sip:", 1).replace(b" INVITE\r\n", b" CANCEL\r\n", 1)
+        )
 
     def acknowledge(self, cseq: int, body: bytes = b"") -> None:
         """ACK to the 2xx of that INVITE."""
@@ -161,7 +172,9 @@ class RawPhone:
         usual = [
             line for line in lines if line in self.headers or line.partition(":")[0] not in self.replaced
         ]
-        self._send("\r\n".join([*usual, "", ""]).encode() + body)
+        data = "\r\n".join([*usual, "", ""]).encode() + body
+        self._invite = self._invite or data
+        self._send(data)
 
     def _send(self, data: bytes) -> None:
         flow = Flow("udp", (self.host, 5060), self._server, (self.host, 5060))
