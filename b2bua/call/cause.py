@@ -240,12 +240,6 @@ class Outcome:
         """True when another address of the same name may do better (RFC 3263 section 4.3)."""
         return self.cause.event in _OF_ONE_ADDRESS
 
-    @property
-    def of_the_address(self) -> bool:
-        """True when other calls do better elsewhere too. A 503 says so by Retry-After alone, without which it is a 500
-        (RFC 3261 section 21.5.4): a PBX sends it when one phone has declined, or is not there."""
-        return self.try_next_target and self.sip_status is None
-
     def as_record(self) -> dict[str, object]:
         """The outcome as it stands in the call record; its keys are a contract."""
         return {

@@ -188,7 +188,7 @@ class Dialing:
                 return leg
             self._give_up(leg, attempt, verdict)
             dialled = leg if isinstance(leg, DialledLeg) else None
-            if dialled is not None and (verdict.of_the_address or dialled.retry_after is not None):
+            if dialled is not None and (verdict.try_next_target or dialled.retry_after is not None):
                 self._services.avoided.avoid(dialled.target, self._services.now(), dialled.retry_after)
             if dialled is not None and verdict.try_next_target:
                 failure = self._next_target(attempt, running)

@@ -298,8 +298,8 @@ def test_the_next_address_of_a_name_is_tried(tmp_path: Path, first: Behaviour | 
 
 @pytest.mark.parametrize(
     ("first", "avoided"),
-    [(None, 30), (refuse(503, headers=[("Retry-After", "120 (so busy)")]), 120)],
-    ids=["dead", "Retry-After"],
+    [(None, 30), (refuse(503), 30), (refuse(503, headers=[("Retry-After", "120 (so busy)")]), 120)],
+    ids=["dead", "503", "Retry-After"],
 )
 def test_an_address_that_failed_is_tried_last_by_the_next_calls(
     tmp_path: Path, first: Behaviour | None, avoided: int
@@ -329,27 +329,6 @@ def test_an_address_that_failed_is_tried_last_by_the_next_calls(
         assert await call() == [DESK]
         await asyncio.sleep(15)
         assert await call() == [BILLING, DESK], "it has its turn again"
-
-    play(story, tmp_path, destinations=NAMED)
-
-
-def test_a_503_that_names_no_time_is_of_that_call_alone(tmp_path: Path) -> None:
-    """RFC 3261 section 21.5.4: without Retry-After it is a 500. Asterisk says 503 when one of its phones declines."""
-
-    async def story(world: World) -> None:
-        world.names["pbx.example.com"] = [BILLING, DESK]
-        pbx = await world.phone(BILLING, refuse(503))
-        await world.phone(DESK)
-        sbc = await world.phone(SBC)
-        for behaviour in (refuse(503), answer):
-            pbx.on_invite = behaviour
-            known = len(world.records)
-            session = sbc.call("desk")
-            await sbc.until(Answered, count=known + 1)
-            sbc.do(session.bye)
-            await world.until(lambda before=known: len(world.records) > before)
-        addresses = [[leg.remote_address for leg in record.legs[1:]] for record in world.records]
-        assert addresses == [[f"{BILLING}:5060", f"{DESK}:5060"], [f"{BILLING}:5060"]]
 
     play(story, tmp_path, destinations=NAMED)
 
