@@ -70,7 +70,7 @@ impl Pair {
         if (self.row, self.column) != (earlier.row, earlier.column) {
             return None;
         }
-        let mut found = [0.0; 2];
+        let (mut found, mut before_it) = ([0.0; 2], [0.0; 2]);
         for (which, tone) in [(0, self.row), (1, 4 + self.column)] {
             let angle = HOP as f32 * angles[tone];
             let (now, before) = (self.tones[which], earlier.tones[which]);
@@ -79,10 +79,14 @@ impl Pair {
             if drift.abs() > TOLERANCE * angle || power > STEADY * former || former > STEADY * power {
                 return None;
             }
-            found[which] = power / heard_at(drift);
+            (found[which], before_it[which]) = (power / heard_at(drift), former / heard_at(drift));
         }
         let [low, high] = found;
-        let fits = low + high >= SHARE_OF_EACH * self.all && high <= low * TWIST && low <= high * TWIST;
+        // The one before may be the first, of which no more was asked than can be without the drift: a tone that is too
+        // short for a key begins or ends inside it.
+        let pure = low + high >= SHARE_OF_EACH * self.all
+            && before_it[0] + before_it[1] >= SHARE_OF_EACH * earlier.all;
+        let fits = pure && high <= low * TWIST && low <= high * TWIST;
         fits.then_some(low + high)
     }
 
