@@ -113,7 +113,8 @@ class Application:
         self._reloading = asyncio.Lock()
         self._loop_meter = LoopMeter()
         self._hep = self._configured_hep()
-        self._garbage = GarbageWatch(lambda: len(self.registry.calls))
+        endpoint = self._services.stack.endpoint
+        self._garbage = GarbageWatch(lambda: len(self.registry.calls), lambda: endpoint.transaction_count)
         self._loop_load = LoopLoad(self._measured, kept_up=self._services.stack.kept_up)
 
     async def run(self) -> None:
