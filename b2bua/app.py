@@ -55,6 +55,8 @@ class StartError(Exception):
 class Application:
     """One B2BUA process, from start to the end of its drain."""
 
+    _loop: asyncio.AbstractEventLoop
+
     def __init__(
         self, configuration: Configuration, *, drain_seconds: float = 30.0, warm_up_seconds: float = 0.0
     ) -> None:
@@ -68,7 +70,6 @@ class Application:
         self._stop = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self._expiry = ExpiryWatch()
-        self._loop: asyncio.AbstractEventLoop
         self._records = RecordWriter(configuration.records.cdr)
         self._store = self._configured_store()
         history = History(

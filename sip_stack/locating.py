@@ -19,9 +19,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from sip_stack.errors import TransportError
-from sip_stack.message import SipUri, Uri, parse_uri
+from sip_stack.message import SipUri, Uri, Via, parse_uri
 from sip_stack.message.uri import MAX_CACHED_URI
-from sip_stack.transport import Target
+from sip_stack.transport import Flow, Target
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 """The port of each transport that we speak (RFC 3261 section 19.1.2)."""
@@ -134,6 +134,15 @@ def targets(hop: NextHop, addresses: Iterable[str]) -> list[Target]:
     transport = hop.transport or "udp"
     port = hop.port or DEFAULT_PORTS[transport]
     return [Target(transport, address, port, hop.host) for address in addresses]
+
+
+def behind_connection(via: Via, flow: Flow) -> Target:
+    """Where responses go once the connection of their request is gone: to its source, at the port of the Via (RFC 3261
+    section 18.2.2)."""
+    # Who must answer there is who asked.
+    name = via.host.strip("[]") if flow.transport == "tls" else ""
+    port = via.port or DEFAULT_PORTS.get(flow.transport, 5060)
+    return Target(flow.transport, flow.remote[0], port, name)
 
 
 def usual_services(hop: NextHop, transports: Sequence[str]) -> list[Service]:

@@ -16,7 +16,7 @@ from sip_stack.dialog.uac import release_fork
 from sip_stack.errors import RemoteError, TransportError
 from sip_stack.events import InviteRefused, OutOfDialogReceived
 from sip_stack.gate import SILENCE, Verdict
-from sip_stack.locating import DEFAULT_PORTS
+from sip_stack.locating import behind_connection
 from sip_stack.message import (
     MalformedMessage,
     Request,
@@ -318,13 +318,7 @@ class Reception:
         self.core.respond(now, transaction, 200, to_tag=self.core.token(), headers=headers)
 
     def _begin(self, request: Request, key: str, flow: Flow) -> ServerTransaction:
-        fallback = None
-        if flow.reliable:
-            via = request.via
-            # Who must answer there is who asked.
-            name = via.host.strip("[]") if flow.transport == "tls" else ""
-            port = via.port or DEFAULT_PORTS.get(flow.transport, 5060)
-            fallback = Target(flow.transport, flow.remote[0], port, name)
+        fallback = behind_connection(request.via, flow) if flow.reliable else None
         return self.core.transactions.accept(request, key, self._response_flow(request, flow), fallback)
 
     def _tell_refused(self, request: Request, flow: Flow, refused: Refusal) -> None:

@@ -40,3 +40,13 @@ def nothing_left_open() -> Iterator[None]:
         gc.collect()  # closes what is only waiting to be collected, and that warns: a warning is an error
         left = _open_sockets_and_loops() - before
     assert not left, f"left open: {sorted(left)}"
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leaves Python's collector as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+    gc.enable()

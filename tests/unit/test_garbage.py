@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Coroutine, Iterator, MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +95,6 @@ class Watched:
 @pytest.fixture
 def watched() -> Watched:
     return Watched()
-
-
-@pytest.fixture
-def collector() -> Iterator[None]:
-    """Leaves the collector as it was."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
-    gc.enable()
 
 
 def test_transactions_that_linger_behind_short_calls_are_no_reason_to_look(watched: Watched) -> None:

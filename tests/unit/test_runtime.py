@@ -3,7 +3,6 @@
 import gc
 import json
 import sys
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -12,16 +11,6 @@ from hypothesis import strategies as st
 
 from b2bua import runtime
 from b2bua.telemetry import json_text as encoding
-
-
-@pytest.fixture
-def collector() -> Iterator[None]:
-    """Leaves the collector as it was."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
-    gc.enable()
 
 
 @pytest.fixture
