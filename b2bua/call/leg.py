@@ -14,7 +14,7 @@ from b2bua.call import cause, events
 from b2bua.call.audio_figures import audio_figures
 from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
-from b2bua.call.referrals import Referrals, receive_notify
+from b2bua.call.referrals import Referrals, notify_answered, receive_notify
 from b2bua.call.reoffers import Reoffers
 from b2bua.config import Destination
 from b2bua.crossing import headers_for, headers_from, reasons_of
@@ -322,9 +322,9 @@ class Leg:
                 self.keys_by_info.completed(response)
             case sip.RequestCompleted(_, "REFER", response):
                 self.referrals.answered(response)
-            case sip.RequestCompleted(_, "NOTIFY", _):
+            case sip.RequestCompleted(_, "NOTIFY", response):
                 self.notifys_open -= 1
-                self.tell(events.NotifyAnswered(self))
+                notify_answered(self, response)
             case sip.Ended(_, "local", message):
                 self.call.inbox.put(events.ByeAnswered(self, getattr(message, "status", None)))
             case sip.Ended(_, by, message):

@@ -1,4 +1,4 @@
-"""REFERs of ours to one far end, and what it tells of them (RFC 3515)."""
+"""REFERs of ours to one far end, what it tells of them, and how it takes what we tell of its own (RFC 3515)."""
 
 from __future__ import annotations
 
@@ -53,3 +53,16 @@ def receive_notify(leg: Leg, transaction: ServerTransaction, request: Request) -
         leg.respond(transaction, 200)
         status, number = read_sipfrag(request.body), package[1] or ""
         leg.tell(events.ReferNotified(leg, status, is_terminated(request), number))
+
+
+def notify_answered(leg: Leg, response: Response | None) -> None:
+    """A NOTIFY of ours about the REFER of the far end has its final response; None: it will have none."""
+    subscription = None if leg.call.handoff is None else leg.call.handoff.subscription
+    if (
+        response is not None
+        and response.status == 481
+        and subscription is not None
+        and subscription.leg is leg
+    ):
+        subscription.over = True
+    leg.tell(events.NotifyAnswered(leg))

@@ -259,6 +259,8 @@ class Session(InviteUsage):
             if pending.method == "UPDATE" and response is not None and response.status < 300:
                 self.refresh_target(response)
             self.core.events.append(RequestCompleted(self, pending.method, response))
+            if pending.method == "NOTIFY":
+                return  # A 481 ends the subscription (RFC 6665 section 4.2.2), and PJSIP says it with the call up.
             if response is not None and response.status == 481 and self.dialog is not None:
                 self.end_with_bye("remote", response, now)
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from sip_stack.dialog import ServerSession
 from sip_stack.dialog.refer import is_terminated, read_sipfrag
-from sip_stack.events import Ended, RequestCompleted
+from sip_stack.events import Ended, RequestCompleted, RequestReceived
+from sip_stack.message import Request
 from tests.support.b2bua_world import (
     B2BUA,
     DESK,
+    Phone,
     World,
     play,
     refuse,
@@ -72,6 +75,33 @@ def test_a_failure_is_told_with_its_true_status(tmp_path: Path) -> None:
         await world.until(lambda: told(cast)[-1:] == [486])
         assert cast.caller.peer is cast.assistant
         cast.hang_up()
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_a_referrer_that_says_481_to_a_notify_stays_in_the_call(tmp_path: Path) -> None:
+    """It forgot the subscription, not the call: PJSIP does so when it refers again right after a failure."""
+
+    def forgot(phone: Phone, event: RequestReceived) -> None:
+        phone.do(lambda now: event.session.respond(now, event.transaction, 481))
+
+    async def busy_after_a_while(phone: Phone, session: ServerSession, request: Request) -> None:
+        await asyncio.sleep(1)
+        await refuse(486)(phone, session, request)
+
+    async def story(world: World) -> None:
+        await world.phone(DESK, busy_after_a_while)
+        cast = await talking(world)
+        cast.bot.on_request = forgot
+        refer(cast, f"sip:front-desk@{B2BUA}")
+        await asyncio.sleep(3)
+        assert told(cast) == [100], "the subscription is over (RFC 6665 section 4.2.2)"
+        assert cast.caller.peer is cast.assistant
+        assert not any(isinstance(event, Ended) for event in cast.bot.events)
+        cast.hang_up()
+        (handoff,) = (await world.record()).handoffs
+        assert isinstance(handoff["outcome"], dict)
+        assert handoff["outcome"]["name"] == "busy"
 
     play(story, tmp_path, main=MAIN)
 
