@@ -383,6 +383,7 @@ class Dialing:
         record.close(self._services.now(), outcome)
         self._call.log.info(
             "attempt_failed",
+            leg=self._errand.role,
             destination=record.destination,
             target=record.target,
             cause=outcome.name,

@@ -34,7 +34,7 @@ async def by_bye(call: Call, caller: Leg, handoff: Handoff, destination: Destina
     handoff.irrevocable = True
     call.stop_watching()
     caller.hang_up(outcome, headers)
-    call.log.info("bye_sent", handoff_id=handoff.id, destination=destination.name)
+    call.log.info("bye_sent", destination=destination.name)
     status = await _answer(call, caller)
     handoff.confirmed = status is not None and 200 <= status < 300
     answered = outcome if status is None else cause.with_response(outcome, status)

@@ -29,10 +29,10 @@ async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
 
     Raises `CallOver` when the SBC took the caller (refer, bye) or the call ended meanwhile.
     """
-    log = call.log
-    log.info(
-        "handoff", handoff_id=handoff.id, destination=handoff.destination, asked_by=handoff.request.asked_by
-    )
+    plain = call.log
+    # Each line until it is over, whoever writes it, names the handoff.
+    call.log = log = plain.bind(handoff_id=handoff.id)
+    log.info("handoff", destination=handoff.destination, asked_by=handoff.request.asked_by)
     referrer = handoff.notifies
     call.on_alone = lambda: call.media.hear(caller.media, call.ringback())
     handoff.in_hand = True
@@ -55,11 +55,11 @@ async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
         handoff.finish(HandoffState.CANCELLED, outcome, call.services.now())
     finally:
         call.handoff = call.on_alone = None
+        call.log = plain
         call.note_up()
         if handoff.outcome is not None:
             log.info(
                 "handoff_over",
-                handoff_id=handoff.id,
                 state=str(handoff.state),
                 cause=handoff.outcome.name,
                 code=handoff.outcome.code,
@@ -80,7 +80,6 @@ async def _through_destinations(call: Call, caller: Leg, handoff: Handoff) -> No
                 raise
             call.log.info(
                 "fallback",
-                handoff_id=handoff.id,
                 destination=destination.name,
                 fallback=destination.fallback,
                 cause=failed.outcome.name,

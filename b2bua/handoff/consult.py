@@ -97,7 +97,7 @@ class _Scene:
                     media.mix(listener, one, other)
             except MediaError as error:
                 # An engine that cannot mix says so at once: they go on as they were.
-                self.call.log.warning("consult_not_introduced", handoff_id=self.handoff.id, error=str(error))
+                self.call.log.warning("consult_not_introduced", error=str(error))
                 return
             # Hold and keys are between two.
             self.call.bridge = None
@@ -105,7 +105,7 @@ class _Scene:
 
     def _enter(self, phase: ConsultPhase) -> None:
         self.handoff.move_consult(phase, self.call.services.now())
-        self.call.log.info("consult", handoff_id=self.handoff.id, phase=str(phase))
+        self.call.log.info("consult", phase=str(phase))
 
 
 def _declined(source: str, detail: str) -> HandoffFailed:

@@ -48,7 +48,7 @@ async def by_refer(call: Call, caller: Leg, handoff: Handoff, destination: Desti
     except _Refused as refused:
         if destination.refer_fallback is None:
             raise HandoffFailed(refused.outcome) from refused
-        call.log.info("refer_refused", handoff_id=handoff.id, sip_status=refused.outcome.sip_status)
+        call.log.info("refer_refused", sip_status=refused.outcome.sip_status)
         handoff.method = "invite"
         await by_invite(call, caller, handoff, destination)
     finally:
@@ -67,7 +67,7 @@ async def _send(call: Call, caller: Leg, handoff: Handoff, destination: Destinat
     caller.referrals.send(refer_to(uri, in_uri), beside)
     handoff.referred = Referred(frozenset(caller.referrals.accepted))
     call.note_up()
-    call.log.info("refer_sent", handoff_id=handoff.id, destination=destination.name, target=uri)
+    call.log.info("refer_sent", destination=destination.name, target=uri)
 
 
 async def _follow(call: Call, caller: Leg, handoff: Handoff, destination: Destination) -> None:
