@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from sip_stack.message.methods import METHODS
+
 OTHER_METHOD = "other"
 """What methods that we do not know count as: anybody may send any."""
-_METHODS = frozenset(
-    {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "UPDATE", "INFO", "REFER", "NOTIFY"}
-    | {"SUBSCRIBE", "MESSAGE", "PUBLISH", "PRACK"}
-)
 
 
 class Counters:
@@ -88,4 +86,4 @@ class Counters:
 
     def request_received(self, method: str) -> None:
         """A server transaction begins."""
-        self.requests_received[method if method in _METHODS else OTHER_METHOD] += 1
+        self.requests_received[method if method in METHODS else OTHER_METHOD] += 1

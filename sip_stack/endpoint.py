@@ -18,6 +18,7 @@ from sip_stack.dialog.core import HeaderLines, body_headers, contact, is_secure,
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
 from sip_stack.dialog.restored import RestoredSession, SessionSnapshot
+from sip_stack.dialog.session import SDP
 from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.uac import build_invite
 from sip_stack.dialog.unanswered import UnansweredInvite
@@ -164,10 +165,8 @@ class Endpoint:
         contact_user: str = "",
         headers: HeaderLines = (),
         body: bytes = b"",
-        content_type: str = "application/sdp",
         credentials: Credentials | None = None,
         max_forwards: int = 70,
-        call_id: str | None = None,
         owner: object | None = None,
         extensions: Extensions = NO_EXTENSIONS,
     ) -> ClientSession:
@@ -176,7 +175,7 @@ class Endpoint:
         self._check_limits()
         core.gate.expect(flow.remote[0])
         local_tag, branch, secure = core.token(), core.branch(), uri[:5].lower() == "sips:"
-        call_id = call_id or core.token()
+        call_id = core.token()
         invite = build_invite(
             core,
             flow=flow,
@@ -186,7 +185,7 @@ class Endpoint:
             call_id=call_id,
             contact=contact(flow, contact_user, secure=secure),
             extensions=extensions,
-            headers=(*headers, *body_headers(body, content_type)),
+            headers=(*headers, *body_headers(body, SDP)),
             body=body,
             max_forwards=max_forwards,
         )
@@ -320,7 +319,6 @@ class Endpoint:
         dialog: DialogSnapshot,
         session: SessionSnapshot,
         credentials: Credentials | None = None,
-        owner: object | None = None,
         extensions: Extensions = NO_EXTENSIONS,
     ) -> RestoredSession:
         """Go on with an answered session that an earlier process of ours left behind; `flow` leads to its far end.
@@ -337,7 +335,6 @@ class Endpoint:
             session,
             flow=flow,
             credentials=credentials,
-            owner=owner,
             extensions=extensions,
         )
         core.gate.expect(flow.remote[0])

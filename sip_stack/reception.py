@@ -165,7 +165,7 @@ class Reception:
             if verdict is None:
                 check_request(request)
         except RemoteError as error:
-            verdict = Refusal(error.status_hint, error.reason, error.headers)
+            verdict = Refusal.of(error)
             self._tell_refused(request, flow, verdict)
         if verdict is not None:
             self._refuse(request, key, flow, now, verdict)
@@ -298,7 +298,7 @@ class Reception:
         try:
             return refusal(request, self.settings, in_dialog=in_dialog)
         except RemoteError as error:
-            return Refusal(error.status_hint, error.reason, error.headers)
+            return Refusal.of(error)
 
     def _receive_invite(self, request: Request, key: str, flow: Flow, now: float) -> None:
         transaction = self._begin(request, key, flow)
@@ -306,7 +306,7 @@ class Reception:
             session = ServerSession(self.core, transaction, request, flow)
         except RemoteError as error:
             self.core.counters.refused += 1
-            self._tell_refused(request, flow, Refusal(error.status_hint, error.reason))
+            self._tell_refused(request, flow, Refusal.of(error))
             self.core.respond(now, transaction, error.status_hint, error.reason, to_tag=self.core.token())
             return
         session.start(now)
@@ -353,7 +353,7 @@ class Reception:
             self.core.counters.unheard += 1
         else:
             self.core.counters.refused += 1
-            self._send_stateless(request, Refusal(error.status_hint, error.reason, error.headers), flow)
+            self._send_stateless(request, Refusal.of(error), flow)
 
     def _send_stateless(self, request: Request, refused: Refusal, flow: Flow) -> None:
         core = self.core

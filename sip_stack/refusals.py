@@ -8,28 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sip_stack.errors import RemoteError
 from sip_stack.message import Request
+from sip_stack.message.methods import METHODS
 from sip_stack.settings import EndpointSettings
-
-KNOWN_METHODS = frozenset(
-    {
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "INFO",
-        "INVITE",
-        "MESSAGE",
-        "NOTIFY",
-        "OPTIONS",
-        "PRACK",
-        "PUBLISH",
-        "REFER",
-        "REGISTER",
-        "SUBSCRIBE",
-        "UPDATE",
-    }
-)
-"""The methods registered with IANA: one of them that we do not serve is 405, any other is 501."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +25,11 @@ class Refusal:
     """Answer and forget (RFC 3261 section 8.2.7). Toward strangers: a refusal that is repeated until an ACK comes lets
     a spoofed source aim ten packets at somebody with one."""
 
+    @classmethod
+    def of(cls, error: RemoteError) -> Refusal:
+        """The answer that an error asks for."""
+        return cls(error.status_hint, error.reason, error.headers)
+
 
 def refusal(request: Request, settings: EndpointSettings, *, in_dialog: bool) -> Refusal | None:
     """Why `request`, which is well-formed, cannot be served whoever the user is; None when it can.
@@ -50,7 +37,7 @@ def refusal(request: Request, settings: EndpointSettings, *, in_dialog: bool) ->
     Never for ACK and CANCEL, which cannot be refused.
     """
     method = request.method
-    if method not in KNOWN_METHODS and method not in settings.allow:
+    if method not in METHODS and method not in settings.allow:
         return Refusal(501)
     if method not in settings.allow or (not in_dialog and not _stands_alone(method, settings)):
         return _not_allowed(method, settings)

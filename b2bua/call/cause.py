@@ -331,9 +331,9 @@ def from_response(
     return Outcome(CAUSES[event], source, status, reason, detail)
 
 
-def with_response(outcome: Outcome, status: int, reason: str | None = None) -> Outcome:
-    """The same outcome with the final response that came with it."""
-    return replace(outcome, sip_status=status, sip_reason=reason)
+def with_response(outcome: Outcome, status: int) -> Outcome:
+    """The same outcome with the status of the final response that came with it."""
+    return replace(outcome, sip_status=status)
 
 
 def refer_refused(status: int | None, reason: str | None) -> Outcome:

@@ -73,14 +73,13 @@ class Judge:
         """True when the value at `path`, or what it is part of, has been reported already."""
         return any(path[: len(silent)] == silent for silent in self._silent)
 
-    def unknown_keys(self, model: type[BaseModel], path: KeyPath = ()) -> None:
-        """Note the keys at `path` that `model` does not have."""
-        node = self.root.at(path)
-        if node is not None and isinstance(node.value, dict):
+    def unknown_keys(self, model: type[BaseModel]) -> None:
+        """Note the keys of the file that `model` does not have."""
+        if isinstance(self.root.value, dict):
             known = keys_of(model)
-            for key in node.value:
+            for key in self.root.value:
                 if key not in known:
-                    self._unknown_key((*path, key), known)
+                    self._unknown_key((key,), known)
 
     def note(
         self,

@@ -37,9 +37,6 @@ from sip_stack.sdp import (
     parse,
 )
 
-DEFAULT_PTIME = 20
-"""Milliseconds of audio per packet when nobody asks for anything else (RFC 3551 section 4.2)."""
-
 
 class LegDescription:
     """What one leg says, hears and agreed to.
@@ -57,7 +54,6 @@ class LegDescription:
         address: Address,
         codecs: Sequence[Codec],
         session_id: int,
-        ptime: int = DEFAULT_PTIME,
         terms: MediaTerms = MediaTerms(),  # noqa: B008 - frozen
         parameters: Parameters | None = None,
         event_type: int | None = None,
@@ -70,7 +66,7 @@ class LegDescription:
         )
         self._changes_codec = False
         self._terms = terms
-        self._writer = SectionWriter(address[1], ptime, terms, self._choice, event_type)
+        self._writer = SectionWriter(address[1], terms, self._choice, event_type)
         self._negotiation = Negotiation()
         self._first_offer: tuple[OfferToken, Session] | None = None
         self._ours: OurSections | None = None
@@ -86,11 +82,6 @@ class LegDescription:
         """Our description in force, empty before the first."""
         self.comfort_noise = False
         """The other side of the bridge has comfort noise: only then do we offer it, or answer that we have it."""
-
-    @property
-    def remote_ptime(self) -> int | None:
-        """Milliseconds per packet the peer asked for."""
-        return self._stream.media.ptime() if self._stream else None
 
     @property
     def is_encrypted(self) -> bool:

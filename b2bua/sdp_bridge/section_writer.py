@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from sip_stack.sdp import Crypto, Direction, Session
 
 
+PTIME = 20
+"""Milliseconds of audio per packet, where the peer asks for nothing else (RFC 3551 section 4.2)."""
+
+
 @dataclass(slots=True)
 class SectionWriter:
     """What does not change from one description of a leg to the next."""
 
     port: int
     """Where the leg takes audio."""
-    ptime: int
-    """Milliseconds per packet, where the peer asks for none."""
     terms: MediaTerms
     choice: CodecChoice
     event_type: int | None
@@ -40,7 +42,7 @@ class SectionWriter:
             terms.profile,
             choice.formats,
             events,
-            self.ptime,
+            PTIME,
             direction,
             parameters=choice.parameters,
             comfort_noise=comfort_noise,
@@ -80,7 +82,7 @@ class SectionWriter:
             stream.media.protocol,
             formats,
             events,
-            stream.media.ptime() or self.ptime,
+            stream.media.ptime() or PTIME,
             direction,
             parameters=self.choice.parameters,
             comfort_noise=comfort_noise,
@@ -109,7 +111,7 @@ class SectionWriter:
                 stream.media.protocol,
                 [stream.format],
                 events,
-                stream.media.ptime() or self.ptime,
+                stream.media.ptime() or PTIME,
                 direction,
                 parameters=self.choice.parameters,
                 comfort_noise=comfort_noise and stream.comfort_noise and not stream.codec.passes_through,

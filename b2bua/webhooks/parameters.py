@@ -43,7 +43,6 @@ class Series:
     rang: bool = False
     answered: LegFacts | None = None
     """The leg of the human who answered, while and after they talk."""
-    last_end: LegEnded | None = None
     positions: dict[str, int] = field(default_factory=dict)
     """Legs in the order in which they were heard of."""
     talking: dict[str, float] = field(default_factory=dict)
@@ -74,7 +73,6 @@ class Series:
 
     def hangup(self, event: LegEnded) -> Parameters:
         """A leg to the human is over, answered or not."""
-        self.last_end = event
         seconds = str(round(event.at - self.talking.pop(event.leg.id, event.at)))
         durations = [("DialBLegDuration", seconds), ("DialBLegBillDuration", seconds)]
         return [*self._callback("DialHangup", "hangup", event.leg), *durations, *_cause(event.outcome)]

@@ -128,7 +128,7 @@ class _Progress:
 class DigestClient:
     """The credentials of one usage, the realms that asked for them, and how often each request was tried."""
 
-    __slots__ = ("_ack", "_cnonce", "_credentials", "_requests", "_sessions")
+    __slots__ = ("_cnonce", "_credentials", "_requests", "_sessions")
 
     def __init__(self, credentials: Credentials | None, cnonce: Callable[[], str]) -> None:
         """`cnonce` returns an unguessable text each time. Without credentials every challenge is refused."""
@@ -136,7 +136,6 @@ class DigestClient:
         self._cnonce = cnonce
         self._sessions: dict[_Place, _Session] = {}
         self._requests: dict[int, _Progress] = {}
-        self._ack: list[tuple[str, str]] = []
 
     def begin(self, request: Request) -> None:
         """Take up a new request, not a retry, complete but for credentials: method, URI, CSeq and body.
@@ -168,10 +167,6 @@ class DigestClient:
             progress.answered[choice.place] = True
         self._follow(request, progress)
         self._write(request, progress)
-
-    def ack_headers(self) -> list[tuple[str, str]]:
-        """The credentials of the last INVITE, for the ACK to its 2xx (RFC 3261 section 13.2.2.4)."""
-        return list(self._ack)
 
     def _progress_of(self, response: Response, request: Request) -> _Progress:
         progress = self._requests.pop(response.cseq.number, None)
@@ -230,8 +225,6 @@ class DigestClient:
                 headers.remove(name)
         headers.extend(lines)
         progress.sends += bool(lines)
-        if request.method == "INVITE":
-            self._ack = lines
 
 
 def _strongest(status: int, challenges: Sequence[Challenge]) -> list[_Choice]:

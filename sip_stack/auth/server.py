@@ -41,7 +41,6 @@ class DigestServer:
     __slots__ = (
         "_algorithms",
         "_counts",
-        "_exact_uri",
         "_floor",
         "_lifetime",
         "_realm",
@@ -59,13 +58,11 @@ class DigestServer:
         algorithms: Iterable[str] = ("SHA-256", "MD5"),
         status: Literal[401, 407] = 401,
         nonce_lifetime: float = 60.0,
-        exact_uri: bool = False,
     ) -> None:
         """`algorithms` are offered in this order; LocalError on one that we cannot compute.
 
         `secret` signs nonces; `token` returns an unguessable text of letters and digits. `nonce_lifetime` is
-        in seconds. `exact_uri` refuses a digest uri that is not the Request-URI octet by octet, as strict
-        peers do; without it user and host must be the same.
+        in seconds.
         """
         self._algorithms: dict[str, Algorithm] = {}
         for name in algorithms:
@@ -78,7 +75,6 @@ class DigestServer:
         self._token = token
         self._status = status
         self._lifetime = nonce_lifetime
-        self._exact_uri = exact_uri
         self._counts: dict[str, int] = {}
         self._floor = -1
         """Nonces made until then (ms) are stale: the counts of some of them were forgotten."""
@@ -142,11 +138,10 @@ class DigestServer:
         return Verdict("accepted", username)
 
     def _is_for(self, request: Request, uri: str) -> bool:
-        """Whether credentials for `uri` are for this request, and not moved from one to another callee."""
+        """Whether credentials for `uri` are for this request, and not moved from one to another callee: its user and
+        host have to be the Request-URI's. Not the whole URI: proxies change ports and parameters on the way."""
         if uri == request.uri:
             return True
-        if self._exact_uri:
-            return False
         try:
             theirs, ours = parse_uri(uri), request.request_uri
         except RemoteError:

@@ -18,7 +18,15 @@ from sip_stack.errors import RemoteError, TransportError
 from sip_stack.extensions import NEGOTIATED, Extensions
 from sip_stack.gate import Gate, OpenGate
 from sip_stack.locating import DEFAULT_PORTS
-from sip_stack.message import Request, Response, SipUri, format_host_port, parse_uri, response_to
+from sip_stack.message import (
+    MAGIC_COOKIE,
+    Request,
+    Response,
+    SipUri,
+    format_host_port,
+    parse_uri,
+    response_to,
+)
 from sip_stack.settings import EndpointSettings
 from sip_stack.transaction import ServerTransaction, TimerOwner, TimerQueue, TransactionManager, Upcalls
 from sip_stack.transport import Flow, FlowFor, Target, TlsPeer, Transmit
@@ -106,7 +114,7 @@ class Core:
 
     def branch(self) -> str:
         """A branch for a new client transaction (RFC 3261 section 8.1.1.7)."""
-        return f"z9hG4bK{self.token()}"
+        return f"{MAGIC_COOKIE}{self.token()}"
 
     def capabilities(self, extensions: Extensions | None = None) -> tuple[tuple[str, str], ...]:
         """Allow and Supported, as INVITE, its 2xx and OPTIONS carry them: of a session with these extensions, or all

@@ -20,13 +20,12 @@ GIVE_UP = "no PRACK"
 
 
 class Provisional(NamedTuple):
-    """What one provisional response says."""
+    """What one provisional response says; its body is a session description."""
 
     status: int
     reason: str | None
     headers: tuple[tuple[str, str], ...]
     body: bytes
-    content_type: str
 
 
 class ProvisionalUser(Protocol):

@@ -17,6 +17,9 @@ SIPFRAG = "message/sipfrag;version=2.0"
 MAX_HEADERS = 32
 """Headers taken from one Refer-To."""
 
+SUBSCRIPTION = 60
+"""Seconds that a referrer is told to wait for the next NOTIFY (RFC 6665 section 4.1.3)."""
+
 _STATUS_LINE = re.compile(rb"\s*SIP/2\.0[ \t]+([1-6][0-9][0-9])(?:[ \t]|\r|\n|\Z)")
 
 
@@ -82,9 +85,9 @@ def wants_no_subscription(request: Request) -> bool:
     return value is not None and value.partition(";")[0].strip().lower() == "false"
 
 
-def sipfrag(status: int, reason: str | None = None) -> bytes:
+def sipfrag(status: int) -> bytes:
     """The body of a NOTIFY: the status line of what came of the referral."""
-    return f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n".encode("utf-8", "surrogateescape")
+    return f"SIP/2.0 {status} {reason_phrase(status)}\r\n".encode()
 
 
 def read_sipfrag(body: bytes | None) -> int | None:
@@ -96,9 +99,9 @@ def read_sipfrag(body: bytes | None) -> int | None:
     return int(match[1]) if match else None
 
 
-def subscription_state(active: bool, *, expires: int = 60) -> str:
+def subscription_state(active: bool) -> str:
     """A Subscription-State value: still to come, or over."""
-    return f"active;expires={expires}" if active else "terminated;reason=noresource"
+    return f"active;expires={SUBSCRIPTION}" if active else "terminated;reason=noresource"
 
 
 def is_terminated(request: Request) -> bool:

@@ -58,7 +58,6 @@ class RestoredSession(Session):
         *,
         flow: Flow,
         credentials: Credentials | None,
-        owner: object | None,
         extensions: Extensions,
     ) -> None:
         """Raises `RemoteError` for a dialog that nobody can read."""
@@ -72,7 +71,7 @@ class RestoredSession(Session):
             local_tag=NameAddr.parse(dialog.local).tag or "",
             contact_user=usage.contact_user,
             credentials=credentials,
-            owner=owner,
+            owner=None,
         )
         self._we_called = usage.we_called
         self.dialog = restored

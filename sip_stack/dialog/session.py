@@ -74,7 +74,7 @@ class Session(InviteUsage):
         """`bye` before the final response to the INVITE."""
         raise NotImplementedError
 
-    def reoffer(self, now: float, body: bytes, headers: HeaderLines = (), content_type: str = SDP) -> None:
+    def reoffer(self, now: float, body: bytes) -> None:
         """Send a re-INVITE, as soon as no other INVITE is under way.
 
         `ReofferCompleted` follows unless the session ends before or `withdraw_reoffer` is said.
@@ -87,7 +87,7 @@ class Session(InviteUsage):
             raise LocalError("re-INVITE needs an answered session")
         if self.own_reoffer is not None:
             raise LocalError("a re-INVITE is pending")
-        self.own_reoffer = DialogRequest(self, "INVITE", headers, body, content_type)
+        self.own_reoffer = DialogRequest(self, "INVITE", (), body, SDP)
         self.send_reoffer_when_allowed(now)
 
     def withdraw_reoffer(self) -> bool:
@@ -111,14 +111,7 @@ class Session(InviteUsage):
             raise LocalError(f"{method} needs a dialog")
         DialogRequest(self, method, headers, body, content_type).send(now)
 
-    def answer_reoffer(
-        self,
-        now: float,
-        transaction: ServerTransaction,
-        body: bytes,
-        headers: HeaderLines = (),
-        content_type: str = SDP,
-    ) -> None:
+    def answer_reoffer(self, now: float, transaction: ServerTransaction, body: bytes) -> None:
         """Answer a `ReofferReceived` with 200. Ignored when it got its final response meanwhile."""
         request = transaction.request
         if request is None:
@@ -128,9 +121,8 @@ class Session(InviteUsage):
             ("Contact", self.contact),
             *self.core.capabilities(self.extensions),
             *self.answer_timer(request, now),
-            *headers,
         ]
-        data = self.reply(now, transaction, 200, headers=lines, body=body, content_type=content_type)
+        data = self.reply(now, transaction, 200, headers=lines, body=body, content_type=SDP)
         self._reoffer_settled(transaction)
         if request.method == "INVITE":
             self.await_acknowledgement(transaction, request, data, now)

@@ -94,7 +94,6 @@ class ServerSession(Session):
         reason: str | None = None,
         body: bytes = b"",
         headers: HeaderLines = (),
-        content_type: str = SDP,
     ) -> None:
         """Send a 101..199; it is repeated every minute.
 
@@ -107,7 +106,7 @@ class ServerSession(Session):
             raise LocalError(f"{status} is no provisional response to a pending INVITE")
         if self._last_progress is None:
             self.start_timer(now, PROGRESS_INTERVAL, KEEP_ALIVE)
-        self._last_progress = Provisional(status, reason, tuple(headers), body, content_type)
+        self._last_progress = Provisional(status, reason, tuple(headers), body)
         self._send_progress(self._last_progress, now)
 
     def sends_reliably(self, *, description: bool) -> bool:
@@ -119,7 +118,7 @@ class ServerSession(Session):
             return True
         return description and RELIABLE in self.invite.supported
 
-    def answer(self, now: float, *, body: bytes, headers: HeaderLines = (), content_type: str = SDP) -> None:
+    def answer(self, now: float, *, body: bytes, headers: HeaderLines = ()) -> None:
         """Send 200, repeated until its ACK comes: `Acknowledged`, or after 64*T1 `Ended(by="no_ack")`.
 
         It waits for the PRACK of what was said before (RFC 3262 section 3); without one `Ended(by="no_prack")`.
@@ -131,7 +130,7 @@ class ServerSession(Session):
         self.state = SessionState.CONFIRMED
         self._last_progress = None
         self.stop_timer()
-        self._held_answer = Provisional(200, None, tuple(headers), body, content_type)
+        self._held_answer = Provisional(200, None, tuple(headers), body)
         self._send_answer_when_allowed(now)
 
     def _send_answer_when_allowed(self, now: float) -> None:
@@ -150,7 +149,7 @@ class ServerSession(Session):
             *answer.headers,
         ]
         transaction = self._transaction
-        data = self._respond(now, 200, None, lines, answer.body, answer.content_type)
+        data = self._respond(now, 200, None, lines, answer.body)
         self.await_acknowledgement(transaction, self.invite, data, now)
 
     @property
@@ -210,7 +209,7 @@ class ServerSession(Session):
             return
         if self.state is not SessionState.EARLY or not 300 <= status <= 699:
             raise LocalError(f"{status} does not reject a pending INVITE")
-        self._respond(now, status, reason, headers, b"", "")
+        self._respond(now, status, reason, headers)
         self.finish(None)
 
     def bye_early(self, now: float, headers: HeaderLines) -> None:
@@ -220,7 +219,7 @@ class ServerSession(Session):
     def on_cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """CANCEL of the INVITE (487, terminal), or of a re-INVITE."""
         if self._is_pending and transaction is self._transaction:
-            self._respond(now, 487, None, (), b"", "")
+            self._respond(now, 487)
             self.finish(Cancelled(self, request))
         else:
             super().on_cancel(transaction, request, now)
@@ -229,7 +228,7 @@ class ServerSession(Session):
         """Before the answer the caller may BYE (section 15.1.2); its INVITE is then answered 487."""
         if self._is_pending and request.method == "BYE":
             self.reply(now, transaction, 200)
-            self._respond(now, 487, None, (), b"", "")
+            self._respond(now, 487)
             self.finish(Ended(self, "remote", request))
         elif self._is_pending and request.method == "INVITE":
             self.reply(now, transaction, 500, headers=[("Retry-After", short_delay(self))])
@@ -267,7 +266,7 @@ class ServerSession(Session):
 
     def provisional_unacknowledged(self, now: float) -> None:
         """64*T1 without a PRACK: the INVITE is refused (RFC 3262 section 3)."""
-        self._respond(now, 504, None, (), b"", "")
+        self._respond(now, 504)
         self.finish(Ended(self, "no_prack"))
 
     def end_with_bye(
@@ -275,7 +274,7 @@ class ServerSession(Session):
     ) -> None:
         """Before the answer is out there is nothing for a BYE of ours to end (section 15): the INVITE is refused."""
         if self._is_pending:
-            self._respond(now, 480, None, headers, b"", "")
+            self._respond(now, 480, headers=headers)
             self.finish(Ended(self, by, response))
         else:
             super().end_with_bye(by, response, now, headers)
@@ -315,20 +314,18 @@ class ServerSession(Session):
         self.core.transactions.repeat_provisional(self._transaction, data, now)
 
     def _send_provisional(self, provisional: Provisional, lines: HeaderLines, now: float) -> bytes:
-        status, reason, headers, body, content_type = provisional
-        return self._respond(
-            now, status, reason, [("Contact", self.contact), *lines, *headers], body, content_type
-        )
+        status, reason, headers, body = provisional
+        return self._respond(now, status, reason, [("Contact", self.contact), *lines, *headers], body)
 
     def _respond(
         self,
         now: float,
         status: int,
-        reason: str | None,
-        headers: HeaderLines,
-        body: bytes,
-        content_type: str,
+        reason: str | None = None,
+        headers: HeaderLines = (),
+        body: bytes = b"",
     ) -> bytes:
+        """Answer the INVITE; returns the octets."""
         return self.reply(
             now,
             self._transaction,
@@ -337,5 +334,5 @@ class ServerSession(Session):
             to_tag=self.local_tag,
             headers=headers,
             body=body,
-            content_type=content_type,
+            content_type=SDP,
         )

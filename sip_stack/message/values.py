@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
 from sip_stack.errors import RemoteError
+from sip_stack.message.methods import METHODS
 from sip_stack.message.params import (
     BLANK,
     NO_PARAMS,
@@ -34,9 +35,6 @@ MAX_CACHED = 512
 
 _NOT_IN_A_BARE_URI = re.compile(r'[?, \t<>"]')
 _BLANKS = re.compile(r"[ \t]+")
-_COMMON_METHODS = frozenset(
-    ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REFER", "NOTIFY", "INFO", "UPDATE", "PRACK", "REGISTER"]
-)
 
 _Value = TypeVar("_Value")
 
@@ -52,7 +50,7 @@ def _remembered(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
 
 def is_method(text: str) -> bool:
     """True when `text` is a possible method name: a token."""
-    return text in _COMMON_METHODS or is_token(text)
+    return text in METHODS or is_token(text)
 
 
 class Via(NamedTuple):
@@ -82,12 +80,6 @@ class Via(NamedTuple):
     def branch(self) -> str:
         """The transaction's identifier; "" when there is none (RFC 2543 peers)."""
         return self.params.get("branch") or ""
-
-    @property
-    def has_magic_cookie(self) -> bool:
-        """True when the branch identifies a transaction: the cookie and something behind it."""
-        branch = self.branch
-        return branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE)
 
     @property
     def received(self) -> str | None:

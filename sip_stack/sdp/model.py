@@ -10,13 +10,12 @@ It does not choose codecs, does not know what is negotiated and opens no port: s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
-from sip_stack.sdp.rtpmap import MAX_REMEMBERED, RtpMap, decimal, rtpmaps_of
+from sip_stack.sdp.rtpmap import MAX_REMEMBERED, decimal
 
 MAX_OCTETS = 32_768
 """A description longer than this is refused; a browser's offer with video is about 8,000."""
@@ -115,14 +114,6 @@ class Media(NamedTuple):
     def attribute_values(self, name: str) -> list[str]:
         """Values of every attribute called `name`, in order (`crypto`, `candidate`, `fmtp`)."""
         return [value or "" for key, value in self.attributes if key == name]
-
-    def rtpmaps(self) -> Mapping[int, RtpMap]:
-        """Payload type -> what it carries, for every listed format that can be known, in m= line order.
-
-        A format without (or with an unreadable) rtpmap gets its static meaning; one with neither is left
-        out.
-        """
-        return rtpmaps_of(self.formats, self.rtpmap_lines)
 
     @property
     def rtpmap_lines(self) -> tuple[str, ...]:

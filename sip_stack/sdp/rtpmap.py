@@ -33,7 +33,10 @@ STATIC_PAYLOADS = {
 
 
 def rtpmaps_of(formats: tuple[str, ...], lines: tuple[str, ...]) -> Mapping[int, RtpMap]:
-    """Payload type -> what it carries, for the formats of an m= line and the values of its rtpmap lines."""
+    """Payload type -> what it carries, for the formats of an m= line in their order, by its rtpmap lines.
+
+    A format without a readable rtpmap has its static meaning; one with neither is left out.
+    """
     return (_remembered_rtpmaps if may_remember(formats, lines) else _read_rtpmaps)(formats, lines)
 
 

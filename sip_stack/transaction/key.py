@@ -5,10 +5,7 @@ A key is a plain string, so that a table of them costs the garbage collector not
 
 from __future__ import annotations
 
-from sip_stack.message import Request
-
-MAGIC_COOKIE = "z9hG4bK"
-"""Start of every branch made by an RFC 3261 element."""
+from sip_stack.message import MAGIC_COOKIE, Request
 
 
 def client_key(branch: str, method: str) -> str:
@@ -30,7 +27,7 @@ def server_key(request: Request, method: str | None = None) -> str:
         method = "INVITE"
     via = request.via
     branch = via.branch
-    if branch is not None and branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
         return f"{branch} {via.sent_by} {method}"
     # RFC 2543: no unique branch. The To tag is left out of the key, since the ACK has the one we chose.
     return (

@@ -14,6 +14,7 @@ from media.engine import Codec
 from media.srtp import CryptoSuite
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import parse
+from sip_stack.sdp.rtpmap import rtpmaps_of
 
 Read = TypeVar("Read")
 
@@ -71,7 +72,7 @@ def test_a_description_is_read_or_refused_and_reads_the_same_when_printed(body: 
         return
     assert parse(session.encode()) == session
     for media in session.media:
-        media.rtpmaps()
+        rtpmaps_of(media.formats, media.rtpmap_lines)
         media.ptime()
         media.rtcp()
         session.direction_of(media)

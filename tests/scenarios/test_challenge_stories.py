@@ -30,7 +30,8 @@ CREDENTIALS = Credentials("acme", "secret")
 
 @pytest.mark.parametrize("status", [401, 407])
 def test_challenge_after_100(world: World, status: int) -> None:
-    """Pitfalls 11 and 12: same Call-ID and From tag, new branch, CSeq + 1, no To tag, ACK with the old ones."""
+    """Pitfalls 11, 12 and 13: same Call-ID and From tag, new branch, CSeq + 1, no To tag, ACK with the old ones;
+    the ACK to the answer has the credentials and the CSeq of the second INVITE."""
     calling = world.alice.invite(world.bob, credentials=CREDENTIALS)
     world.network.run_for(0.1)
     world.bob.one(InviteReceived).session.progress(world.network.now, 183)

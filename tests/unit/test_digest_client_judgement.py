@@ -154,18 +154,6 @@ def test_a_request_that_was_never_taken_up_is_judged_by_itself() -> None:
     assert sent(bye).get("nonce") == "n2"
 
 
-def test_pitfall_13_the_ack_repeats_the_credentials_of_the_invite() -> None:
-    call = Call()
-    assert call.client.ack_headers() == []
-    call.challenged(407, challenge("p1", "proxy"))
-    invite = call.challenged(401, challenge("u1", "callee"))
-    call.send("INFO")
-    assert call.client.ack_headers() == [
-        ("Proxy-Authorization", invite.headers.get("Proxy-Authorization")),
-        ("Authorization", invite.headers.get("Authorization")),
-    ]
-
-
 def test_a_session_algorithm_keeps_its_cnonce_while_the_nonce_lasts() -> None:
     call = Call()
     first = sent(call.challenged(401, challenge(extra='algorithm=MD5-sess, qop="auth"')))

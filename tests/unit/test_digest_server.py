@@ -206,25 +206,22 @@ def test_another_method_is_refused(make_server: MakeServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "expected", "expected_when_exact"),
+    ("uri", "expected"),
     [
-        (URI, "accepted", "accepted"),
-        ("sip:support@b2bua.example.com", "accepted", "refused"),
-        ("sip:support@B2BUA.example.com;transport=udp", "accepted", "refused"),
-        ("sip:premium@b2bua.example.com:5060", "refused", "refused"),
-        ("sip:support@elsewhere.example.com", "refused", "refused"),
-        ("tel:+1555", "refused", "refused"),
-        ("nonsense", "refused", "refused"),
+        (URI, "accepted"),
+        ("sip:support@b2bua.example.com", "accepted"),
+        ("sip:support@B2BUA.example.com;transport=udp", "accepted"),
+        ("sip:premium@b2bua.example.com:5060", "refused"),
+        ("sip:support@elsewhere.example.com", "refused"),
+        ("tel:+1555", "refused"),
+        ("nonsense", "refused"),
     ],
 )
-def test_credentials_are_for_one_callee(
-    make_server: MakeServer, uri: str, expected: str, expected_when_exact: str
-) -> None:
-    for exact, result in ((False, expected), (True, expected_when_exact)):
-        server = make_server(exact_uri=exact)
-        answer = Peer().answer(server.challenges(0.0), uri)
-        received = Request("INVITE", URI, answer.headers)
-        assert server.verify(received, 0.0, PASSWORDS.get).result == result
+def test_credentials_are_for_one_callee(make_server: MakeServer, uri: str, expected: str) -> None:
+    server = make_server()
+    answer = Peer().answer(server.challenges(0.0), uri)
+    received = Request("INVITE", URI, answer.headers)
+    assert server.verify(received, 0.0, PASSWORDS.get).result == expected
 
 
 def test_credentials_for_other_realms_are_none_of_ours(make_server: MakeServer) -> None:

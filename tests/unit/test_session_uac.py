@@ -49,14 +49,13 @@ def test_the_invite() -> None:
         contact_user="b2bua",
         headers=[("X-Reason", "billing")],
         max_forwards=69,
-        call_id="mine",
         owner=owner,
     )
     assert (invite.method, invite.uri, invite.body) == ("INVITE", "sip:them@10.0.0.2", OFFER)
     assert invite.headers.get("Via") == f"SIP/2.0/UDP 10.0.0.1:5060;branch={invite.branch};rport"
     assert invite.headers.get("From") == f'"Us" <sip:us@10.0.0.1>;tag={session.local_tag}'
     assert invite.to.tag is None
-    assert invite.call_id == session.call_id == "mine"
+    assert invite.call_id == session.call_id
     assert invite.max_forwards == 69
     assert invite.headers.get("Contact") == "<sip:b2bua@10.0.0.1:5060>"
     assert invite.headers.get("X-Reason") == "billing"
