@@ -1,84 +1,29 @@
-"""INVITE with Replaces (RFC 3891): somebody takes the place of one of the two in a call, or of one who is called."""
+"""INVITE with Replaces (RFC 3891): somebody takes the place of one of the two in a call."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from b2bua.call import recording
-from b2bua.call.replacing import replace_leg
 from b2bua.control import ControlError
 from b2bua.feed import LegAnswered, LegEnded
-from sip_stack.dialog import ClientSession, ServerSession, SessionState
-from sip_stack.errors import RemoteError
-from sip_stack.events import Answered, Cancelled, Ended, Rejected
-from sip_stack.message import NameAddr
+from sip_stack.events import Answered, Ended
 from sip_stack.sdp import Direction
-from sip_stack.transport import Target
 from tests.scenarios.test_feed_of_calls import Diary
 from tests.scenarios.test_joined_calls import joined
-from tests.support.attended_transfer import replaces
 from tests.support.b2bua_world import (
-    B2BUA,
-    BILLING,
     DESK,
-    DESTINATIONS,
     SBC,
-    Phone,
     World,
     answer,
     direction_of,
-    offer,
     play,
-    ring,
 )
-from tests.support.handoff_cast import ASSISTANT, MAIN, Cast, answer_at_once, talking
-from tests.support.media_leg_double import LegDouble
-
-SECOND = "192.0.2.78"
-"""Another phone of the same trunk."""
-STRANGER = "203.0.113.9"
-TWO_TRUNKS = MAIN.replace("routes:\n", '  other:\n    accept: {addresses: ["203.0.113.0/24"]}\nroutes:\n')
-LOGIN = MAIN.replace(
-    "routes:\n", "  other:\n    accept: {auth: {username: other, password: s3cret-of-other}}\nroutes:\n"
-)
-Session = ClientSession | ServerSession
-
-
-def dialog(session: Session, more: str = "") -> str:
-    """A dialog as its far end, which is us, has to see it."""
-    return replaces(session) + more
-
-
-def take(phone: Phone, *values: str, **more: object) -> ClientSession:
-    """Call with Replaces."""
-    headers = [("Replaces", value) for value in values]
-    return phone.call("anybody", headers=(*headers, ("Require", "replaces")), **more)  # type: ignore[arg-type]
-
-
-async def refused(phone: Phone) -> int:
-    return (await phone.until(Rejected)).response.status
-
-
-def newest(cast: Cast, role: str) -> LegDouble:
-    return cast.call.leg(role)
-
-
-async def with_the_desk(world: World) -> tuple[Cast, Phone, LegDouble]:
-    """The caller was handed over to the desk."""
-    desk = await world.phone(DESK, answer_at_once)
-    cast = await talking(world)
-    handoff = world.hand_off(destination="front-desk")
-    await cast.until_awaited()
-    cast.agent().hear()
-    await cast.until_over(handoff)
-    await asyncio.sleep(1)
-    return cast, desk, cast.agent()
-
+from tests.support.handoff_cast import MAIN, answer_at_once, talking
+from tests.support.taking_a_place import SECOND, dialog, newest, refused, take, with_the_desk
 
 # -- what is done -----------------------------------------------------------------------------------------------------
 
@@ -277,94 +222,6 @@ def test_meanwhile_nothing_else_begins(tmp_path: Path) -> None:
     play(story, tmp_path, main=MAIN)
 
 
-# -- picking up what rings --------------------------------------------------------------------------------------------
-
-
-def test_a_call_that_rings_is_picked_up(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        desk = await world.phone(DESK, ring)
-        sbc = await world.phone(SBC)
-        caller = sbc.call("desk")
-        await world.until(lambda: desk.sessions)
-        await asyncio.sleep(1)
-        picker = take(desk, dialog(desk.sessions[0], ";early-only"))
-        await sbc.until(Answered)
-        await desk.until(Cancelled)
-        one, other = world.media.calls[0].leg("caller"), world.media.calls[0].leg("agent")
-        assert one.peer is other
-        assert other.peer is one
-        await asyncio.sleep(5)
-        desk.do(picker.bye)
-        await sbc.until(Ended)
-        assert caller.state is SessionState.ENDED
-        record = await world.record()
-        assert record.outcome is not None
-        assert (record.outcome.code, record.outcome.source) == (4000, "agent")
-        assert record.attempts[0].answered is not None
-        assert [leg.replaces for leg in record.legs] == [None, None, record.legs[1].sip_call_id]
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_the_human_of_a_handoff_is_picked_up_before_they_answer(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        desk = await world.phone(DESK, ring)
-        cast = await talking(world)
-        handoff = world.hand_off(destination="front-desk")
-        await world.until(lambda: str(handoff.state) == "ringing")
-        take(desk, dialog(desk.sessions[0]))
-        await cast.until_awaited()
-        assert cast.caller.peer is cast.assistant
-        cast.agent().hear()
-        await cast.until_over(handoff)
-        assert cast.caller.peer is cast.agent()
-        await desk.until(Cancelled)
-        await cast.bot.until(Ended)
-        cast.hang_up()
-        await desk.until(Ended)
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_who_rang_answers_in_the_same_moment(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        desk = await world.phone(DESK, ring)
-        sbc = await world.phone(SBC)
-        caller = sbc.call("desk")
-        await world.until(lambda: desk.sessions)
-        await asyncio.sleep(1)
-        first = desk.sessions[0]
-        take(desk, dialog(first))
-        desk.do(lambda now: first.answer(now, body=offer(desk.host)))
-        await sbc.until(Answered)
-        await asyncio.sleep(1)
-        sbc.do(caller.bye)
-        await desk.until(Ended, count=2)
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_somebody_else_was_quicker_than_who_picks_up(tmp_path: Path) -> None:
-    route = f"route: [sip:a@{DESK}, sip:b@{BILLING}]\n  ring: together"
-
-    async def story(world: World) -> None:
-        desk, billing = await world.phone(DESK, ring), await world.phone(BILLING, ring)
-        sbc = await world.phone(SBC)
-        caller = sbc.call("desk")
-        await world.until(lambda: desk.sessions and billing.sessions)
-        await asyncio.sleep(1)
-        desk.do(lambda now: desk.sessions[0].answer(now, body=offer(desk.host)))
-        take(billing, dialog(billing.sessions[0]))
-        await sbc.until(Answered)
-        await billing.until(Cancelled)
-        await billing.until(Ended)
-        assert len(world.registry.calls) == 1
-        sbc.do(caller.bye)
-        await desk.until(Ended)
-
-    play(story, tmp_path, main=MAIN, destinations=DESTINATIONS.replace(f"route: sip:operator@{DESK}", route))
-
-
 def test_a_joined_call_ends_with_the_leg_that_it_was_there_for(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         pair = await joined(world)
@@ -384,194 +241,6 @@ def test_a_joined_call_ends_with_the_leg_that_it_was_there_for(tmp_path: Path) -
         assert [leg.role for leg in (await world.record(2)).legs] == ["caller", "assistant", "agent", "agent"]
 
     play(story, tmp_path, main=MAIN)
-
-
-def test_an_early_dialog_that_the_caller_began_is_not_to_be_replaced(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        await world.phone(DESK, ring)
-        sbc, second = await world.phone(SBC), await world.phone(SECOND)
-        caller = sbc.call("desk")
-        await world.until(lambda: caller.remote_tag is not None)
-        take(second, dialog(caller))
-        assert await refused(second) == 481
-        sbc.do(caller.cancel)
-
-    play(story, tmp_path, main=MAIN)
-
-
-# -- what is refused --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
-        (lambda value: (value, value), 400),
-        (lambda value: (value.replace("to-tag", "t"),), 400),
-        (lambda value: (f"x{value}",), 481),
-        (lambda value: (value.replace("to-tag=", "to-tag=x"),), 481),
-        (lambda value: (value.replace("from-tag=", "from-tag=x"),), 481),
-        (lambda value: (value.partition(";from-tag=")[0] + ";from-tag=0",), 481),
-        (lambda value: (f"{value};early-only",), 486),
-    ],
-    ids=["two", "malformed", "call-id", "to-tag", "from-tag", "tag 0", "early-only"],
-)
-def test_what_names_no_dialog_that_may_be_replaced(tmp_path: Path, change: object, status: int) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        second = await world.phone(SECOND)
-        take(second, *change(dialog(cast.session)))  # type: ignore[operator]
-        assert await refused(second) == status
-        await nothing_changed(cast)
-
-    play(story, tmp_path, main=MAIN)
-
-
-async def nothing_changed(cast: Cast) -> None:
-    await asyncio.sleep(1)
-    assert cast.caller.peer is cast.assistant
-    assert cast.assistant.peer is cast.caller
-    assert len([leg for leg in cast.call.legs if not leg.closed]) == 2
-    cast.hang_up()
-    await cast.bot.until(Ended)
-
-
-def test_join_beside_replaces_is_400(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        second = await world.phone(SECOND)
-        value = dialog(cast.session)
-        second.call("anybody", headers=(("Replaces", value), ("Join", value)))
-        assert await refused(second) == 400
-        await nothing_changed(cast)
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_audio_that_cannot_be_used_is_488(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        second = await world.phone(SECOND)
-        take(second, dialog(cast.session), body=offer(SECOND, payload="18"))
-        assert await refused(second) == 488
-        await nothing_changed(cast)
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_no_port_is_503(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        world.media.exhaust()
-        second = await world.phone(SECOND)
-        take(second, dialog(cast.session))
-        assert await refused(second) == 503
-        await nothing_changed(cast)
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_a_dialog_that_is_over_is_603(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        second = await world.phone(SECOND)
-        cast.hang_up()
-        await world.record()
-        take(second, dialog(cast.session))
-        assert await refused(second) == 603
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_a_dialog_that_we_are_ending_is_603(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        second = await world.phone(SECOND)
-        cast.bot.do(cast.bot.sessions[0].bye)
-        world.network.wire.drop("BYE")
-        await world.until(lambda: "BYE" in world.network.titles([(B2BUA, 5060)]), patience=0.4)
-        take(second, dialog(cast.session))
-        assert await refused(second) == 603
-
-    play(story, tmp_path, main=MAIN, settle=False)
-
-
-def test_while_a_handoff_runs_nobody_is_replaced(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        await world.phone(DESK, ring)
-        cast = await talking(world)
-        second = await world.phone(SECOND)
-        handoff = world.hand_off(destination="front-desk")
-        await world.until(lambda: str(handoff.state) == "ringing")
-        take(second, dialog(cast.session))
-        assert await refused(second) == 480
-        cast.hang_up()
-
-    play(story, tmp_path, main=MAIN)
-
-
-# -- who may ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("main", "status"), [(MAIN, 403), (TWO_TRUNKS, 403), (LOGIN, 401)], ids=["stranger", "trunk", "login"]
-)
-@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-def test_the_dialog_of_somebody_else_is_not_theirs(
-    tmp_path: Path, main: str, status: int, known: bool
-) -> None:
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        other = await world.phone(STRANGER)
-        take(other, dialog(cast.session) if known else "a;to-tag=b;from-tag=c")
-        assert await refused(other) == (status if known or main is not TWO_TRUNKS else 481)
-        await nothing_changed(cast)
-
-    play(story, tmp_path, main=main)
-
-
-@pytest.mark.parametrize("claims", [SBC, ASSISTANT])
-def test_a_contact_and_via_of_somebody_else_open_nothing(tmp_path: Path, claims: str) -> None:
-    # Whose call it is depends on where the packet came from, never on an address that it names.
-    async def story(world: World) -> None:
-        cast = await talking(world)
-        spoofer = await world.phone(STRANGER)
-        named: Session = cast.session if claims == SBC else cast.bot.sessions[0]
-        flow = replace(spoofer.stack.flow_to(Target("udp", B2BUA, 5060)), advertised=(claims, 5060))
-        spoofer.stack.endpoint.invite(
-            spoofer.now,
-            flow=flow,
-            uri=f"sip:anybody@{B2BUA}",
-            from_=NameAddr.parse(f"<sip:+15551230000@{claims}>"),
-            to=NameAddr.parse(f"<sip:anybody@{B2BUA}>"),
-            headers=(("Replaces", dialog(named)),),
-            body=offer(claims),
-        )
-        spoofer.stack.flush()
-        assert await refused(spoofer) == 403
-        await nothing_changed(cast)
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_one_destination_does_not_take_the_place_of_another(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        cast, desk, agent = await with_the_desk(world)
-        billing = await world.phone(BILLING)
-        take(billing, dialog(desk.sessions[0]))
-        assert await refused(billing) == 403
-        assert cast.caller.peer is agent
-        cast.hang_up()
-
-    play(story, tmp_path, main=MAIN)
-
-
-def test_what_was_over_tls_is_not_taken_over_without() -> None:
-    def session(transport: str) -> SimpleNamespace:
-        return SimpleNamespace(source=SimpleNamespace(transport=transport))
-
-    with pytest.raises(RemoteError) as raised:
-        replace_leg(SimpleNamespace(session=session("tls")), session("udp"), SimpleNamespace())  # type: ignore[arg-type]
-    assert raised.value.status_hint == 403
 
 
 # -- what we say of it ------------------------------------------------------------------------------------------------

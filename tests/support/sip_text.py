@@ -138,3 +138,10 @@ class Alone:
 def statuses(messages: Iterable[Request | Response]) -> list[int | str]:
     """Statuses of responses, methods of requests."""
     return [message.status if isinstance(message, Response) else message.method for message in messages]
+
+
+def only(messages: Iterable[Request | Response]) -> Response:
+    """The one message that was sent, a response."""
+    (message,) = messages
+    assert isinstance(message, Response)
+    return message

@@ -1,7 +1,7 @@
 """Every bound on what a peer can send: at the bound it is served, beyond it is refused and counted.
 
-Bounds of transactions and sessions are in test_endpoint_refusals.py, of sends in test_udp_transport.py, of calls in
-tests/scenarios/test_calls_that_fail.py, of strangers in test_admission_doorkeeper.py; the list is docs/limits.md.
+Bounds of transactions and sessions are in test_endpoint_limits.py, of sends in test_udp_transport.py, of calls in
+tests/scenarios/test_calls_we_refuse.py, of strangers in test_admission_doorkeeper.py; the list is docs/limits.md.
 """
 
 from __future__ import annotations

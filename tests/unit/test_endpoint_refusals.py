@@ -6,21 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip_stack.errors import LocalError
 from sip_stack.events import InviteReceived, InviteRefused, OutOfDialogReceived
 from sip_stack.gate import SILENCE, OpenGate, Verdict
-from sip_stack.message import NameAddr, Request, Response
+from sip_stack.message import Request
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Flow
-from tests.support.sip_text import FLOW, THEM, US, Alone, sip_request, statuses
+from tests.support.sip_text import THEM, US, Alone, only, sip_request, statuses
 
 SDP = b"v=0\r\n"
-
-
-def only(messages: list[Request | Response]) -> Response:
-    (message,) = messages
-    assert isinstance(message, Response)
-    return message
 
 
 def test_a_new_call_gets_100_at_once() -> None:
@@ -286,61 +279,6 @@ def test_maddr_does_not_aim_our_responses_at_others() -> None:
     assert alone.transmits[0].flow.remote == THEM
 
 
-# Limits and draining
-
-
-def test_too_many_sessions_is_503() -> None:
-    alone = Alone(EndpointSettings(max_sessions=2, retry_after=7))
-    answers = [only(alone.receive(sip_request("INVITE", call_id=f"c{number}"))) for number in range(3)]
-    assert [answer.status for answer in answers] == [100, 100, 503]
-    assert answers[2].headers.get("Retry-After") == "7"
-    assert alone.endpoint.counters.over_limit == 1
-    assert alone.endpoint.session_count == 2
-
-
-def test_too_many_transactions_are_503_without_a_transaction() -> None:
-    alone = Alone(EndpointSettings(max_transactions=5))
-    for number in range(20):
-        alone.receive(sip_request("OPTIONS", call_id=f"c{number}"))
-    assert alone.endpoint.transaction_count == 5
-    assert statuses(alone.receive(sip_request("REFER"))) == [405]
-    assert statuses(alone.receive(sip_request("OPTIONS", call_id="last"))) == [503]
-    alone.wait(40)
-    assert statuses(alone.receive(sip_request("OPTIONS", call_id="last"))) == [200]
-
-
-def test_our_own_calls_are_limited_too() -> None:
-    alone = Alone(EndpointSettings(max_sessions=1))
-
-    def call() -> None:
-        alone.endpoint.invite(
-            alone.now,
-            flow=FLOW,
-            uri="sip:them@10.0.0.2",
-            from_=NameAddr.parse("<sip:us@10.0.0.1>"),
-            to=NameAddr.parse("<sip:them@10.0.0.2>"),
-        )
-
-    call()
-    with pytest.raises(LocalError, match="too many"):
-        call()
-    assert alone.endpoint.session_count == 1
-
-
-def test_draining_answers_pings_with_503_and_leaves_calls_to_the_user() -> None:
-    # Pitfall 52: OPTIONS is 200 when healthy, 503 when draining.
-    alone = Alone()
-    alone.receive(sip_request("INVITE", body=SDP))
-    (received,) = [event for event in alone.events if isinstance(event, InviteReceived)]
-    alone.endpoint.draining = True
-    assert statuses(alone.receive(sip_request("OPTIONS", call_id="new"))) == [503]
-    assert statuses(alone.receive(sip_request("INVITE", call_id="new"))) == [100]
-    inside = sip_request("OPTIONS", to_tag=received.session.local_tag, cseq=2)
-    assert statuses(alone.receive(inside)) == [200]
-    bye = sip_request("BYE", to_tag=received.session.local_tag, cseq=3)
-    assert statuses(alone.receive(bye)) == [200, 487]
-
-
 def test_an_out_of_dialog_method_is_the_users_when_served() -> None:
     settings = EndpointSettings(
         allow=("INVITE", "ACK", "CANCEL", "BYE", "MESSAGE"), out_of_dialog=("MESSAGE",)
@@ -371,19 +309,6 @@ def test_no_damaged_request_raises(position: int, damage: bytes, method: str) ->
     alone.receive(data[:position] + damage + data[position + len(damage) :])
     alone.wait(100)
     assert alone.endpoint.transaction_count <= 1
-
-
-def test_a_full_table_still_lets_calls_end() -> None:
-    """Requests of a dialog have a quarter more room, and that is bounded too."""
-    alone = Alone(EndpointSettings(max_transactions=8))
-    alone.receive(sip_request("INVITE", body=SDP))
-    (received,) = [event for event in alone.events if isinstance(event, InviteReceived)]
-    for number in range(10):
-        alone.receive(sip_request("OPTIONS", call_id=f"c{number}"))
-    tag = received.session.local_tag
-    answers = [only(alone.receive(sip_request("OPTIONS", to_tag=tag, cseq=cseq))) for cseq in range(2, 6)]
-    assert [answer.status for answer in answers] == [200, 200, 503, 503]
-    assert alone.endpoint.transaction_count == 10
 
 
 class OnlyOne(OpenGate):
