@@ -23,6 +23,7 @@ use crate::peer::Peer;
 use crate::reception::Reception;
 use crate::recording::Tape;
 use crate::reporting::Reporter;
+use crate::schedule::NEVER;
 use crate::socket::SocketPair;
 use crate::srtp::Protection;
 use connecting::Beside;
@@ -75,6 +76,8 @@ pub struct Leg {
     ears: Ears,
     /// The turn of the pacer in which the worker looks at this leg, every 20 ms.
     pub turn: Option<usize>,
+    /// When the worker looks at this leg next, as its schedule has noted it.
+    pub noted: u64,
     playing: Playing,
     tape: Option<Tape>,
 }
@@ -111,6 +114,7 @@ impl Leg {
             quiet: None,
             ears: Ears::default(),
             turn: None,
+            noted: NEVER,
             playing: Playing::default(),
             tape: None,
         }
@@ -169,8 +173,12 @@ impl Leg {
         self.watch = Watch { timeout, since: now, reported: false };
     }
 
-    /// Reports a media timeout that has come. Returns when to look again; None while nothing is watched.
-    pub fn check_timeout(&mut self, now: u64, events: &Events) -> Option<u64> {
+    /// Tells of a media timeout that has come. Returns when to look again, for that or to report; `None` for no more.
+    pub fn look_ahead(&mut self, now: u64, events: &Events) -> Option<u64> {
+        self.check_timeout(now, events).into_iter().chain(self.reporter.due()).min()
+    }
+
+    fn check_timeout(&mut self, now: u64, events: &Events) -> Option<u64> {
         let timeout = self.watch.timeout.filter(|_| self.listens())?;
         let deadline = self.watch.since.max(self.last_arrival.unwrap_or(0)) + timeout;
         if deadline > now {

@@ -57,7 +57,8 @@ pub struct Reporter {
     ssrc: u32,
     name: [u8; CNAME_LENGTH],
     random: u64,
-    begun: bool,
+    /// When the next report is due; `None` before that has begun.
+    due: Option<u64>,
     reported: bool,
     /// Packets we had sent by each of the last two reports: a sender is who sent since the older (section 6.4).
     sent_by: [u64; 2],
@@ -78,7 +79,7 @@ impl Reporter {
             ssrc,
             name: base64(name),
             random: seed | 1,
-            begun: false,
+            due: None,
             reported: false,
             sent_by: [0; 2],
             before: (0, 0),
@@ -94,20 +95,25 @@ impl Reporter {
         self.sent_by = [self.before.0; 2];
     }
 
-    /// When to report first; `None` when that was asked before. The first comes after half an interval (6.3.1).
-    pub fn begin(&mut self, now: u64) -> Option<u64> {
-        let first = !std::mem::replace(&mut self.begun, true);
-        first.then(|| now + self.interval(INTERVAL / 2))
+    /// Reports from now on, unless that has begun. The first comes after half an interval (6.3.1).
+    pub fn begin(&mut self, now: u64) {
+        if self.due.is_none() {
+            self.due = Some(now + self.interval(INTERVAL / 2));
+        }
     }
 
-    /// When to report after a report at `now`.
-    pub fn next(&mut self, now: u64) -> u64 {
-        now + self.interval(INTERVAL)
+    /// When to report next, once that has begun.
+    pub fn due(&self) -> Option<u64> {
+        self.due
     }
 
-    /// The latest time to report next, once that has begun; for who takes over without the schedule of before.
-    pub fn pending(&self, now: u64) -> Option<u64> {
-        self.begun.then_some(now + INTERVAL)
+    /// Puts off what is due at `now` for an interval; false when nothing is.
+    pub fn take_turn(&mut self, now: u64) -> bool {
+        let due = self.due.is_some_and(|due| due <= now);
+        if due {
+            self.due = Some(now + self.interval(INTERVAL));
+        }
+        due
     }
 
     /// True when there is somebody to say goodbye to (section 6.3.7).
@@ -209,10 +215,20 @@ mod tests {
     #[test]
     fn the_first_report_comes_early_and_the_others_five_seconds_apart_on_average() {
         let mut reporter = reporter();
-        let first = reporter.begin(0).unwrap();
+        assert!(reporter.due().is_none() && !reporter.take_turn(0));
+        reporter.begin(0);
+        let first = reporter.due().unwrap();
         assert!((1_026_000..=3_079_000).contains(&first), "{first}");
-        assert_eq!(reporter.begin(0), None);
-        let intervals: Vec<_> = (0..2_000).map(|_| reporter.next(0)).collect();
+        reporter.begin(77);
+        assert_eq!(reporter.due(), Some(first), "begun already");
+        assert!(!reporter.take_turn(first - 1));
+        let mut now = first;
+        let mut next = || {
+            assert!(reporter.take_turn(now));
+            let before = std::mem::replace(&mut now, reporter.due().unwrap());
+            now - before
+        };
+        let intervals: Vec<_> = (0..2_000).map(|_| next()).collect();
         assert!(intervals.iter().all(|each| (2_052_000..=6_157_000).contains(each)));
         let average = intervals.iter().sum::<u64>() / 2_000;
         assert!((4_000_000..=4_210_000).contains(&average), "5 s / 1.218: {average}");

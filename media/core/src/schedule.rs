@@ -1,7 +1,8 @@
-//! When each leg reports next: a heap behind one timer, so that no packet pays for it.
+//! When the worker looks at each leg next, to report and for its media timeout: a heap behind one timer, so that no
+//! packet pays for it, and no look at one leg for the others.
 //!
 //! Due times lie on a coarse grid, and what is due together is done in one waking. Legs that were closed are forgotten
-//! when their time comes. Times are microseconds of the worker's monotonic clock.
+//! when their time comes, and so is a look that an earlier one replaced: the leg knows for when it was noted last. Times are microseconds of the worker's monotonic clock.
 
 use rustix::fd::OwnedFd;
 use rustix::io::read;
@@ -11,6 +12,8 @@ use rustix::time::{
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// For when a leg is noted that nobody looks at.
+pub const NEVER: u64 = u64::MAX;
 /// Width of the grid.
 const GRID: u64 = 20_000;
 
@@ -37,23 +40,28 @@ impl Schedule {
         &self.timer
     }
 
-    /// Notes that a leg is due at a time.
-    pub fn add(&mut self, due: u64, slot: usize, id: u64, now: u64) {
-        let due = due.next_multiple_of(GRID);
+    /// Notes that a leg is due at a time, unless it is noted for one before that. Returns for when it is noted then.
+    #[must_use]
+    pub fn add(&mut self, due: u64, (slot, id): (usize, u64), noted: u64, now: u64) -> u64 {
+        let due = due.checked_next_multiple_of(GRID).unwrap_or(u64::MAX);
+        if due >= noted {
+            return noted;
+        }
         self.waiting.push(Reverse((due, slot, id)));
         if due < self.armed {
             self.arm(now);
         }
+        due
     }
 
-    /// Takes one that is due: its slot and id.
-    pub fn take(&mut self, now: u64) -> Option<(usize, u64)> {
-        let &Reverse((due, slot, id)) = self.waiting.peek()?;
-        if due > now {
+    /// Takes one that is due: for when it was noted, its slot and id.
+    pub fn take(&mut self, now: u64) -> Option<(u64, usize, u64)> {
+        let &Reverse(first) = self.waiting.peek()?;
+        if first.0 > now {
             return None;
         }
         self.waiting.pop();
-        Some((slot, id))
+        Some(first)
     }
 
     /// Sets the timer for the next one; after all that are due were taken.
@@ -81,20 +89,33 @@ mod tests {
     #[test]
     fn who_is_due_comes_in_order_and_on_the_grid() {
         let mut schedule = Schedule::new().unwrap();
-        schedule.add(50_000, 1, 11, 0);
-        schedule.add(10_000, 2, 12, 0);
-        schedule.add(15_000, 3, 13, 0);
+        assert_eq!(schedule.add(50_000, (1, 11), NEVER, 0), 60_000);
+        assert_eq!(schedule.add(10_000, (2, 12), NEVER, 0), 20_000);
+        assert_eq!(schedule.add(15_000, (3, 13), NEVER, 0), 20_000);
         assert_eq!(schedule.take(19_999), None);
-        assert_eq!([schedule.take(20_000), schedule.take(20_000)], [Some((2, 12)), Some((3, 13))]);
+        assert_eq!(
+            [schedule.take(20_000), schedule.take(20_000)],
+            [Some((20_000, 2, 12)), Some((20_000, 3, 13))]
+        );
         assert_eq!(schedule.take(59_999), None);
-        assert_eq!(schedule.take(60_000), Some((1, 11)));
+        assert_eq!(schedule.take(60_000), Some((60_000, 1, 11)));
+    }
+
+    #[test]
+    fn only_an_earlier_look_is_noted_anew() {
+        let mut schedule = Schedule::new().unwrap();
+        assert_eq!(schedule.add(50_000, (1, 11), NEVER, 0), 60_000);
+        assert_eq!(schedule.add(45_000, (1, 11), 60_000, 0), 60_000, "the same on the grid");
+        assert_eq!(schedule.add(30_000, (1, 11), 60_000, 0), 40_000);
+        assert_eq!(schedule.add(u64::MAX, (2, 12), NEVER, 0), NEVER);
+        assert_eq!(schedule.waiting.len(), 2);
     }
 
     #[test]
     fn the_timer_goes_off_for_the_next_one_and_is_off_without() {
         let mut schedule = Schedule::new().unwrap();
-        schedule.add(9_000_000, 1, 11, 0);
-        schedule.add(1, 2, 12, 0);
+        let _ = schedule.add(9_000_000, (1, 11), NEVER, 0);
+        let _ = schedule.add(1, (2, 12), NEVER, 0);
         let mut fds = [PollFd::new(&schedule.timer, PollFlags::IN)];
         poll(&mut fds, Some(&Timespec { tv_sec: 5, tv_nsec: 0 })).unwrap();
         assert!(!fds[0].revents().is_empty());

@@ -4,10 +4,11 @@
 //! `Leg::accept` on the leg it came to -> `Leg::send` on each leg that hears it -> one `sendto`. No lock, no allocation.
 
 mod gathering;
+mod keeping;
+mod looking;
 mod moving;
 mod pacing;
 mod switching;
-mod timeouts;
 
 use crate::allocator::Allocator;
 use crate::content::Parameters;
@@ -104,8 +105,8 @@ const RTP: u64 = 0;
 const RTCP: u64 = 1;
 const CONNECTED: u64 = 2;
 const MAILBOX: u64 = u64::MAX;
-const TIMER: u64 = u64::MAX - 1;
-const REPORTS: u64 = u64::MAX - 2;
+const KEEPING: u64 = u64::MAX - 1;
+const LOOKS: u64 = u64::MAX - 2;
 const PACER: u64 = u64::MAX - 3;
 /// Sockets served between two looks at the mailbox and the clock.
 const BATCH: usize = 256;
@@ -139,13 +140,14 @@ pub struct Worker {
     events: Arc<Events>,
     allocator: Arc<Allocator>,
     epoll: OwnedFd,
-    timer: OwnedFd,
-    /// When the timer goes off; `u64::MAX` while it is off.
+    /// Goes off when sockets that are kept may have been kept for long enough.
+    keeping: OwnedFd,
+    /// When it does; `u64::MAX` while it is off.
     next_check: u64,
     started: Instant,
     /// What `started` was on the wall.
     clock: NtpClock,
-    reports: Schedule,
+    looks: Schedule,
     pacer: Pacer,
     legs: Vec<Option<Box<Leg>>>,
     vacant: Vec<usize>,
@@ -167,12 +169,12 @@ impl Worker {
     ) -> rustix::io::Result<Self> {
         let Beginning { started, clock } = beginning;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let timer =
+        let keeping =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         epoll::add(&epoll, mailbox.fd(), EventData::new_u64(MAILBOX), EventFlags::IN | EventFlags::ET)?;
-        epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
-        let reports = Schedule::new()?;
-        epoll::add(&epoll, reports.fd(), EventData::new_u64(REPORTS), EventFlags::IN)?;
+        epoll::add(&epoll, &keeping, EventData::new_u64(KEEPING), EventFlags::IN)?;
+        let looks = Schedule::new()?;
+        epoll::add(&epoll, looks.fd(), EventData::new_u64(LOOKS), EventFlags::IN)?;
         let pacer = Pacer::new(started)?;
         epoll::add(&epoll, pacer.fd(), EventData::new_u64(PACER), EventFlags::IN)?;
         Ok(Worker {
@@ -180,11 +182,11 @@ impl Worker {
             events,
             allocator,
             epoll,
-            timer,
+            keeping,
             next_check: u64::MAX,
             started,
             clock,
-            reports,
+            looks,
             pacer,
             legs: Vec::new(),
             vacant: Vec::new(),
@@ -225,8 +227,8 @@ impl Worker {
             for event in &ready {
                 match event.data.u64() {
                     MAILBOX => {}
-                    TIMER => self.check_timeouts(now),
-                    REPORTS => self.send_reports(now),
+                    KEEPING => self.close_unused(now),
+                    LOOKS => self.look_at_legs(now),
                     PACER => self.keep_pace(now),
                     token => self.readable(token, now),
                 }
@@ -301,8 +303,10 @@ impl Worker {
             Command::Open(leg) => self.open(leg, now),
             Command::Release(id, to) => self.release(id, &to, now),
             Command::SetParameters(id, parameters) => {
-                self.with(id, now, |leg| leg.set_parameters(parameters, now));
-                self.begin_reports(id, now);
+                self.with(id, now, |leg| {
+                    leg.set_parameters(parameters, now);
+                    leg.begin_reports(now);
+                });
             }
             Command::SetTimeout(id, timeout) => self.with(id, now, |leg| leg.set_timeout(timeout, now)),
             Command::Bridge(a, b) => self.bridge(a, b, now),
@@ -329,39 +333,15 @@ impl Worker {
         true
     }
 
-    /// Acts on a leg and sets the timer when its media timeout became the next one.
+    /// Acts on a leg and notes when to look at it next.
     fn with(&mut self, id: u64, now: u64, action: impl FnOnce(&mut Leg)) {
-        let Some(leg) = self.slots.get(&id).and_then(|&slot| self.legs[slot].as_mut()) else {
-            return;
-        };
-        action(leg);
-        if let Some(next) = leg.check_timeout(now, &self.events) {
-            self.check_by(next);
-        }
-    }
-
-    fn begin_reports(&mut self, id: u64, now: u64) {
         let Some(&slot) = self.slots.get(&id) else {
             return;
         };
-        if let Some(due) = self.legs[slot].as_mut().and_then(|leg| leg.begin_reports(now)) {
-            self.reports.add(due, slot, id, now);
+        if let Some(leg) = self.legs[slot].as_mut() {
+            action(leg);
+            self.look_later(slot, now);
         }
-    }
-
-    fn send_reports(&mut self, now: u64) {
-        while let Some((slot, id)) = self.reports.take(now) {
-            // Another leg may have taken the place of the one that was meant.
-            if let Some(leg) = self.legs[slot].as_mut().filter(|leg| leg.id() == id) {
-                let due = leg.report(now, self.clock);
-                self.reports.add(due, slot, id, now);
-                let connected = leg.connect();
-                if connected.is_some_and(|fd| watch(&self.epoll, fd, slot, CONNECTED).is_err()) {
-                    leg.drop_connection();
-                }
-            }
-        }
-        self.reports.arm(now);
     }
 
     fn close(&mut self, id: u64, now: u64) {

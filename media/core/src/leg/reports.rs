@@ -49,20 +49,18 @@ impl Leg {
         true
     }
 
-    /// When this leg reports first; `None` when that was asked before.
-    pub fn begin_reports(&mut self, now: u64) -> Option<u64> {
-        self.reporter.begin(now)
+    /// Reports from now on, unless it does already.
+    pub fn begin_reports(&mut self, now: u64) {
+        self.reporter.begin(now);
     }
 
-    /// When this leg reports next, if it has begun to.
-    pub fn next_report(&self, now: u64) -> Option<u64> {
-        self.reporter.pending(now)
-    }
-
-    /// Sends a report and returns when the next is due. Without an address there is nobody to report to.
-    pub fn report(&mut self, now: u64, clock: NtpClock) -> u64 {
-        self.send_report(now, clock, false);
-        self.reporter.next(now)
+    /// Sends the report that is due; false when none is. Without an address there is nobody to report to.
+    pub fn report(&mut self, now: u64, clock: NtpClock) -> bool {
+        let due = self.reporter.take_turn(now);
+        if due {
+            self.send_report(now, clock, false);
+        }
+        due
     }
 
     /// Sends BYE, if the peer ever heard of us.

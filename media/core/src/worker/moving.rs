@@ -2,12 +2,13 @@
 
 use super::{CONNECTED, RTCP, RTP, Worker, watch};
 use crate::leg::Leg;
+use crate::schedule::NEVER;
 use rustix::event::epoll;
 use std::sync::mpsc::SyncSender;
 
 impl Worker {
     /// Takes over a leg, a new one or one that was on another worker.
-    pub(super) fn open(&mut self, leg: Box<Leg>, now: u64) {
+    pub(super) fn open(&mut self, mut leg: Box<Leg>, now: u64) {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.legs.push(None);
             self.legs.len() - 1
@@ -22,14 +23,11 @@ impl Worker {
             self.vacant.push(slot);
             return;
         }
-        let (id, due) = (leg.id(), leg.next_report(now));
-        self.slots.insert(id, slot);
+        // What another worker has noted is that one's.
+        leg.noted = NEVER;
+        self.slots.insert(leg.id(), slot);
         self.legs[slot] = Some(leg);
-        if let Some(due) = due {
-            self.reports.add(due, slot, id, now);
-        }
-        // What it watches is watched on.
-        self.with(id, now, |_| {});
+        self.look_later(slot, now);
         self.pace(slot, false, now);
     }
 

@@ -1,4 +1,4 @@
-//! The one timer behind all media timeouts of a worker, and behind the sockets that are kept for legs to come.
+//! The timer behind the sockets that are kept for legs to come.
 
 use super::Worker;
 use rustix::io::read;
@@ -8,25 +8,23 @@ use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 const TOGETHER: u64 = 100_000;
 
 impl Worker {
-    /// Looks at every leg. As long as packets come this happens once per timeout, not once per packet.
-    pub(super) fn check_timeouts(&mut self, now: u64) {
-        let _ = read(&self.timer, &mut [0; 8]);
-        let legs =
-            self.legs.iter_mut().flatten().filter_map(|leg| leg.check_timeout(now, &self.events)).min();
+    /// Closes the sockets that nobody took.
+    pub(super) fn close_unused(&mut self, now: u64) {
+        let _ = read(&self.keeping, &mut [0; 8]);
         // Not for each by itself: they end as calls did, hundreds in a second.
-        let kept = self.allocator.close_unused().map(|wait| now + (wait * 1_000).max(TOGETHER));
-        self.set_timer(legs.into_iter().chain(kept).min().unwrap_or(u64::MAX));
+        let next = self.allocator.close_unused().map(|wait| now + (wait * 1_000).max(TOGETHER));
+        self.check_at(next.unwrap_or(u64::MAX));
     }
 
     /// Looks by then, if not before.
     pub(super) fn check_by(&mut self, next: u64) {
         if next < self.next_check {
-            self.set_timer(next);
+            self.check_at(next);
         }
     }
 
     /// Looks again then; `u64::MAX` for never.
-    fn set_timer(&mut self, next: u64) {
+    fn check_at(&mut self, next: u64) {
         self.next_check = next;
         let mut value = Timespec { tv_sec: 0, tv_nsec: 0 };
         if next != u64::MAX {
@@ -37,6 +35,6 @@ impl Worker {
         }
         let timer = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
         // Fails only for descriptors that are no timers.
-        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
+        let _ = timerfd_settime(&self.keeping, TimerfdTimerFlags::empty(), &timer);
     }
 }
