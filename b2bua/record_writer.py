@@ -8,8 +8,9 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol
 
 from b2bua.background import Background
 from b2bua.telemetry.json_text import json_text
@@ -42,7 +43,7 @@ class RecordWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         self._background = Background("records", self._append, CAPACITY)
         self._reopen = threading.Event()
         self._log = get_logger()
@@ -88,20 +89,20 @@ class RecordWriter:
         if self._file is not None:
             self._file.close()
 
-    def _open(self) -> TextIO:
-        return self._path.open("a", encoding="utf-8")
+    def _open(self) -> FileIO:
+        """Without a buffer: what a full disk did not take would stay in it, and fail again when it is closed."""
+        return self._path.open("ab", buffering=0)
 
     def _append(self, records: list[Line]) -> None:
         try:
             file = self._file = self._current(self._file)
-            file.write("".join([json_text(record.as_json()) + "\n" for record in records]))
-            file.flush()
+            _write_whole(file, "".join([json_text(record.as_json()) + "\n" for record in records]).encode())
             self.written += len(records)
         except OSError as error:
             self._lose(records, str(error))
         self.on_settled([record.call_id for record in records])
 
-    def _current(self, file: TextIO | None) -> TextIO:
+    def _current(self, file: FileIO | None) -> FileIO:
         """The file to write to: a new one after `reopen` or when the path no longer names the open one."""
         if file is not None and not self._reopen.is_set() and self._names(file):
             return file
@@ -110,7 +111,7 @@ class RecordWriter:
             file.close()
         return self._open()
 
-    def _names(self, file: TextIO) -> bool:
+    def _names(self, file: FileIO) -> bool:
         try:
             return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
         except OSError:
@@ -119,7 +120,22 @@ class RecordWriter:
     def _lose(self, records: Iterable[Line], why: str) -> None:
         for record in records:
             self.lost += 1
-            self._log.error("record_lost", call_id=record.call_id, why=why, lost=self.lost)
+            path = str(self._path)
+            self._log.error("record_lost", call_id=record.call_id, why=why, path=path, lost=self.lost)
+
+
+def _write_whole(file: FileIO, lines: bytes) -> None:
+    """Append `lines`, or nothing of them. Raises `OSError`."""
+    begins, done = file.seek(0, os.SEEK_END), 0
+    try:
+        while done < len(lines):
+            done += file.write(lines[done:])
+    except OSError:
+        # Half a line would make the next one unreadable as well.
+        with suppress(OSError):
+            if done and file.seek(0, os.SEEK_END) == begins + done:
+                file.truncate(begins)
+        raise
 
 
 def _read(line: bytes) -> JsonObject:

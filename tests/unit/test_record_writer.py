@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
+import threading
 from pathlib import Path
 
 import pytest
+import structlog
 
 from b2bua import record_writer
 from b2bua.call import cause
@@ -128,3 +131,35 @@ def test_a_folder_that_cannot_be_made_is_told_at_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         RecordWriter(tmp_path / "file" / "cdr.jsonl").start()
+
+
+def test_a_full_disk_costs_records_and_nothing_else() -> None:
+    writer = RecordWriter(Path("/dev/full"))
+    writer.start()
+    with structlog.testing.capture_logs() as told:
+        writer.write(a_record())
+        writer.close(5)
+    assert (writer.written, writer.lost) == (0, 1)
+    (line,) = told
+    assert (line["event"], line["call_id"], line["path"]) == ("record_lost", "c1", "/dev/full")
+
+
+def test_what_a_full_disk_took_half_of_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "cdr.jsonl"
+    settled = threading.Semaphore(0)
+    writer = RecordWriter(path)
+    writer.on_settled = lambda call_ids: settled.release()
+    writer.start()
+    writer.write(a_record("c1"))
+    assert settled.acquire(timeout=5)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, unlimited[1]))
+    try:
+        writer.write(a_record("c2"))
+        assert settled.acquire(timeout=5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    writer.write(a_record("c3"))
+    writer.close(5)
+    assert [line["call_id"] for line in lines(path)] == ["c1", "c3"]
+    assert (writer.written, writer.lost) == (2, 1)
