@@ -69,12 +69,14 @@ class Extensions:
         session requires and the INVITE does not support (RFC 3261 sections 8.2.2.3 and 21.4.16)."""
         asked = [tag for tag in invite.require if tag in NEGOTIATED and tag not in self.tags]
         if asked:
-            raise RemoteError(420, "Bad Extension", [("Unsupported", ", ".join(asked))])
+            raise RemoteError(420, f"Not done here: {', '.join(asked)}", [("Unsupported", ", ".join(asked))])
         if self.required:
             offered = {*invite.supported, *invite.require}
             missing = [tag for tag in self.required if tag not in offered]
             if missing:
-                raise RemoteError(421, "Extension Required", [("Require", ", ".join(missing))])
+                raise RemoteError(
+                    421, f"Required here: {', '.join(missing)}", [("Require", ", ".join(missing))]
+                )
 
 
 def timer_lines(terms: TimerTerms, expires: int, min_se: int) -> tuple[HeaderLine, ...]:

@@ -61,6 +61,10 @@ class Refused(Exception):
         self.headers = headers
 
 
+def _overload(limit: str) -> Refused:
+    return Refused(cause.local("overload", detail=limit), (("Retry-After", RETRY_AFTER),))
+
+
 class CallRegistry:
     """Owns every running call and its task.
 
@@ -275,10 +279,15 @@ class CallRegistry:
             raise Refused(cause.local("draining"), (("Retry-After", RETRY_AFTER),))
         doorkeeper, limits = self.trunks.doorkeeper, self.configuration.limits
         if not doorkeeper.start_call(trunk, self.services.now()):
-            raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
+            raise _overload("max_calls_per_second of the trunk")
         if not self._limits.admits(trunk.name, trunk_limit=trunk.max_calls, total_limit=limits.max_calls):
             doorkeeper.counters.over_calls += 1
-            raise Refused(cause.local("overload"), (("Retry-After", RETRY_AFTER),))
+            ours = limits.max_calls is not None and self._limits.running >= limits.max_calls
+            raise _overload(
+                f"limits.max_calls is {limits.max_calls}"
+                if ours
+                else f"max_calls of the trunk is {trunk.max_calls}"
+            )
 
     def _open(
         self, record: CallRecord, session: ServerSession, request: Request, route: Route, log: Logger

@@ -79,11 +79,14 @@ def test_what_a_trunk_may_not_use_or_must_is_recorded(
 ) -> None:
     async def story(world: World) -> None:
         sbc = await world.phone(SBC)
-        sbc.call("desk", extensions=caller)
-        response = (await sbc.until(Rejected)).response
+        with capture_logs() as logs:
+            sbc.call("desk", extensions=caller)
+            response = (await sbc.until(Rejected)).response
+            await one_record(world, name, code)
         assert response.status == status
         assert response.headers.get("Unsupported" if status == 420 else "Require") == "100rel"
-        await one_record(world, name, code)
+        (told,) = [line for line in logs if line["event"] == "refused"]
+        assert "100rel" in told["why"]
         record = world.records[0]
         assert (record.called, record.caller) == ("desk", f"sip:+15551230000@{SBC}")
 
@@ -139,3 +142,25 @@ def test_strangers_have_no_record(tmp_path: Path) -> None:
         assert counted(world) == []
 
     play(story, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "more", "why"),
+    [
+        ("max_calls: 1", "", "max_calls of the trunk is 1"),
+        ("max_calls: 100", "limits: {max_calls: 1}\n", "limits.max_calls is 1"),
+    ],
+)
+def test_the_log_names_the_limit_that_was_reached(tmp_path: Path, trunk: str, more: str, why: str) -> None:
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        with capture_logs() as logs:
+            sessions = [sbc.call("desk") for _ in range(8)]
+            await world.until(lambda: any(line["event"] == "refused" for line in logs))
+            for session in sessions:
+                sbc.do(session.bye)
+            await asyncio.sleep(5)
+        assert {line["why"] for line in logs if line["event"] == "refused"} == {why}
+
+    play(story, tmp_path, main=CONFIGURATION.replace("max_calls: 100", trunk) + more)
