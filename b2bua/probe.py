@@ -7,7 +7,6 @@ import uuid
 from dataclasses import replace
 
 from rich.console import Console
-from rich.table import Table
 
 from b2bua.app import FAREWELL
 from b2bua.assembly import build_services, listens
@@ -18,7 +17,7 @@ from b2bua.call.dialing import Errand
 from b2bua.call.events import CallEvent
 from b2bua.call.inbox import Inbox
 from b2bua.call.leg import deliver_to_leg
-from b2bua.call.record import CallRecord
+from b2bua.call.record import AttemptRecord, CallRecord
 from b2bua.config import Configuration
 from b2bua.headers import Variables
 from b2bua.identity import Caller
@@ -58,7 +57,8 @@ async def place_probe_call(configuration: Configuration, destination: str, secon
         caller = Caller(user="probe", display="b2bua probe", private=False, max_forwards=70)
         errand = Errand("agent", caller, record.attempts, Variables(call_id=call.id), unattended=True)
         await call.live(story.of_placed(call, configuration.destinations[destination], errand, seconds))
-        console.print(_table(record))
+        for attempt in record.attempts:
+            console.print(told(attempt), markup=False, soft_wrap=True)
         return 0 if record.answered is not None else 1
     finally:
         await services.stack.settle(FAREWELL)
@@ -67,17 +67,22 @@ async def place_probe_call(configuration: Configuration, destination: str, secon
         await services.resolver.close()
 
 
-def _table(record: CallRecord) -> Table:
-    table = Table("destination", "target", "cause", "code", "SIP", "after ms")
-    for attempt in record.attempts:
-        outcome = attempt.outcome
-        ended = attempt.answered or attempt.ended or attempt.started
-        table.add_row(
-            attempt.destination,
-            attempt.target,
-            "answered" if attempt.answered else outcome.name if outcome else "",
-            str(outcome.code) if outcome else "",
-            f"{outcome.sip_status} {outcome.sip_reason}" if outcome and outcome.sip_status else "",
-            str(round((ended - attempt.started) * 1000)),
-        )
-    return table
+def told(attempt: AttemptRecord) -> str:
+    """An attempt in one line: whom it called, how that ended, and the far end's words or ours for why."""
+    outcome = attempt.outcome
+    ended = attempt.answered or attempt.ended or attempt.started
+    words = [
+        f"{attempt.destination} {attempt.target}: {_ending(attempt)} after {round((ended - attempt.started) * 1000)} ms"
+    ]
+    if outcome is not None and attempt.answered is None:
+        if outcome.sip_status:
+            words.append(f"SIP {outcome.sip_status} {outcome.sip_reason or ''}".rstrip())
+        if outcome.detail:
+            words.append(outcome.detail)
+    return "; ".join(words)
+
+
+def _ending(attempt: AttemptRecord) -> str:
+    if attempt.answered is not None:
+        return "answered"
+    return "no end" if attempt.outcome is None else f"{attempt.outcome.name} {attempt.outcome.code}"
