@@ -45,8 +45,14 @@ class Certificate:
         if left < 0:
             return f"expired on {day_of(self.not_after)}"
         if left < WARN_DAYS:
-            return f"expires on {day_of(self.not_after)}, in {int(left)} days"
+            return self.end(now)
         return None
+
+    def end(self, now: float) -> str:
+        """When it is out of date: the day, and how long that is from `now`, in hours on the last two days."""
+        days = self.days_left(now)
+        left = f"{int(days)} days" if days >= 2 else f"{int(days * 24)} hours"
+        return f"expires on {day_of(self.not_after)}, in {left}"
 
 
 def read_certificate(file: str) -> Certificate:
@@ -68,9 +74,7 @@ def read_certificate(file: str) -> Certificate:
 def describe(certificate: Certificate, now: float) -> str:
     """One line for people."""
     names = ", ".join(certificate.names) or "nobody"
-    dates = certificate.warning(now) or (
-        f"expires on {day_of(certificate.not_after)}, in {int(certificate.days_left(now))} days"
-    )
+    dates = certificate.warning(now) or certificate.end(now)
     return f"certificate {certificate.file} is for {names}; {dates}"
 
 

@@ -96,7 +96,9 @@ def check(config: ConfigOption = DEFAULT_CONFIG, set_: SetOption = None) -> None
     )
     output.print(f"   {limit}")
     for certificate in configuration.certificates:
-        output.print(f"   {escape(describe(certificate, time.time()))}")
+        now = time.time()
+        mark = "[bold yellow]warning[/] " if certificate.warning(now) else ""
+        output.print(f"   {mark}{escape(describe(certificate, now))}")
 
 
 @app.command()

@@ -19,7 +19,15 @@ def certificate(tmp_path: Path) -> Certificate:
 
 @pytest.mark.parametrize(
     ("days_left", "says"),
-    [(21.5, None), (20.9, "in 20 days"), (0.5, "in 0 days"), (-0.5, "expired on"), (40, "not valid before")],
+    [
+        (21.5, None),
+        (20.9, "in 20 days"),
+        (2.1, "in 2 days"),
+        (1.5, "in 36 hours"),
+        (0.01, "in 0 hours"),
+        (-0.5, "expired on"),
+        (40, "not valid before"),
+    ],
 )
 def test_what_is_said(certificate: Certificate, days_left: float, says: str | None) -> None:
     warning = certificate.warning(certificate.not_after - days_left * DAY)
