@@ -26,7 +26,7 @@ from b2bua.config.telemetry import Telemetry
 from b2bua.config.timers import Timers
 from b2bua.config.tls import locate_files
 from b2bua.config.tls_checks import check_tls, tls_warnings
-from b2bua.config.warning_checks import audio_warnings, warnings_of
+from b2bua.config.warning_checks import audio_warnings, srtp_warnings, warnings_of
 from b2bua.config.webhook_checks import check_webhooks
 from b2bua.config.webhooks import Webhooks
 from b2bua.config.yaml_tree import Node, YamlError
@@ -193,6 +193,7 @@ class _Load:
             warnings=(
                 *warnings_of(parts, sections.timers),
                 *audio_warnings(main, sections.sip, sections.media),
+                *srtp_warnings(parts, sections.sip, sections.media),
                 *tls_warnings(parts),
             ),
             certificates=self._certificates,

@@ -56,6 +56,16 @@ def audio_warnings(main: Judge, sip: Sip, media: Media) -> Iterator[Problem]:
             yield main.problem(("sip", "listen", index), f'{message}; "::" takes both')
 
 
+def srtp_warnings(parts: Parts, sip: Sip, media: Media) -> Iterator[Problem]:
+    """Trunks that must encrypt their audio and have nothing to send the keys over."""
+    if media.srtp.keys_in_clear or any(listener.transport == "tls" for listener in sip.listen):
+        return
+    for name, trunk in parts.trunks.items():
+        if trunk.srtp == "required":
+            message = "every call is refused: its keys only cross over TLS, and sip.listen has no tls:…"
+            yield parts.main.problem(("trunks", name, "srtp"), message)
+
+
 def _empty(node: Node, path: KeyPath = ()) -> Iterator[KeyPath]:
     """The keys below `node` that have no value: what stood there may have been taken for a comment."""
     if isinstance(node.value, dict):

@@ -70,3 +70,17 @@ def test_peers_of_both_families_need_audio_for_both(
     main = listening("udp:127.0.0.1:0", "udp:[::1]:0", media=f'media: {{address: "{address}"}}\n')
     loaded = ConfigFiles(tmp_path, main).load()
     assert [warning.message.partition(";")[0] for warning in loaded.warnings] == warnings
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [("", True), ("media: {srtp: {keys_in_clear: true}}\n", False)],
+)
+def test_a_trunk_whose_audio_must_be_encrypted_needs_tls_for_the_keys(
+    tmp_path: Path, more: str, warned: bool
+) -> None:
+    main = MAIN.replace(
+        "trunks:\n", "trunks:\n  secure: {accept: {addresses: [192.0.2.9]}, srtp: required}\n"
+    )
+    told = [str(each) for each in ConfigFiles(tmp_path, main + more).load().warnings]
+    assert any("trunks.secure.srtp: every call is refused" in each for each in told) is warned
