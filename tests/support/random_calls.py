@@ -150,10 +150,10 @@ class RandomCall:
         assert isinstance(session, ServerSession)
         if plan.answer == "deaf":
             self.wire.dead.add(session.call_id)
-            self._reject(party, 480)
+            party.reject(480)
             return
         session.use(plan.desk_extensions)
-        if phone.host == GUARDED and self._challenge(party):
+        if phone.host == GUARDED and party.challenge():
             return
         moments = sorted(party.source.uniform(0, plan.rings) for _ in range(2))
         first, second = moments
@@ -168,33 +168,13 @@ class RandomCall:
         await asyncio.sleep(plan.rings - second)
         self._answer(party)
 
-    def _challenge(self, party: Party) -> bool:
-        """407 to what has no credentials, and sometimes to what has."""
-        known = party.session.invite.headers.get("Proxy-Authorization") is not None
-        if known and party.source.random() < 0.8:
-            return False
-        stale = ", stale=true" if party.source.random() < 0.5 else ""
-        nonce = party.source.getrandbits(64)
-        value = f'Digest realm="cc", nonce="{nonce:x}", algorithm=MD5, qop="auth"{stale}'
-        self._reject(party, 407, ("Proxy-Authenticate", value))
-        return True
-
     def _answer(self, party: Party) -> None:
         plan, session = self.plan, party.session
         if plan.answer == "refuse" or party.phone.host == BUSY:
-            self._reject(party, plan.refusal)
+            party.reject(plan.refusal)
         elif plan.answer == "useless":
-            self._accept(party, offer(party.phone.host, payload="9 101"))
+            party.accept(offer(party.phone.host, payload="9 101"))
         elif plan.answer == "answer":
             offered = direction_of(session.invite.body)
             party.direction = turned(offered)
-            self._accept(party, offer(party.phone.host, direction=party.direction))
-
-    def _accept(self, party: Party, body: bytes) -> None:
-        party.answered = True
-        party.do(lambda now: party.session.answer(now, body=body))  # type: ignore[union-attr]
-
-    def _reject(self, party: Party, status: int, *headers: tuple[str, str]) -> None:
-        party.rejected = True
-        party.do(lambda now: party.session.reject(now, status, headers=headers))  # type: ignore[union-attr]
-        party.leave()
+            party.accept(offer(party.phone.host, direction=party.direction))

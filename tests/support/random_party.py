@@ -107,6 +107,32 @@ class Party:
         if self.talking:
             self.do(self.session.bye)
 
+    def accept(self, body: bytes) -> None:
+        """200, if there has been no other answer."""
+        session = self.session
+        if isinstance(session, ServerSession) and session.state is SessionState.EARLY and not self.answered:
+            self.answered = True
+            self.do(lambda now: session.answer(now, body=body))
+
+    def reject(self, status: int, *headers: tuple[str, str]) -> None:
+        """A final refusal, if there has been no other answer."""
+        session = self.session
+        if isinstance(session, ServerSession) and session.state is SessionState.EARLY and not self.answered:
+            self.rejected = True
+            self.do(lambda now: session.reject(now, status, headers=headers))
+            self.leave()
+
+    def challenge(self) -> bool:
+        """407 to what has no credentials, and sometimes to what has; False when it may come in."""
+        known = self.session.invite.headers.get("Proxy-Authorization") is not None
+        if known and self.source.random() < 0.85:
+            return False
+        stale = ", stale=true" if self.source.random() < 0.5 else ""
+        nonce = self.source.getrandbits(64)
+        value = f'Digest realm="cc", nonce="{nonce:x}", algorithm=MD5, qop="auth"{stale}'
+        self.reject(407, ("Proxy-Authenticate", value))
+        return True
+
     def change(self, what: str) -> None:
         """Do something in the middle of the call; not while an earlier re-INVITE is open."""
         session, phone = self.session, self.phone

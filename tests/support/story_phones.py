@@ -48,21 +48,6 @@ class StoryParty(Party):
         elif session.state is SessionState.EARLY:
             self.reject(486)
 
-    def reject(self, status: int, *headers: tuple[str, str]) -> None:
-        """A final refusal, if there has been no other answer."""
-        session = self.session
-        if isinstance(session, ServerSession) and session.state is SessionState.EARLY and not self.answered:
-            self.rejected = True
-            self.do(lambda now: session.reject(now, status, headers=headers))
-            self.leave()
-
-    def accept(self, body: bytes) -> None:
-        """200, if there has been no other answer."""
-        session = self.session
-        if isinstance(session, ServerSession) and session.state is SessionState.EARLY and not self.answered:
-            self.answered = True
-            self.do(lambda now: session.answer(now, body=body))
-
     async def _follow(self, event: RequestReceived) -> None:
         """A REFER is taken or not, and what comes of it is told or not."""
         mood = self.source.choice(REFER_MOODS)
@@ -124,7 +109,7 @@ class StoryPhone(PartyPhone):
         if self.host == MOVED:
             party.reject(302, ("Contact", f"<sip:operator@{DESK}>"))
             return
-        if self.host == BILLING and self._challenge(party):
+        if self.host == BILLING and party.challenge():
             return
         mood = (
             "refuse"
@@ -156,14 +141,3 @@ class StoryPhone(PartyPhone):
             if mood == "answer and leave":
                 await asyncio.sleep(source.choice([0.0, 0.02, source.uniform(0, 2)]))
                 party.hang_up()
-
-    def _challenge(self, party: StoryParty) -> bool:
-        """407 to what has no credentials, and sometimes to what has."""
-        known = party.session.invite.headers.get("Proxy-Authorization") is not None
-        if known and party.source.random() < 0.85:
-            return False
-        stale = ", stale=true" if party.source.random() < 0.5 else ""
-        nonce = party.source.getrandbits(64)
-        value = f'Digest realm="cc", nonce="{nonce:x}", algorithm=MD5, qop="auth"{stale}'
-        party.reject(407, ("Proxy-Authenticate", value))
-        return True
