@@ -81,6 +81,8 @@ class History:
     def keep_closed(self, call: ClosedCall) -> None:
         """Keep the story of a call that another process carried, and how its handoffs ended."""
         self._put(Kind.CALL, call.call_id, call.story, call.started, ENDED)
+        # Also where the journal had not yet heard of the handoff that had set it.
+        self._store.put(Removal(Kind.TRANSFER, call.call_id))
         for handoff in call.handoffs:
             created = round(datetime.fromisoformat(str(handoff["created"])).timestamp() * 1000)
             self._put(Kind.HANDOFF, str(handoff["id"]), handoff, created, str(handoff["shared_id"]))

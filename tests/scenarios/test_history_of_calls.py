@@ -12,9 +12,11 @@ import pytest
 from b2bua.control import ControlError
 from b2bua.history import Annotation, Resolution
 from b2bua.store import Document, Kind, Removal
-from tests.support.b2bua_world import DESK, World, play, refuse
+from tests.support.b2bua_world import DESK, World, play, refuse, ring
 from tests.support.handoff_cast import MAIN, talking
 from tests.support.kept_history import Keeping, as_object, as_objects
+from tests.support.next_process import Watched
+from tests.support.taken_over import killed
 
 
 def test_a_context_is_kept_from_the_first_moment_and_the_flag_while_it_is_under_way(tmp_path: Path) -> None:
@@ -58,6 +60,23 @@ def test_the_flag_is_cleared_when_a_handoff_fails(tmp_path: Path) -> None:
         cast.hang_up()
         await world.record()
         await keeping.store.close(1.0)
+
+    play(story, tmp_path, main=MAIN)
+
+
+def test_the_flag_is_cleared_when_the_call_has_died_with_its_process(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched = Watched(world)
+        await talking(world)
+        await world.phone(DESK, ring)
+        handoff = world.hand_off(destination="front-desk")
+        await asyncio.sleep(1.0)
+        assert await watched.keeping.flag(handoff.call_id)
+        await killed(world, watched, "ended")
+        await world.record()
+        assert (await watched.keeping.operations.handoff(handoff.id))["state"] == "failed"
+        assert not await watched.keeping.flag(handoff.call_id)
+        await watched.close()
 
     play(story, tmp_path, main=MAIN)
 
