@@ -26,16 +26,20 @@ Follow = Callable[["CallRecord", list["Handoff"], list[Up]], None]
 
 
 def facts_of(entry: JournalEntry, record: CallRecord, handoffs: list[Handoff]) -> list[Up]:
-    """The humans of the last handoff: of one before it nobody is there."""
-    if not handoffs or handoffs[-1].state.final:
-        return []
-    # Stamps are cut to milliseconds.
-    since = handoffs[-1].created - 0.001
+    """The humans of the handoffs that are not over: who has the caller while another is consulted is there, too."""
     return [
-        Up(_facts(entry, handoffs[-1], each), each.answered)
-        for each in record.legs
-        if each.role == "agent" and each.started >= since and each.answered is not None and each.ended is None
+        Up(_facts(entry, handoff, leg), leg.answered)
+        for leg in record.legs
+        if leg.role == "agent" and leg.answered is not None and leg.ended is None
+        for handoff in _handoffs_of(leg, handoffs)
     ]
+
+
+def _handoffs_of(leg: LegRecord, handoffs: list[Handoff]) -> list[Handoff]:
+    """The handoff that has brought a leg, the last one before it; none when that is over."""
+    # Stamps are cut to milliseconds.
+    before = [each for each in handoffs if each.created - 0.001 <= leg.started]
+    return [each for each in before[-1:] if not each.state.final]
 
 
 def _facts(entry: JournalEntry, handoff: Handoff, leg: LegRecord) -> LegFacts:

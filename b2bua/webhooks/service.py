@@ -156,7 +156,7 @@ class Webhooks:
             series.rang = any(each.ringing is not None for each in handoff.attempts)
             own = [each for each in legs if each.started >= handoff.created - 0.001]
             series.positions = {each.sip_call_id: number for number, each in enumerate(own, 1)}
-            for human in humans:
+            for human in (each for each in humans if each.leg.handoff_id == handoff.id):
                 series.answered, series.talking[human.leg.id] = human.leg, human.answered
 
     async def close(self, patience: float) -> None:

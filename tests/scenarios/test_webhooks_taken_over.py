@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from b2bua.journal.seal import Seal
 from b2bua.store import Document, Kind
-from sip_stack.events import Ended
-from tests.support.b2bua_world import DESK, DESTINATIONS, World, answer, play, refuse, ring
+from sip_stack.events import Acknowledged, Ended
+from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, World, answer, play, refuse, ring
 from tests.support.handoff_cast import MAIN, Cast, talking
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop, killed, legs_now
@@ -91,6 +91,36 @@ def test_the_series_of_a_human_who_has_the_caller_goes_on(tmp_path: Path) -> Non
         *("completed", "true", answered["DialBLegUUID"]),
     )
     assert len(set(application.ids)) == 5
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_who_has_the_caller_is_told_to_the_end_though_somebody_else_is_consulted(
+    tmp_path: Path, outlives: bool
+) -> None:
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application, outlives=outlives)
+        await connected(cast)
+        await world.phone(BILLING, answer)
+        world.hand_off(destination="billing", consult=True, **URLS)
+        await world.phones[BILLING].until(Acknowledged)
+        await asyncio.sleep(1)
+        await killed(world, watched, "taken_over" if outlives else "ended")
+        await asyncio.sleep(1)
+        if outlives:
+            hang_up(world)
+        await world.record()
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN)
+    of_each: dict[str, list[str]] = {}
+    for each in application.told:
+        of_each.setdefault(each["HandoffID"], []).append(each["Event"])
+    assert list(of_each.values()) == [
+        ["DialAnswer", "DialConnected", "DialHangup", "DialAction"],
+        ["DialAnswer", "DialHangup", "DialAction"],
+    ]
 
 
 def test_a_human_who_had_answered_is_told_as_connected_by_the_next_process(tmp_path: Path) -> None:

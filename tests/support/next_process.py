@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from b2bua.call.counters import CallCounters
@@ -58,6 +58,8 @@ class Watched:
         self.recovery: Recovery | None = None
         self.application: Application | None = None
         self.webhooks: Webhooks | None = None
+        self.on_process: Callable[[Feed], None] = lambda feed: None
+        """Told of the feed of each process that follows, before it does anything."""
         self._generation = 0
         self._stores: list[Store] = []
         self.strikes = True
@@ -112,6 +114,10 @@ class Watched:
     async def kill(self) -> None:
         """End the process without a word, once the journal is written."""
         await asyncio.sleep(0.1)
+        await self.kill_now()
+
+    async def kill_now(self) -> None:
+        """End it before the next step of anything; what the journal has not written is lost."""
         self.journal.close()
         tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(("call ", "webhooks "))]
         for task in tasks:
@@ -142,6 +148,7 @@ class Watched:
         operations._handoffs.clear()
         registry.on_handoff = operations.remember
         services.feed.listen(operations, [HandoffChanged])
+        self.on_process(services.feed)
         if self.application is not None:
             self.tell(self.application)
         history = History(self.keeping.store, "node-1", lambda: 3600.0)

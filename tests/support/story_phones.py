@@ -7,7 +7,7 @@ import random
 
 from sip_stack.dialog import ClientSession, ServerSession, SessionState
 from sip_stack.dialog.refer import SIPFRAG, sipfrag, subscription_state
-from sip_stack.events import InviteReceived, RequestReceived, SessionEvent
+from sip_stack.events import Acknowledged, Answered, InviteReceived, RequestReceived, SessionEvent
 from sip_stack.sdp import turned
 from tests.support.b2bua_world import BILLING, DESK, World, direction_of, offer
 from tests.support.forking_proxy import LEFT, RIGHT
@@ -28,9 +28,13 @@ class StoryParty(Party):
 
     left = False
     """Its user hung up."""
+    answered_at = float("-inf")
+    """When the call came to be up, for this phone."""
 
     def hear(self, event: SessionEvent) -> None:
         """Take an event of the session."""
+        if isinstance(event, Answered | Acknowledged):
+            self.answered_at = self.phone.now
         if isinstance(event, RequestReceived) and event.request.method == "REFER":
             self.events.append(event)
             self.phone.spawn(self._follow(event))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.b2bua_world import B2BUA, BILLING, DESK, SBC
 from tests.support.forking_proxy import LEFT, PROXY, RIGHT
@@ -46,7 +46,7 @@ routes:
 destinations: destinations.yaml
 records: {{cdr: cdr.jsonl}}
 policy: {{allow: ["sip:*@{DESK}", "sip:*@{BILLING}"]}}
-webhooks: {{allow: ["app.example.com"]}}
+webhooks: {{allow: ["app.example.com"], retries: 5}}
 timers:
   {{connect_timeout: 2s, ring_timeout: 6s, auth_timeout: 3s, refer_timeout: 6s, media_timeout: 20s,
     time_limit: {TIME_LIMIT:.0f}s}}
@@ -111,6 +111,9 @@ STEPS: dict[str, float] = {
     "reload": 0.5,
     "somebody looks": 1,
     "drain": 0.2,
+    "kill": 0.6,
+    "store fails": 0.5,
+    "application fails": 0.5,
 }
 """What may happen, and how often."""
 ALWAYS = ("call", "hand off")
@@ -131,10 +134,12 @@ class Step:
 
 @dataclass(frozen=True)
 class StoryPlan:
-    """The steps of a story. `rough`: on a network that loses, doubles and reorders."""
+    """The steps of a story. `rough`: on a network that loses, doubles and reorders. `outlives`: the audio outlives the
+    process, as with rtpengine."""
 
     seed: int
     rough: bool
+    outlives: bool
     steps: tuple[Step, ...]
 
     @classmethod
@@ -149,8 +154,8 @@ class StoryPlan:
             # Several at the same moment, several while messages are under way, and those with time between them.
             at += source.choice([0.0, source.uniform(0, 0.1), source.uniform(0, 1), source.uniform(0, 5)])
             steps.append(Step(len(steps), at, source.choices(kinds, weights)[0]))
-        return cls(seed, source.random() < 0.3, tuple(steps))
+        return cls(seed, source.random() < 0.3, source.random() < 0.7, tuple(steps))
 
     def with_only(self, numbers: set[int]) -> StoryPlan:
         """The same story with only these steps, to find out which of them matter."""
-        return StoryPlan(self.seed, self.rough, tuple(each for each in self.steps if each.number in numbers))
+        return replace(self, steps=tuple(each for each in self.steps if each.number in numbers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 
 from b2bua.config import Configuration, Policy
 from b2bua.control import ControlError
-from b2bua.feed import CallEnded, CallStarted, Entry, FeedEvent, HandoffChanged
+from b2bua.feed import CallEnded, CallStarted, Entry, Feed, FeedEvent, HandoffChanged
 from b2bua.feed.events import EVERY_KIND
 from b2bua.operations import Operations
 from sip_stack.aio.network import Listen
@@ -23,7 +24,8 @@ from tests.support.handoff_cast import ASSISTANT
 from tests.support.next_process import Watched
 from tests.support.random_wire import RoughWire
 from tests.support.story_audio import Audio
-from tests.support.story_phones import StoryPhone
+from tests.support.story_kills import Kills
+from tests.support.story_phones import StoryParty, StoryPhone
 from tests.support.story_plan import CALLERS, HUMANS, Step, StoryPlan
 from tests.support.story_steps import ACTS
 from tests.support.told_application import Application
@@ -32,17 +34,25 @@ T = TypeVar("T")
 OVER = 400.0
 """Seconds within which every story is over: its own time limits are 60 s each."""
 LOUD = ("warning", "error", "critical", "exception")
-OF_STEPS = {"drain": "drain_deadline", "place is taken": "unknown_source"}
+OF_STEPS = {
+    "drain": ("drain_deadline",),
+    "place is taken": ("unknown_source",),
+    "kill": ("calls_left_behind",),
+    "store fails": ("store_unavailable",),
+}
 """What may be in the log where there was such a step: who asks in vain for the place of somebody may be a stranger."""
 
 
 class Told:
     """All that the feed tells, in order."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self) -> None:
         self.events: list[FeedEvent] = []
         self.handoffs: dict[str, list[HandoffChanged]] = {}
-        world.registry.services.feed.listen(self, EVERY_KIND)
+
+    def listen(self, feed: Feed) -> None:
+        """Hear what the process of this feed tells."""
+        feed.listen(self, EVERY_KIND)
 
     def hear(self, entry: Entry) -> None:
         """Write it down."""
@@ -84,6 +94,7 @@ class Stage:
     audio: Audio = field(init=False)
     application: Application = field(default_factory=Application)
     watched: Watched = field(init=False)
+    kills: Kills = field(init=False)
     operations: Operations = field(init=False)
     configurations: list[Configuration] = field(init=False)
     """Those that a reload may bring."""
@@ -92,8 +103,12 @@ class Stage:
 
     async def play(self) -> None:
         """Every step at its moment; then everything is left to come to its end."""
-        self.told, self.audio = Told(self.world), Audio(self.world, self.plan.seed)
+        self.told, self.audio = Told(), Audio(self.world, self.plan.seed)
+        self.told.listen(self.world.registry.services.feed)
+        media = self.world.media
+        media.outlives = media.records_nothing = self.plan.outlives  # as of rtpengine
         self.watched = Watched(self.world)
+        self.kills = Kills(self, self.watched)
         self.operations = self.watched.keeping.operations
         self.watched.tell(self.application)
         used = self.world.configuration
@@ -107,11 +122,14 @@ class Stage:
             async with asyncio.TaskGroup() as group:
                 audio = group.create_task(self.audio.run())
                 await asyncio.gather(*(self._take(step) for step in self.plan.steps))
-                await self.world.until(lambda: not self.world.registry.calls, OVER)
+                await self.world.until(self._nothing_goes_on, OVER)
                 audio.cancel()
             await self.watched.close()
             with suppress(AssertionError):  # the verdict finds who is left
                 await self.world.until(self._everybody_knows, OVER)
+
+    def _nothing_goes_on(self) -> bool:
+        return not self.kills.down and not self.world.registry.calls
 
     def _everybody_knows(self) -> bool:
         return all(party.over.is_set() for phone in self.phones.values() for party in phone.parties)
@@ -124,6 +142,11 @@ class Stage:
         """Let time go by."""
         await asyncio.sleep(seconds)
 
+    def somebody(self, source: random.Random, hosts: tuple[str, ...]) -> StoryParty | None:
+        """One who talks at one of these hosts."""
+        parties = [party for host in hosts for party in self.phones[host].talking()]
+        return source.choice(parties) if parties else None
+
     def note(self, what: str) -> None:
         """Write down what is done."""
         self.notes.append(f"{self.world.stack.now():9.3f} {what}")
@@ -131,7 +154,7 @@ class Stage:
     async def ask(self, request: Awaitable[T]) -> T | None:
         """Something over the API, which may refuse."""
         try:
-            return await request
+            return await self.kills.ask(request)
         except ControlError as error:
             self.note(f"  refused: {error.code} {error.message}")
             return None
@@ -145,7 +168,7 @@ class Stage:
                 yield
         finally:
             logging.getLogger().removeHandler(handler)
-            expected = {OF_STEPS.get(step.what) for step in self.plan.steps}
+            expected = {name for step in self.plan.steps for name in OF_STEPS.get(step.what, ())}
             loud = [line for line in lines if line["log_level"] in LOUD]
             self.logged += [str(line) for line in loud if line["event"] not in expected]
 

@@ -15,11 +15,21 @@ from tests.support.b2bua_world import B2BUA, BILLING, DESK
 from tests.support.handoff_cast import ASSISTANT
 from tests.support.random_plan import CHANGES, EXTENSIONS
 from tests.support.story_plan import CALLERS, HUMANS, INVITED, PLACES
+from tests.support.story_troubles import (
+    application_fails,
+    drain,
+    engine_is_lost,
+    falls_silent,
+    kill,
+    ports_run_out,
+    reload,
+    store_fails,
+    vanishes,
+)
 from tests.support.told_application import URLS
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
-    from tests.support.story_phones import StoryParty
     from tests.support.story_stage import Stage
 
 Act = Callable[["Stage", random.Random], Awaitable[None]]
@@ -101,7 +111,7 @@ def refers(*hosts: str) -> Act:
     """Somebody there asks by REFER for a handoff."""
 
     async def act(stage: Stage, source: random.Random) -> None:
-        party = _party(stage, source, hosts)
+        party = stage.somebody(source, hosts)
         if party is not None:
             target = source.choice(TARGETS)
             stage.note(f"{party.phone.host} refers to {target}")
@@ -114,7 +124,7 @@ def changes(*hosts: str) -> Act:
     """Somebody there holds, resumes, offers other codecs, or asks for nothing in particular."""
 
     async def act(stage: Stage, source: random.Random) -> None:
-        party, what = _party(stage, source, hosts), source.choice(CHANGES)
+        party, what = stage.somebody(source, hosts), source.choice(CHANGES)
         if party is not None:
             stage.note(f"{party.phone.host} {what}")
             party.change(what)
@@ -179,15 +189,6 @@ async def api_places(stage: Stage, source: random.Random) -> None:
     )
 
 
-async def falls_silent(stage: Stage, source: random.Random) -> None:
-    """No audio comes from somebody any more."""
-    legs = [leg for each in stage.world.media.calls for leg in each.legs if leg.timeout and not leg.closed]
-    if legs:
-        leg = source.choice(legs)
-        stage.note(f"{leg} falls silent")
-        leg.fall_silent()
-
-
 async def api_records(stage: Stage, source: random.Random) -> None:
     """A recording begins, pauses, goes on or ends."""
     live, verb = _live(stage, source), source.choice(("start", "start", "pause", "resume", "stop"))
@@ -200,7 +201,7 @@ def transfers(*hosts: str) -> Act:
     """Somebody there who has two calls joins those they talk to (RFC 5589 section 7)."""
 
     async def act(stage: Stage, source: random.Random) -> None:
-        party, other = _party(stage, source, hosts), _party(stage, source, hosts)
+        party, other = stage.somebody(source, hosts), stage.somebody(source, hosts)
         if party is not None and other is not None:
             stage.note(f"{party.phone.host} transfers {party.session.call_id} to {other.session.call_id}")
             value = refer_to(f"sip:b2bua@{B2BUA}", [("Replaces", replaces(other.session))])
@@ -230,33 +231,6 @@ async def keys_are_heard(stage: Stage, source: random.Random) -> None:
         source.choice(legs).sound_keys(source.choice(("*", "1", "12#")))
 
 
-async def vanishes(stage: Stage, source: random.Random) -> None:
-    """Nothing arrives in a dialog any more, in either direction."""
-    party = _party(stage, source, (*CALLERS, ASSISTANT, *HUMANS))
-    if party is not None:
-        stage.note(f"{party.phone.host} vanishes from {party.session.call_id}")
-        stage.wire.dead.add(party.session.call_id)
-        await stage.wait(source.uniform(5, 30))
-        party.hang_up()
-
-
-async def engine_is_lost(stage: Stage, source: random.Random) -> None:
-    """The media engine loses a call."""
-    live = [each for each in stage.world.media.calls if not each.closed]
-    if live:
-        stage.note("the engine loses a call")
-        source.choice(live).lose()
-
-
-async def ports_run_out(stage: Stage, source: random.Random) -> None:
-    """Nobody gets a port for a while."""
-    stage.note("ports run out")
-    free = stage.world.media.take_all()
-    await stage.wait(source.uniform(0, 3))
-    for address in free:
-        stage.world.media.give_back(address)
-
-
 async def somebody_looks(stage: Stage, source: random.Random) -> None:
     """A page of the API is shown in the middle of everything."""
     live = _live(stage, source)
@@ -266,18 +240,6 @@ async def somebody_looks(stage: Stage, source: random.Random) -> None:
         await stage.ask(stage.operations.trace(live.id))
     if stage.told.handoffs:
         await stage.ask(stage.operations.handoff(source.choice(list(stage.told.handoffs))))
-
-
-async def reload(stage: Stage, source: random.Random) -> None:
-    """Another configuration comes into force: the same, read again, without the webhooks' receiver or the policy."""
-    stage.note("reload")
-    stage.world.registry.configuration = source.choice(stage.configurations)
-
-
-async def drain(stage: Stage, source: random.Random) -> None:
-    """The process is to end."""
-    stage.note("drain")
-    await stage.world.registry.drain(source.uniform(0, 60))
 
 
 ACTS: dict[str, Act] = {
@@ -310,14 +272,12 @@ ACTS: dict[str, Act] = {
     "reload": reload,
     "somebody looks": somebody_looks,
     "drain": drain,
+    "kill": kill,
+    "store fails": store_fails,
+    "application fails": application_fails,
 }
 
 
 def _live(stage: Stage, source: random.Random) -> Call | None:
     calls = [each for each in stage.world.registry.calls.values() if not each.over]
     return source.choice(calls) if calls else None
-
-
-def _party(stage: Stage, source: random.Random, hosts: tuple[str, ...]) -> StoryParty | None:
-    parties = [party for host in hosts for party in stage.phones[host].talking()]
-    return source.choice(parties) if parties else None

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import random
 import sys
 import tempfile
 from pathlib import Path
+
+import pytest
 
 from tests.support.b2bua_world import World, play
 from tests.support.forking_proxy import LEFT, PROXY, RIGHT
@@ -19,6 +22,7 @@ from tests.support.random_wire import RoughWire
 from tests.support.story_plan import DESTINATIONS, MAIN, StoryPlan
 from tests.support.story_stage import Stage
 from tests.support.story_verdict import assert_nothing_left, judge
+from tests.support.taken_over import clock_of_the_loop
 
 
 def tell(folder: Path, plan: StoryPlan) -> None:
@@ -39,7 +43,10 @@ def tell(folder: Path, plan: StoryPlan) -> None:
         assert not [task for task in asyncio.all_tasks() - before if not task.done()], "a task is left"
 
     try:
-        play(story, folder, main=MAIN, destinations=DESTINATIONS, wire=wire)
+        with pytest.MonkeyPatch.context() as patched:
+            clock_of_the_loop(patched)
+            random.seed(plan.seed)
+            play(story, folder, main=MAIN, destinations=DESTINATIONS, wire=wire)
     except BaseException as error:
         said = kept[0].notes if kept else []
         raise AssertionError("\n".join([f"{type(error).__name__}: {error}", *said, wire.ladder()])) from error

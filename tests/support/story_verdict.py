@@ -14,6 +14,7 @@ from b2bua.webhooks.parameters import FINAL
 from sip_stack.dialog import SessionState
 from sip_stack.events import Acknowledged
 from tests.support.random_verdict import check_party, check_record
+from tests.support.story_closed import Record, dialogs_of, faults_of_closed, handoffs_of
 from tests.support.story_phones import FORKED, StoryParty
 from tests.support.story_reasons import faults_of_reason
 from tests.support.story_stage import Stage
@@ -31,6 +32,7 @@ OF_STEPS = {
     "drain": ("draining", "shutdown"),
     "engine is lost": ("media_engine_lost",),
     "ports run out": ("media_ports_exhausted",),
+    "kill": ("process_lost",),
 }
 """Outcomes that there are only where there was such a step."""
 SETTLED = 40.0
@@ -46,19 +48,25 @@ async def judge(stage: Stage) -> None:
 
 def _faults(stage: Stage) -> Iterator[str]:
     yield from stage.logged
+    yield from stage.kills.complaints
     yield from stage.audio.complaints
     yield from _faults_of_phones(stage)
     records = {record.call_id: record for record in stage.world.records}
     if len(records) != len(stage.world.records):
         yield f"{len(stage.world.records)} records of {len(records)} calls"
     for call_id in stage.told.started:
-        if call_id not in records:
-            yield f"{call_id} has no record"
+        if (call_id in records) == (call_id in stage.kills.lost_calls):
+            yield f"{call_id} has {'a' if call_id in records else 'no'} record"
     for record in stage.world.records:
-        yield from _faults_of_record(stage, record)
-        yield from faults_of_reason(stage, record)
+        if isinstance(record, CallRecord):
+            yield from _faults_of_record(stage, record)
+            yield from faults_of_reason(stage, record)
+        else:
+            yield from faults_of_closed(stage, record)
     yield from _faults_of_legs(stage)
     for handoff_id, told in stage.told.handoffs.items():
+        if handoff_id in stage.kills.lost_handoffs:
+            continue
         yield from _faults_of_handoff(stage, handoff_id, told, records)
     for asked in stage.asked:
         if asked not in stage.told.handoffs:
@@ -66,11 +74,7 @@ def _faults(stage: Stage) -> Iterator[str]:
 
 
 def _faults_of_phones(stage: Stage) -> Iterator[str]:
-    ended: dict[str, float] = {}
-    for record in stage.world.records:
-        for leg in record.legs:
-            # A leg that was brought to another call is over with the last of them.
-            ended[leg.sip_call_id] = max(ended.get(leg.sip_call_id, 0.0), record.ended or 0.0)
+    ended = _ends_of_dialogs(stage)
     for phone in stage.phones.values():
         for party in phone.parties:
             try:
@@ -81,8 +85,18 @@ def _faults_of_phones(stage: Stage) -> Iterator[str]:
             alone = (party.ended_at or 0.0) - ended.get(call_id, float("inf"))
             # A fork that lost and was never told is the proxy's business.
             lost = party.phone.host in FORKED and not party.saw(Acknowledged)
-            if alone > SETTLED and call_id not in stage.wire.dead and not lost:
+            if alone > SETTLED and call_id not in stage.wire.dead | stage.kills.lost_dialogs and not lost:
                 yield f"alone for {alone:.0f} s: {_shown(party)}"
+
+
+def _ends_of_dialogs(stage: Stage) -> dict[str, float]:
+    """When the call of each dialog was over; one that was brought to another call is over with the last of them."""
+    ended: dict[str, float] = {}
+    for record in stage.world.records:
+        over = record.ended or 0.0 if isinstance(record, CallRecord) else stage.kills.over
+        for dialog in dialogs_of(record):
+            ended[dialog] = max(ended.get(dialog, 0.0), over)
+    return ended
 
 
 def _shown(party: StoryParty) -> str:
@@ -115,18 +129,21 @@ def _faults_of_record(stage: Stage, record: CallRecord) -> Iterator[str]:
 
 def _faults_of_legs(stage: Stage) -> Iterator[str]:
     """A leg rings at most once, is answered at most once, ends once, in that order, in whichever call it is by then."""
-    legs: dict[str, list[str]] = {}
+    legs: dict[str, list[LegRinging | LegAnswered | LegEnded]] = {}
     for event in stage.told.events:
         if isinstance(event, LegRinging | LegAnswered | LegEnded):
-            legs.setdefault(event.leg.id, []).append(event.name)
+            legs.setdefault(event.leg.id, []).append(event)
     order = ["leg.ringing", "leg.answered", "leg.ended"]
-    for leg_id, names in legs.items():
-        if names != [name for name in order if name in names] or names[-1] != "leg.ended":
+    for leg_id, told in legs.items():
+        names = [event.name for event in told]
+        # What the next process does not go on with it does not tell of (docs/restart.md).
+        ended = names[-1] == "leg.ended" or any(told[-1].at <= moment for moment in stage.kills.moments)
+        if names != [name for name in order if name in names] or not ended:
             yield f"leg {leg_id}: {names}"
 
 
 def _faults_of_handoff(
-    stage: Stage, handoff_id: str, told: list[HandoffChanged], records: dict[str, CallRecord]
+    stage: Stage, handoff_id: str, told: list[HandoffChanged], records: dict[str, Record]
 ) -> Iterator[str]:
     states = [event.state for event in told]
     if states[0] is not HandoffState.REQUESTED or not states[-1].final:
@@ -136,12 +153,15 @@ def _faults_of_handoff(
             yield f"handoff {handoff_id}: {state} and then {following}"
     last = told[-1]
     outcome = None if last.outcome is None else last.outcome.as_record()
-    written = [each for each in records[last.call_id].handoffs if each["id"] == handoff_id]
+    if last.call_id not in records:
+        yield f"handoff {handoff_id} of {last.call_id}, which has no record"
+        return
+    written = handoffs_of(records[last.call_id], handoff_id)
     if [each["outcome"] for each in written] != [outcome] or outcome is None:
         yield f"handoff {handoff_id}: told {outcome}, written {written}"
     if [each["confirmed"] for each in written] != [last.confirmed]:
         yield f"handoff {handoff_id}: confirmed {last.confirmed}, written {written}"
-    requests = [each for each in stage.application.told if each["HandoffID"] == handoff_id]
+    requests = [each for each in stage.application.told_once() if each["HandoffID"] == handoff_id]
     if last.request.action_url is not None:
         finals = [each for each in requests if each["Event"] == FINAL]
         if len(finals) != 1 or requests[-1] is not finals[0]:
@@ -153,18 +173,21 @@ def _faults_of_handoff(
 async def _faults_of_history(stage: Stage) -> AsyncIterator[str]:
     """What the API tells afterwards is what was written, and nothing says that something is under way."""
     await stage.wait(1.0)
+    flagged = {stage.told.handoffs[each][-1].call_id for each in stage.kills.lost_handoffs}
     for kind, key in stage.watched.keeping.backend.documents:
-        if kind in LEFT_OVER:
+        if kind in LEFT_OVER and (kind, key) not in {(Kind.TRANSFER, call_id) for call_id in flagged}:
             yield f"a document is left: {kind} {key}"
     for handoff_id, told in stage.told.handoffs.items():
+        if handoff_id in stage.kills.lost_handoffs:
+            continue
         shown = await stage.operations.handoff(handoff_id)
         outcome = None if told[-1].outcome is None else told[-1].outcome.as_record()
         if (shown["state"], shown["outcome"]) != (str(told[-1].state), outcome):
             yield f"handoff {handoff_id}: the API shows {shown}, told {told[-1]}"
     for record in stage.world.records:
-        shown = await stage.operations.call(record.call_id)
-        if shown["outcome"] != (record.outcome and record.outcome.as_record()):
-            yield f"{record.call_id}: the API shows {shown['outcome']}, written {record.outcome}"
+        shown, written = await stage.operations.call(record.call_id), record.as_json()["outcome"]
+        if shown["outcome"] != written:
+            yield f"{record.call_id}: the API shows {shown['outcome']}, written {written}"
 
 
 def assert_nothing_left(stage: Stage) -> None:

@@ -30,6 +30,11 @@ class Application:
         """The `Event` of each request that it took."""
         return [each["Event"] for each in self.told]
 
+    def told_once(self) -> Told:
+        """Each request where it first came: one may come again from the process after a killed one."""
+        first = {key: number for number, key in reversed(list(enumerate(self.ids)))}
+        return [self.told[number] for number in sorted(first.values())]
+
     async def post(
         self,
         url: CallbackUrl,

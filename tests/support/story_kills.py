@@ -1,0 +1,125 @@
+"""The process of a random story is killed and another one starts: whom none of them knows, and what docs/restart.md
+promises of the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from b2bua.feed import Feed
+from b2bua.store import Kind
+
+if TYPE_CHECKING:
+    from tests.support.next_process import Watched
+    from tests.support.story_phones import StoryParty
+    from tests.support.story_stage import Stage
+
+T = TypeVar("T")
+WRITTEN = 0.1
+"""Seconds after which what has changed stands in the journal."""
+FRESH = 1.3
+"""Seconds for which somebody need not stand there: a call rings for one unwritten, and changes gather."""
+QUEUED = 0.05
+"""Seconds in which the store does what it was asked; it is the same store before and after."""
+ENDED = 35.0
+"""Seconds after its start in which a process has ended the calls it cannot go on with: a BYE may have no answer."""
+PATIENCE = 60.0
+"""Seconds after which a user gives up whom no process knows."""
+
+
+class Kills:
+    """What was killed in a story. `complaints` is what should have stood in the journal."""
+
+    def __init__(self, stage: Stage, watched: Watched) -> None:
+        self.moments: list[float] = []
+        """When, by the loop's clock."""
+        self.down = False
+        """There is no process."""
+        self.lost_calls: set[str] = set()
+        """Ids of calls that no process knows any more."""
+        self.lost_dialogs: set[str] = set()
+        """Call-IDs of dialogs that no process knows any more."""
+        self.lost_handoffs: set[str] = set()
+        """Ids of handoffs that were taken in the moment of a kill."""
+        self.complaints: list[str] = []
+        self._stage = stage
+        self._watched = watched
+        self._back = 0.0
+        self._asking: set[asyncio.Future[object]] = set()
+        watched.on_process = self._begin
+
+    @property
+    def over(self) -> float:
+        """When the last process that follows one has ended the calls that do not go on."""
+        return self._back + ENDED
+
+    async def ask(self, request: Awaitable[T]) -> T | None:
+        """Something of the process that there is; None when it is killed before it has answered, or there is none."""
+        task = asyncio.ensure_future(request)
+        if self.down:
+            task.cancel()
+        self._asking.add(task)
+        try:
+            await asyncio.wait([task])
+            return None if task.cancelled() else task.result()
+        finally:
+            task.cancel()
+            self._asking.discard(task)
+
+    async def kill(self, seconds: float) -> None:
+        """`kill -9`, and another process after so long."""
+        media = self._stage.world.media
+        await asyncio.sleep(WRITTEN)
+        self.down = True
+        self.moments.append(self._stage.world.stack.now())
+        self._stage.world.registry.services.feed.leave(self._stage.told)
+        for task in self._asking:
+            task.cancel()
+        await self._watched.kill_now()
+        await asyncio.sleep(QUEUED)
+        self._find_the_lost()
+        of_before = list(media.calls)
+        if not media.outlives:
+            for call in of_before:
+                call.close()
+        await asyncio.sleep(seconds)
+        await self._watched.restart()
+        for call in of_before:  # What nobody has taken over the daemon gives up by itself.
+            call.close()
+
+    def _begin(self, feed: Feed) -> None:
+        self.down = False
+        self._back = asyncio.get_running_loop().time()
+        self._stage.told.listen(feed)
+
+    def _find_the_lost(self) -> None:
+        stage, now = self._stage, self.moments[-1]
+        backend = self._watched.keeping.backend
+        entries = {key: each.body for (kind, key), each in backend.documents.items() if kind is Kind.JOURNAL}
+        recorded = {record.call_id for record in stage.world.records}
+        for call_id in set(stage.told.started) - recorded - set(entries):
+            self.lost_calls.add(call_id)
+            age = now - stage.told.of(call_id)[0].at
+            if age > FRESH:
+                self.complaints.append(f"{call_id} is not in the journal after {age:.1f} s")
+        known = "".join(entries.values())
+        for handoff_id, told in stage.told.handoffs.items():
+            if not told[-1].state.final and handoff_id not in known:
+                self.lost_handoffs.add(handoff_id)
+                if now - told[0].at > WRITTEN:
+                    self.complaints.append(f"handoff {handoff_id} is not in the journal")
+        for party in [each for phone in stage.phones.values() for each in phone.parties]:
+            unwritten = party.session.call_id not in known or now - party.answered_at < WRITTEN
+            if unwritten and not party.over.is_set():
+                self.lost_dialogs.add(party.session.call_id)
+                party.phone.spawn(self._give_up(party))
+
+    async def _give_up(self, party: StoryParty) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await party.over.wait()
+        if not party.over.is_set():
+            self._stage.note(f"{party.phone.host} gives up {party.session.call_id}, whom nobody knows")
+            party.hang_up()
