@@ -12,6 +12,7 @@ from sip_stack.dialog import Core, ServerSession, Session
 from sip_stack.dialog.core import contact, session_key
 from sip_stack.dialog.dialog import TARGET_REFRESH
 from sip_stack.dialog.replaces import Replaces, find_replaced
+from sip_stack.dialog.restored import acknowledge_for_another
 from sip_stack.dialog.uac import release_fork
 from sip_stack.errors import RemoteError, TransportError
 from sip_stack.events import InviteRefused, OutOfDialogReceived
@@ -119,17 +120,16 @@ class Reception:
     # Responses
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
-        counters = self.core.counters
         try:
             _check(response)
             found = self.core.transactions.receive_response(response, now)
         except RemoteError:
-            counters.unanswerable += 1
+            self.core.counters.unanswerable += 1
             return
-        if found:
+        if found or acknowledge_for_another(self.core, response):
             self.core.gate.expect(flow.remote[0])
         else:
-            counters.strays += 1
+            self.core.counters.strays += 1
 
     # Requests
 

@@ -1,7 +1,8 @@
 """A session that an earlier process of ours left behind, and that goes on here.
 
 Its dialog is confirmed; what the other process was in the middle of is over: requests of ours without a response, 2xx
-without an ACK. RFC 3261 section 12.2.2 lets CSeq rise by more than one, so that ours are higher than any it sent.
+of ours without an ACK. A far end that waits for the ACK to a 2xx gets one, else it would end the call after 64*T1.
+RFC 3261 section 12.2.2 lets CSeq rise by more than one, so that ours are higher than any it sent.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sip_stack.auth import Credentials
-from sip_stack.dialog.core import Core
+from sip_stack.dialog.core import Core, session_key, via
 from sip_stack.dialog.refreshing import Refreshing, RefreshingSnapshot
 from sip_stack.dialog.session import Session
 from sip_stack.dialog.snapshot import DialogSnapshot
 from sip_stack.dialog.usage import SessionState
 from sip_stack.extensions import Extensions
-from sip_stack.message import NameAddr
-from sip_stack.transport import Flow
+from sip_stack.message import NameAddr, Response
+from sip_stack.transport import Flow, Transmit
 
 
 class SessionSnapshot(NamedTuple):
@@ -48,7 +49,7 @@ class SessionSnapshot(NamedTuple):
 class RestoredSession(Session):
     """Both sides of it: who called whom matters for a glare alone."""
 
-    __slots__ = ("_we_called",)
+    __slots__ = ("_first_cseq", "_we_called")
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class RestoredSession(Session):
         )
         self._we_called = usage.we_called
         self.dialog = restored
+        self._first_cseq = restored.local_cseq
         self.remote_tag = restored.remote_tag
         self.state = SessionState.CONFIRMED
         self.use(extensions)
@@ -89,3 +91,27 @@ class RestoredSession(Session):
     @property
     def we_called(self) -> bool:
         return self._we_called
+
+    def acknowledge_for_another(self, response: Response) -> bool:
+        """Send the ACK to a 2xx to a re-INVITE of the process before, each time that it comes (RFC 3261 section
+        13.2.2.4); False for what is none. What was agreed on by it, nobody knows here: our next offer says it anew."""
+        dialog, cseq = self.dialog, response.cseq
+        if (cseq.method, response.status // 100) != ("INVITE", 2) or cseq.number > self._first_cseq:
+            return False
+        if dialog is None or not self.owns(response.to.tag):
+            return False
+        self.keep_flow_alive()
+        ack = dialog.request(
+            "ACK",
+            via=via(self.flow, self.core.branch()),
+            headers=(*self.core.user_agent_headers, *self._standing_lines()),
+            cseq=cseq.number,
+        )
+        self.core.output.append(Transmit(ack.encode(), self.flow))
+        return True
+
+
+def acknowledge_for_another(core: Core, response: Response) -> bool:
+    """Whether a response that no transaction waits for was a 2xx to the re-INVITE of a process before this one."""
+    session = core.sessions.get(session_key(response.call_id, response.from_.tag or ""))
+    return isinstance(session, RestoredSession) and session.acknowledge_for_another(response)

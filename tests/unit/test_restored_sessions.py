@@ -223,3 +223,43 @@ def test_what_waited_in_vain_is_refused_as_ever() -> None:
     survived.network.run_for(1.0)
     assert survived.network.wire.titles(us.address)[-1] == "481 BYE"
     survived.settled(us)
+
+
+@both
+def test_their_answer_to_an_offer_of_the_process_before_is_acknowledged(we_call: bool) -> None:
+    stage = Survived(we_call=we_call)
+    stage.old.reoffer(stage.network.now, SDP)
+    stage.before.drain()
+    stage.network.run_for(0.05)
+    reoffer = stage.them.one(ReofferReceived)
+    us, session = stage.restore()
+    stage.theirs.answer_reoffer(stage.network.now, reoffer.transaction, SDP)
+    stage.network.run_for(64.0)
+    assert stage.theirs.state is SessionState.CONFIRMED, "they wait for the ACK no more"
+    assert us.endpoint.counters.strays == 0
+    session.bye(us.now)
+    stage.settled(us)
+
+
+def test_only_what_the_process_before_may_have_asked_is_acknowledged_for_it() -> None:
+    stage = Survived(we_call=True)
+    us, session = stage.restore()
+    assert session.dialog is not None
+    after = session.dialog.local_cseq + 1
+    theirs = session.remote_tag
+    for cseq, tag in ((f"{after} INVITE", theirs), ("1 INVITE", "stranger"), ("1 OPTIONS", theirs)):
+        lines = (
+            "SIP/2.0 200 OK",
+            "Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx",
+            f"From: {session.dialog.local}",
+            f"To: <sip:10.0.0.2>;tag={tag}",
+            f"Call-ID: {session.call_id}",
+            f"CSeq: {cseq}",
+            "Content-Length: 0",
+        )
+        data = "\r\n".join((*lines, "", "")).encode()
+        us.endpoint.receive(data, us.flow(stage.them.address), us.now)
+    assert us.endpoint.transmits() == []
+    assert us.endpoint.counters.strays == 3
+    session.bye(us.now)
+    stage.settled(us)
