@@ -100,6 +100,12 @@ class Watched:
         await asyncio.sleep(0.1)
         return await self.another().left_behind()
 
+    @property
+    def recovering(self) -> bool:
+        """The process still ends calls that it has found."""
+        task = None if self.recovery is None else self.recovery._task
+        return task is not None and not task.done()
+
     def of_another_node(self) -> Operations:
         """The operations of another node that shares the store: it has no calls."""
         keeping, world = self.keeping, self.world

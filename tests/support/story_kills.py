@@ -37,6 +37,8 @@ class Kills:
         """When, by the loop's clock."""
         self.down = False
         """There is no process."""
+        self.under_way = False
+        """One is being killed, or the next one still looks at what it finds."""
         self.lost_calls: set[str] = set()
         """Ids of calls that no process knows any more."""
         self.lost_dialogs: set[str] = set()
@@ -55,6 +57,10 @@ class Kills:
         """When the last process that follows one has ended the calls that do not go on."""
         return self._back + ENDED
 
+    def between(self, before: float, after: float) -> bool:
+        """Whether something had not been written down when a process was killed, and was told by both for that."""
+        return any(before <= moment < before + WRITTEN and moment < after for moment in self.moments)
+
     async def ask(self, request: Awaitable[T]) -> T | None:
         """Something of the process that there is; None when it is killed before it has answered, or there is none."""
         task = asyncio.ensure_future(request)
@@ -71,6 +77,7 @@ class Kills:
     async def kill(self, seconds: float) -> None:
         """`kill -9`, and another process after so long."""
         media = self._stage.world.media
+        self.under_way = True
         await asyncio.sleep(WRITTEN)
         self.down = True
         self.moments.append(self._stage.world.stack.now())
@@ -88,6 +95,7 @@ class Kills:
         await self._watched.restart()
         for call in of_before:  # What nobody has taken over the daemon gives up by itself.
             call.close()
+        self.under_way = False
 
     def _begin(self, feed: Feed) -> None:
         self.down = False
@@ -99,7 +107,7 @@ class Kills:
         backend = self._watched.keeping.backend
         entries = {key: each.body for (kind, key), each in backend.documents.items() if kind is Kind.JOURNAL}
         recorded = {record.call_id for record in stage.world.records}
-        for call_id in set(stage.told.started) - recorded - set(entries):
+        for call_id in set(stage.told.started) - recorded - set(entries) - self.lost_calls:
             self.lost_calls.add(call_id)
             age = now - stage.told.of(call_id)[0].at
             if age > FRESH:

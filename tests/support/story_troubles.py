@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.support.story_plan import CALLERS, HUMANS
 from tests.support.handoff_cast import ASSISTANT
+from tests.support.story_plan import CALLERS, HUMANS
 
 if TYPE_CHECKING:
     from tests.support.story_stage import Stage
@@ -66,8 +66,7 @@ async def drain(stage: Stage, source: random.Random) -> None:
 
 async def kill(stage: Stage, source: random.Random) -> None:
     """The process is killed, and another one starts soon or after a while."""
-    backend = stage.watched.keeping.backend
-    if not stage.kills.down and backend.failing is None:
+    if not stage.kills.under_way and stage.watched.keeping.store.status.available:
         stage.note(f"kill; the audio {'goes on' if stage.world.media.outlives else 'stops'}")
         await stage.kills.kill(source.choice([0.0, source.uniform(0, 2), source.uniform(0, 10)]))
         stage.note("the next process is there")
@@ -76,7 +75,7 @@ async def kill(stage: Stage, source: random.Random) -> None:
 async def store_fails(stage: Stage, source: random.Random) -> None:
     """What is kept is not written for a while, and nobody can look at it."""
     backend = stage.watched.keeping.backend
-    if backend.failing is None and not stage.kills.down:
+    if backend.failing is None and not stage.kills.under_way:
         stage.note("the store fails")
         backend.failing = "gone"
         await stage.wait(source.choice([source.uniform(0, 3), source.uniform(0, 30)]))
