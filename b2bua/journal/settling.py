@@ -57,14 +57,20 @@ def settle(call: Call, there: There) -> None:
         call.media.close_leg(leg.media)
     _close_records(call, lost)
     for handoff in call.handoffs:
-        if _is_referred(call, handoff):
-            call.handoff = handoff
-        elif not (handoff.is_connected or handoff.state.final):
-            _fail(call, handoff, lost)
-        elif handoff.method == "refer" and handoff.state is HandoffState.COMPLETED:
-            # The far side has the caller, and had a moment to hang up by itself.
-            call.inbox.put(HangUp("b2bua"))
+        _settle_handoff(call, caller, handoff, lost)
     call.note_up()
+
+
+def _settle_handoff(call: Call, caller: Leg | None, handoff: Handoff, lost: cause.Outcome) -> None:
+    if _is_referred(call, handoff):
+        call.handoff = handoff
+        if caller is not None and call.peer is None:
+            call.media.hear(caller.media, call.ringback())
+    elif not (handoff.is_connected or handoff.state.final):
+        _fail(call, handoff, lost)
+    elif handoff.method == "refer" and handoff.state is HandoffState.COMPLETED:
+        # The far side has the caller, and had a moment to hang up by itself.
+        call.inbox.put(HangUp("b2bua"))
 
 
 def _tell_where(leg: Leg) -> None:

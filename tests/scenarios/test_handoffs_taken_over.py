@@ -397,6 +397,27 @@ def test_a_refer_is_followed_to_its_end_by_the_next_process(tmp_path: Path, end:
     play(story, tmp_path, main=MAIN, destinations=BY_REFER)
 
 
+def test_a_caller_whose_assistant_left_behind_a_refer_hears_ringback_until_it_is_decided(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World) -> None:
+        watched, cast = await talking_through_it(world)
+        cast.sbc.on_request = answer_refer
+        world.hand_off(destination="queue")
+        await cast.sbc.until(RequestReceived)
+        cast.bot.do(cast.bot.sessions[0].bye)
+        await asyncio.sleep(0.5)
+        assert cast.caller.source == PromptDouble("ringback")
+        await killed(world, watched)
+        assert world.media.calls[-1].leg("caller").source == PromptDouble("ringback")
+        notify(cast, 200)
+        record = await world.record()
+        assert record.handoffs[0]["confirmed"] == "notify"
+        await watched.close()
+
+    play(story, tmp_path, main=MAIN, destinations=BY_REFER)
+
+
 def test_a_refer_that_has_worked_before_the_kill_ends_the_call(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         watched, cast = await talking_through_it(world)
