@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Record = CallRecord | ClosedCall
 
 
+def records_of(stage: Stage) -> list[Record]:
+    """All of them, of whichever kind."""
+    return [*stage.world.records]
+
+
 def dialogs_of(record: Record) -> list[str]:
     """Call-IDs of all its legs."""
     return [str(leg["sip_call_id"]) for leg in as_objects(record.as_json()["legs"])]

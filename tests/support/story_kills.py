@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from b2bua.feed import Feed
 from b2bua.store import Kind
@@ -49,7 +49,7 @@ class Kills:
         self._stage = stage
         self._watched = watched
         self._back = 0.0
-        self._asking: set[asyncio.Future[object]] = set()
+        self._asking: set[asyncio.Future[Any]] = set()
         watched.on_process = self._begin
 
     @property
@@ -114,7 +114,7 @@ class Kills:
                 self.complaints.append(f"{call_id} is not in the journal after {age:.1f} s")
         known = "".join(entries.values())
         for handoff_id, told in stage.told.handoffs.items():
-            if not told[-1].state.final and handoff_id not in known:
+            if not told[-1].state.final and handoff_id not in known and handoff_id not in self.lost_handoffs:
                 self.lost_handoffs.add(handoff_id)
                 if now - told[0].at > WRITTEN:
                     self.complaints.append(f"handoff {handoff_id} is not in the journal")

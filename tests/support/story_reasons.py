@@ -25,7 +25,7 @@ def faults_of_reason(stage: Stage, record: CallRecord) -> Iterator[str]:
         "shutdown": _took(stage, "drain"),
         "draining": _took(stage, "drain"),
         "media_engine_lost": _took(stage, "engine is lost"),
-        "session_expired": stage.plan.rough,
+        "session_expired": stage.plan.rough or _took(stage, "kill"),
     }.get(outcome.name, True)
     if outcome.name == "normal_hangup":
         match outcome.source:

@@ -38,9 +38,11 @@ OF_STEPS = {
     "drain": ("drain_deadline",),
     "place is taken": ("unknown_source",),
     "kill": ("calls_left_behind",),
+    "api joins": ("not_taken_over",),
     "store fails": ("store_unavailable",),
 }
-"""What may be in the log where there was such a step: who asks in vain for the place of somebody may be a stranger."""
+"""What may be in the log where there was such a step: who asks in vain for the place of somebody may be a stranger, and
+a leg that was let go in the moment of a kill is still written down."""
 
 
 class Told:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TRIES = 6.0
 """Seconds for which an application may be gone: five more tries take nearly eight at least (docs/webhooks.md)."""
+RECOVERED = 30.0
+"""Seconds after which it may be gone again: nobody is in the middle of their tries any more."""
 
 
 async def falls_silent(stage: Stage, source: random.Random) -> None:
@@ -85,10 +87,10 @@ async def store_fails(stage: Stage, source: random.Random) -> None:
 
 async def application_fails(stage: Stage, source: random.Random) -> None:
     """Nobody takes webhooks for a while; not for longer than they are tried."""
-    application = stage.application
-    if not application.dead:
+    application, now = stage.application, stage.world.stack.now()
+    if not application.dead and now > application.back + RECOVERED:
         stage.note("the application is gone")
         application.dead = True
         await stage.wait(source.uniform(0, TRIES))
-        application.dead = False
+        application.dead, application.back = False, stage.world.stack.now()
         stage.note("the application is back")

@@ -23,6 +23,8 @@ class Application:
         self.ids: list[str] = []
         """The `Idempotency-Key` of each request."""
         self.dead = False
+        self.back = float("-inf")
+        """When it was last dead, by the loop's clock."""
         self.slow = False
         """It answers nothing."""
 
