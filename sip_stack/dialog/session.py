@@ -74,7 +74,7 @@ class Session(InviteUsage):
         """`bye` before the final response to the INVITE."""
         raise NotImplementedError
 
-    def reoffer(self, now: float, body: bytes) -> None:
+    def reoffer(self, now: float, body: bytes, headers: HeaderLines = ()) -> None:
         """Send a re-INVITE, as soon as no other INVITE is under way.
 
         `ReofferCompleted` follows unless the session ends before or `withdraw_reoffer` is said.
@@ -87,7 +87,7 @@ class Session(InviteUsage):
             raise LocalError("re-INVITE needs an answered session")
         if self.own_reoffer is not None:
             raise LocalError("a re-INVITE is pending")
-        self.own_reoffer = DialogRequest(self, "INVITE", (), body, SDP)
+        self.own_reoffer = DialogRequest(self, "INVITE", headers, body, SDP)
         self.send_reoffer_when_allowed(now)
 
     def withdraw_reoffer(self) -> bool:
