@@ -54,11 +54,13 @@ class ReceivedLeg(Leg):
     ) -> None:
         """`offer`: what the INVITE offers. Raises `RemoteError` (488) and `NoAddress`."""
         description = describe(call, media, session.flow, far_end.protection, offer=offer)
+        if offer is not None:
+            # Before there is a leg, whose parts name each other: of one that is refused nothing may be left.
+            description.receive_offer(offer)
         super().__init__(call, role, media, description, far_end)
         self.record = leg_record(role, session, self.now())
         self._offers = offer is not None
-        if offer is not None:
-            self.description.receive_offer(offer)
+        if self._offers:
             self.agree()
         self._our_offer: LocalOffer | None = None
         """In our 200 or reliable 18x to an INVITE without an offer, until the ACK or PRACK brings the answer."""

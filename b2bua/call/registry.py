@@ -297,21 +297,12 @@ class CallRegistry:
         call = Call(self.services, self.configuration, record, inbox, log)
         call.codecs = of_call(self.configuration, route, request)
         try:
-            offer = read_offer(request)
-            media = open_leg(call, "caller", record.trunk, session.flow.remote[0], offer)
-            caller = ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request, offer)
-        except PortsExhausted:
-            raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
-        except NoAddress as error:
+            call.caller = _caller_leg(call, session, request)
+        except Refused:
+            # The media call tells this one of its events: while it is open, they keep each other in memory.
             call.media.close()
-            raise Refused(cause.local("media_not_acceptable", source="b2bua", detail=str(error))) from None
-        except RemoteError as error:
-            call.media.close()
-            malformed = error.status_hint == 400
-            outcome = cause.from_refusal(400, error.reason) if malformed else unusable(error, "caller")
-            raise Refused(outcome, error.headers) from None
-        call.add_leg(caller)
-        call.caller = caller
+            raise
+        call.add_leg(call.caller)
         call.on_refer, call.on_handoff = receive_refer, self.on_handoff
         return call
 
@@ -363,3 +354,19 @@ class CallRegistry:
             del self.calls[call.id], self._tasks[call.id]
             if not self.calls:
                 self._idle.set()
+
+
+def _caller_leg(call: Call, session: ServerSession, request: Request) -> ReceivedLeg:
+    """The caller's leg: their offer is understood and has a port. Raises `Refused`."""
+    try:
+        offer = read_offer(request)
+        media = open_leg(call, "caller", call.record.trunk, session.flow.remote[0], offer)
+        return ReceivedLeg(call, "caller", media, caller_of_trunk(call), session, request, offer)
+    except PortsExhausted:
+        raise Refused(cause.local("ports_exhausted"), (("Retry-After", RETRY_AFTER),)) from None
+    except NoAddress as error:
+        raise Refused(cause.local("media_not_acceptable", source="b2bua", detail=str(error))) from None
+    except RemoteError as error:
+        malformed = error.status_hint == 400
+        outcome = cause.from_refusal(400, error.reason) if malformed else unusable(error, "caller")
+        raise Refused(outcome, error.headers) from None

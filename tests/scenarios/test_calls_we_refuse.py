@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
 
+from b2bua.call.call import Call
 from sip_stack.events import Answered, Ended, Progress, Rejected
 from sip_stack.message import Response
 from tests.support.b2bua_world import (
@@ -121,3 +123,28 @@ def test_while_draining_new_calls_are_refused_and_running_ones_go_on(tmp_path: P
         assert summary(record.outcome) == ("shutdown", 11104, "failed")
 
     play(story, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(None, 503), (offer(SBC, payload="9"), 488), (b"v=0\r\nrubbish", 400)],
+    ids=["no-port", "no-common-codec", "malformed"],
+)
+def test_a_call_that_we_refuse_is_freed_without_the_collector(
+    tmp_path: Path, body: bytes | None, status: int
+) -> None:
+    """The collector rests while other calls are up: who is refused again and again would fill the memory."""
+
+    async def story(world: World) -> None:
+        if body is None:
+            world.media.exhaust()
+        assert (await refused(world, body=body)).status == status
+        world.media.calls.clear()  # the double remembers every call
+        assert not [each for each in gc.get_objects() if isinstance(each, Call)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        play(story, tmp_path)
+    finally:
+        gc.enable()

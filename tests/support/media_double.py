@@ -156,6 +156,7 @@ class CallDouble:
         for leg in self.legs:
             self.close_leg(leg)
         self.closed = True
+        self._on_event = lambda event: None
 
     async def settle(self) -> None:
         """As in the contract: as long as the engine says, in which `heard_late` comes to be counted."""
