@@ -1,6 +1,6 @@
 """Dialling a place: its routes in order or all together, each an attempt, each over the addresses its name resolves to.
 
-The timers of an attempt (docs/design.md "Timers of an attempt"):
+The timers of an attempt (docs/configuration.md, "timers"):
 `connect_timeout` from an INVITE without credentials to the first response of any kind, then the next address;
 `auth_timeout` from the INVITE with credentials to any response, then the attempt is over (4250);
 `ring_timeout` from the attempt's first INVITE to its final response, challenges included (6010).

@@ -1,4 +1,4 @@
-"""What is kept of a call: the values of its record (docs/design.md "Records") and the line they become.
+"""What is kept of a call: the values of its record (docs/configuration.md, "records") and the line they become.
 
 Field names are a contract. Times are loop times (seconds) until `as_json` stamps them.
 """

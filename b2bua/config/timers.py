@@ -1,4 +1,4 @@
-"""`timers:` how long things may take. docs/design.md, "Timers of an attempt"."""
+"""`timers:` how long things may take. What each ends: docs/configuration.md, "timers"."""
 
 from __future__ import annotations
 

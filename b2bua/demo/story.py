@@ -1,4 +1,4 @@
-"""The calls of the demonstration, and how each of them should end (docs/outcomes.md, design.md 4.2)."""
+"""The calls of the demonstration, and how each of them should end (docs/outcomes.md, docs/handoff.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Handoff by BYE: our session ends, the SBC takes the call back and reads in the headers where it belongs.
 
 Once the BYE is sent there is no way back (RFC 3261 section 15.1.1), so everything that can fail is checked before.
-design.md 4.2.
+docs/handoff.md, "bye".
 """
 
 from __future__ import annotations

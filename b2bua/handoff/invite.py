@@ -1,7 +1,7 @@
 """Handoff by INVITE: dial the human, let the caller hear them as soon as they speak, then let the assistant go.
 
 The caller is never cut off: they hear the assistant (or hold music) until the human's first audio, and a failure
-leaves them where they were. design.md 4.2.
+leaves them where they were. docs/handoff.md, "invite".
 """
 
 from __future__ import annotations

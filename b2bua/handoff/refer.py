@@ -1,7 +1,7 @@
 """Handoff by REFER: the SBC is told where the caller belongs, and takes them there.
 
 RFC 3515, RFC 7647. Success is a final sipfrag 2xx, a BYE after acceptance, or silence where the operator says so;
-the outcome carries which (`confirmed`). The caller stays with the assistant until then. design.md 4.2.
+the outcome carries which (`confirmed`). The caller stays with the assistant until then. docs/handoff.md, "refer".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What outlives a call: the context of handoffs, the stories of calls, and the notes on them (docs/design.md)."""
+"""What outlives a call: the context of handoffs, the stories of calls, and the notes on them.
+
+docs/handoff.md, "The store".
+"""
 
 from b2bua.store.contract import Backend, Document, Found, Kind, Place, Removal, StoreUnavailable, Write
 from b2bua.store.opening import DISABLED, StoreNotInstalled, open_store

@@ -1,6 +1,6 @@
 """SIP over UDP: one non-blocking socket, read up to 64 datagrams per wake-up (RFC 3261 section 18).
 
-asyncio's own datagram transport costs a third more per call (docs/design.md section 5). The send path
+asyncio's own datagram transport costs a third more per call (docs/design.md, "Decided"). The send path
 survives whatever the kernel or a peer's address makes of it: a datagram that cannot be sent is reported,
 never raised past the stack. It leaves fragmenting to the kernel and large requests to `transaction/large.py`, and
 resolves no names.

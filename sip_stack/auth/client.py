@@ -1,8 +1,8 @@
 """The digest client: answers 401 and 407 on our requests, and knows when to stop.
 
 RFC 3261 section 22, RFC 7616, RFC 8760. One `DigestClient` per INVITE usage or registration. Which second
-challenge is answered is docs/design.md 4.3.1: a password once refused is not repeated, since that locks
-accounts out. It sends nothing: it writes headers on the requests it is given. It does not use `nextnonce`
+challenge is answered, and how often: docs/interop.md, pitfalls 5 and 6. A password once refused is not repeated, since
+that locks accounts out. It sends nothing: it writes headers on the requests it is given. It does not use `nextnonce`
 (RFC 7616 section 3.5): a cached nonce that went out of use is retried once anyway.
 """
 

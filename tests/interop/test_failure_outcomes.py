@@ -1,6 +1,6 @@
 """How calls fail: each way gives the caller its final response and the record its name, code and status.
 
-The rows are those of docs/design.md, "Outcomes"; the peers are scripts that misbehave on purpose. Times are checked
+The rows are those of docs/outcomes.md; the peers are scripts that misbehave on purpose. Times are checked
 against the timer that should have ended the call: not before it, and not long after.
 """
 

@@ -1,4 +1,4 @@
-"""The digest client: which challenges it answers, and when it stops (docs/design.md 4.3.1; pitfalls by number)."""
+"""The digest client: which challenges it answers, and when it stops (docs/interop.md, pitfalls by number)."""
 
 from __future__ import annotations
 
