@@ -185,7 +185,7 @@ class Application:
         """Open what is needed, in the order in which a failure costs least. Returns what we listen on."""
         self._loop = asyncio.get_running_loop()
         try:
-            self._records.start()
+            self._start_records()
             self._store.start()
             if self._hep is not None:
                 self._hep.start(CallClock(self._services.now()))
@@ -219,6 +219,13 @@ class Application:
         self._loop_load.start()
         sip = f"sip={listening(bound)}"
         return f"{sip} api={api}" if api else sip
+
+    def _start_records(self) -> None:
+        try:
+            self._records.start()
+        except OSError as error:
+            where = self.configuration.records.cdr
+            raise StartError(f"records.cdr {where}: cannot be written: {error.strerror}") from error
 
     def _configured_store(self) -> Store:
         configured = self.configuration.store

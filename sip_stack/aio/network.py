@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,6 +75,12 @@ class Network(Protocol):
 
     async def listen(self, where: Listen, receiver: Receiver) -> Transport:
         """Open one. Raises TransportError."""
+
+
+def cannot_listen(where: Listen, error: OSError | OverflowError) -> TransportError:
+    """What to raise for a listener that cannot be opened: its address is taken, or none of this machine's."""
+    why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return TransportError(f"cannot listen on {where.transport}:{where.host}:{where.port}: {why}")
 
 
 def address_of(target: Target) -> Address:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sip_stack.aio.advertise import AdvertisedAddresses
 from sip_stack.aio.class_of_service import mark
 from sip_stack.aio.connections import READ_SIZE, Connection, Connections
-from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of
+from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of, cannot_listen
 from sip_stack.errors import TransportError
 from sip_stack.transport import Address, Flow, Target, TlsPeer
 
@@ -257,9 +257,7 @@ async def open_stream(where: Listen, make: Callable[[socket.socket], T]) -> T:
         await transport.listen()
     except (OSError, OverflowError) as error:
         sock.close()
-        raise TransportError(
-            f"cannot listen on {where.transport}:{where.host}:{where.port}: {error}"
-        ) from error
+        raise cannot_listen(where, error) from error
     except BaseException:
         sock.close()
         raise

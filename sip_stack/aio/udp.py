@@ -18,7 +18,7 @@ from collections import deque
 
 from sip_stack.aio.advertise import AdvertisedAddresses
 from sip_stack.aio.class_of_service import mark
-from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of
+from sip_stack.aio.network import MAX_FLOWS, Listen, Receiver, address_of, cannot_listen
 from sip_stack.errors import TransportError
 from sip_stack.transport import Address, Flow, Target
 
@@ -201,7 +201,7 @@ def open_udp(where: Listen, receiver: Receiver, advertised: AdvertisedAddresses)
         return UdpTransport(sock, receiver, advertised)
     except (OSError, OverflowError) as error:
         sock.close()
-        raise TransportError(f"cannot listen on udp:{where.host}:{where.port}: {error}") from error
+        raise cannot_listen(where, error) from error
     except BaseException:
         sock.close()
         raise

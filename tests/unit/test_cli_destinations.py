@@ -118,7 +118,7 @@ def test_what_is_wrong_is_told_as_check_tells_it(run: Command, files: ConfigFile
         (("edit", "billing", "route=["), 1, "route: "),
         (("edit", "biling", "ring_timeout=20s"), 1, "did you mean 'billing'?"),
         (("edit", "desk", "default=false"), 1, "it is the default until another one is made so"),
-        (("show", "nobody"), 1, "no such destination"),
+        (("show", "nobody"), 1, "no such destination; there are: "),
         (("duplicate", "nobody", "x"), 1, "no such destination"),
         (("remove", "nobody"), 1, "no such destination"),
         (("remove", "desk", "--confirm", "desk"), 1, "desk is used: routes[0], the fallback of billing"),

@@ -127,7 +127,9 @@ def test_a_file_that_cannot_be_read_is_not_edited(tmp_path: Path, content: bytes
 
 
 def test_what_is_missing_is_told_with_what_was_meant(files: Files) -> None:
-    assert files.refusal(removed("nihgt")).message == "no such destination; did you mean 'night'?"
+    message = files.refusal(removed("nihgt")).message
+    assert message.startswith("no such destination; there are: ")
+    assert message.endswith("; did you mean 'night'?")
 
 
 # -- exactly one default, and nobody left behind -----------------------------------------------------------------------

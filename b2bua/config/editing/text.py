@@ -9,7 +9,7 @@ from pathlib import Path
 from b2bua.config.editing.refusal import EditRefused
 from b2bua.config.editing.settings import Settings
 from b2bua.config.overrides import apply_override, parse_overrides
-from b2bua.config.problems import ConfigurationError, Position, Problem, closest
+from b2bua.config.problems import ConfigurationError, Position, Problem, known_names
 from b2bua.config.secrets import SecretResolver, beside
 from b2bua.config.sources import Sources, read_with_digest
 from b2bua.config.yaml_tree import Node, Plain, YamlError
@@ -42,9 +42,8 @@ class DestinationsText:
     def settings(self, name: str) -> Settings:
         """The settings of a destination. Raises `EditRefused`."""
         if name not in self.destinations:
-            meant = closest(name, self.destinations)
-            hint = f"; did you mean {meant!r}?" if meant is not None else ""
-            raise EditRefused("destination_not_found", f"no such destination{hint}")
+            there_are = known_names(name, self.destinations)
+            raise EditRefused("destination_not_found", f"no such destination; {there_are}")
         return self.destinations[name]
 
     def tree(self) -> dict[str, Plain]:
