@@ -82,7 +82,7 @@ class Trunks:
             self.doorkeeper.logged_in(source, caller, now)
             return caller
         if verdict.result == "refused":
-            self._note_failure(request, source, now)
+            self._note_failure(request, trunk, source, now)
         return self._challenge(now, stale=verdict.result == "stale")
 
     def _registered_at(self, request: Request, source: str, now: float) -> Trunk | None:
@@ -114,12 +114,13 @@ class Trunks:
             shown = ", ".join(subjects[:8]) or None
             self._log.warning("certificate_refused", trunk=trunk.name, source=source, shown=shown, held=held)
 
-    def _note_failure(self, request: Request, source: str, now: float) -> None:
+    def _note_failure(self, request: Request, trunk: Trunk | None, source: str, now: float) -> None:
         self.doorkeeper.failed_login(source, now)
         if (held := self._once.allow(source)) is not None:
             # The name is not logged: it may be a password in the wrong field.
             self._log.warning(
                 "authentication_failed",
+                trunk=None if trunk is None else trunk.name,
                 source=source,
                 user_agent=request.headers.get("User-Agent"),
                 held=held,

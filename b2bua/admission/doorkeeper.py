@@ -118,6 +118,8 @@ class Doorkeeper:
             return SILENCE
         if not self._rate(name, now):
             self.counters.over_rate += 1
+            if (held := self._once.allow(f"rate {name}")) is not None:
+                self._log.warning("over_rate", trunk=name, source=source, held=held)
             return RETRY_SOON
         if not self.overload.admits(name, now):
             self.counters.overload += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from b2bua.admission import Doorkeeper, Load
 from b2bua.admission.doorkeeper import COME_BACK_LATER, FORBIDDEN, NO_SUCH_DIALOG, RETRY_SOON
@@ -201,8 +202,10 @@ def test_a_trunk_has_its_calls_per_second(
         return started
 
     doorkeeper.hears(TRUNK, 1.0)
-    assert calls(1.0) == 5
-    assert doorkeeper.judge(INVITE, TRUNK, 1.0) == RETRY_SOON
+    with capture_logs() as logs:
+        assert calls(1.0) == 5
+        assert doorkeeper.judge(INVITE, TRUNK, 1.0) == RETRY_SOON
+    assert [(line["event"], line["trunk"]) for line in logs] == [("over_rate", "sbc")]
     assert doorkeeper.judge(parsed_request("OPTIONS"), TRUNK, 1.0) is None
     assert doorkeeper.counters.over_rate == 16
     assert calls(2.0) == 5

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from b2bua.config import Configuration, Trunk
 from b2bua.trunks import Trunks
@@ -259,3 +260,13 @@ def test_a_client_with_a_trunks_certificate_is_no_stranger(tmp_path: Path) -> No
         doorkeeper.certified(ANYWHERE, ("sbc.carrier.example",), now)
         assert doorkeeper.judge(invite, ANYWHERE, now) is None
         assert all(doorkeeper.hears(ANYWHERE, now) for _ in range(1000))
+
+
+@pytest.mark.parametrize(("source", "trunk"), [(BOTH, "both"), (ANYWHERE, None)])
+def test_the_log_names_the_trunk_whose_address_shows_wrong_credentials(
+    trunks: Trunks, source: str, trunk: str | None
+) -> None:
+    with capture_logs() as logs:
+        log_in(trunks, source, "both", "wrong-secret")
+    (told,) = logs
+    assert (told["event"], told["trunk"], told["source"]) == ("authentication_failed", trunk, source)
