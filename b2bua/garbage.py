@@ -28,8 +28,8 @@ QUIET_SECONDS = 40.0
 """Without a call, until what the last one left is gone: transactions live on for 32 s (RFC 3261 section 17.1.1.2)."""
 WORTH_A_LOOK = 10_000
 """Containers made and not freed, for a look while no call is up; it takes some 10 ms."""
-OF_A_CALL = 250
-"""Containers of a call that is up, and more: 143 were counted of a plain one."""
+OF_A_CALL = 400
+"""Containers of a call that is up, and more: 143 were counted of a plain one, 284 of one on rtpengine."""
 OF_A_TRANSACTION = 8
 """Containers of a transaction, and more: 4 were counted of those that linger when their call is over, at 600 calls/s
 50,000 of them."""
@@ -38,7 +38,7 @@ TOO_MANY = 200_000
 SUSPICION_SECONDS = 3600.0
 """For how long the collector then looks by itself."""
 MEMORY_SLACK = 256 * 2**20
-"""Octets beyond twice the memory after the last look at everything, and beyond that of the calls."""
+"""Octets beyond twice the memory after the last look at everything, and beyond that of the most calls since."""
 MEMORY_OF_A_CALL = 64 * 2**10
 """Octets, and more: 35 KiB were measured."""
 
@@ -84,6 +84,8 @@ class GarbageWatch:
         self._set_aside = False
         self._least_memory = 0
         """Octets after the start, or the last look at all there is."""
+        self._most_calls = 0
+        """Up at once since then: what the system gave for calls stays with the process when they end."""
 
     def start(self) -> None:
         """Tell the collector when to look, which rests since `runtime.settle`; call on the loop."""
@@ -108,11 +110,12 @@ class GarbageWatch:
         now, calls = loop.time(), self._calls()
         # At least what has come since the last look: it never falls below nothing, however much is freed.
         grown = self._collector.get_count()[0]
+        self._most_calls = max(self._most_calls, calls)
         if calls:
             self._quiet_since = now
         if now - self._quiet_since >= QUIET_SECONDS and (grown >= WORTH_A_LOOK or self._set_aside):
             self._look("quiet", calls)
-        elif self._memory() > 2 * self._least_memory + MEMORY_SLACK + calls * MEMORY_OF_A_CALL:
+        elif self._memory() > 2 * self._least_memory + MEMORY_SLACK + self._most_calls * MEMORY_OF_A_CALL:
             self._look("memory", calls)
         elif self._suspicious_until is not None:
             if now >= self._suspicious_until:
@@ -145,5 +148,5 @@ class GarbageWatch:
         took = round(time.perf_counter() - begun, 4)
         self._set_aside = False
         self._rest()
-        self._least_memory = self._memory()
+        self._least_memory, self._most_calls = self._memory(), calls
         self._log.info("garbage_collected", why=why, found=found, calls=calls, took=took)
