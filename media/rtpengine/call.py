@@ -168,6 +168,9 @@ class RtpengineCall:
         unsettled = [leg.watch.settled for leg in self._legs if not (leg.is_open or leg.watch.settled.done())]
         if unsettled:
             await asyncio.wait(unsettled, timeout=SETTLED_WITHIN)
+        if not self._open:
+            # They name it, too: a circle, which nobody looks for while calls are up (`b2bua/garbage.py`).
+            self._legs.clear()
 
     # -- for its legs and its engine -----------------------------------------------------------------------------------
 

@@ -120,6 +120,8 @@ class Watch:
         if reply is not None and "tags" in reply:
             self._outside, self._inside = read_side(reply, OUTSIDE), read_side(reply, INSIDE)
         self.settled.set_result(None)
+        # It names us, too: a circle, which nobody looks for while calls are up (`b2bua/garbage.py`).
+        del self._leg
 
     def statistics(self, parameters: StreamParameters | None) -> LegStatistics:
         """What the last answer said. Who looks again soon finds what is said by then."""

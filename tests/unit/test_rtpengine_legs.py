@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import pytest
 
@@ -59,6 +60,25 @@ async def pass_time(stage: Stage, seconds: float, **packets: int) -> None:
         await asyncio.sleep(0.02)
         stage.node.count(**packets)
         stage.node.answer()
+
+
+@pytest.mark.usefixtures("collector")
+def test_what_has_ended_is_freed_without_the_collector() -> None:
+    """Found with 10,000 calls: each left a hundred containers, and the collector stopped the process for seconds."""
+    gc.disable()
+
+    async def told(stage: Stage) -> None:
+        there = [*map(ref, stage.legs), ref(stage.legs[0].watch), ref(stage.call)]
+        stage.call.close()
+        stage.node.count()
+        await stage.call.settle()
+        stage.legs.clear()
+        stage.events.clear()
+        del stage.call
+        await asyncio.sleep(0)
+        assert [each() for each in there] == [None] * 5
+
+    staged(told)
 
 
 def test_two_legs_send_to_each_others_insides() -> None:
