@@ -4,9 +4,8 @@ use crate::mailbox::lock;
 use crate::ports::{KEPT, PortPool};
 use crate::socket::{Options, Socket, SocketPair};
 use rustix::io::Errno;
-use rustix::net::SocketAddrAny;
 use rustix::process::{Resource, getrlimit};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -76,7 +75,7 @@ impl Lease {
     }
 
     /// A socket beside one of the pair, connected to a peer.
-    pub fn beside(&self, socket: &Socket, peer: &SocketAddrAny) -> Option<Socket> {
+    pub fn beside(&self, socket: &Socket, peer: &SocketAddr) -> Option<Socket> {
         socket.beside(peer, self.allocator.options).ok()
     }
 }
@@ -199,7 +198,7 @@ mod tests {
     use super::*;
     use crate::socket::Socket;
     use rustix::fd::AsRawFd;
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::Ipv4Addr;
     use std::sync::atomic::AtomicU16;
 
     const OPTIONS: Options = Options { receive_buffer: 65_536, dscp: 46 };
@@ -278,7 +277,7 @@ mod tests {
         let (sockets, lease) = allocator.open().unwrap();
         let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
         for _ in 0..100 {
-            assert!(peer.send(b"more than is read", &sockets.local.into()));
+            assert!(peer.send(b"more than is read", &sockets.local));
         }
         lease.keep(sockets);
         let (again, _lease) = allocator.open().unwrap();

@@ -14,6 +14,15 @@ const PLAUSIBLE_NOISE: std::ops::RangeInclusive<usize> = 1..=64;
 pub struct Parameters {
     /// Where its SDP wants RTP and RTCP.
     pub named: Named,
+    /// How the packets are read and made.
+    pub agreed: Agreed,
+    /// SRTP in both directions; None for plain RTP.
+    pub protection: Option<Box<Protect>>,
+}
+
+/// What was agreed on that each packet asks for: a few octets, which a leg keeps among what is read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
     /// Of both directions.
     pub codec: Codec,
     /// Payload type of both directions.
@@ -28,8 +37,6 @@ pub struct Parameters {
     pub send: bool,
     /// We listen.
     pub receive: bool,
-    /// SRTP in both directions; None for plain RTP.
-    pub protection: Option<Box<Protect>>,
 }
 
 /// What SRTP needs to know of an offer and its answer.
@@ -61,15 +68,15 @@ pub enum Content {
     Unknown,
 }
 
-impl Parameters {
+impl Agreed {
     fn is_event(&self, payload_type: u8) -> bool {
         Some(payload_type) == self.send_event || Some(payload_type) == self.receive_event
     }
 
-    /// True when a packet with that payload type is RTP although it may look like RTCP. With RTCP on the RTP port
+    /// True when a packet with that payload type is RTP although it may look like RTCP. With RTCP on the RTP port (`mux`)
     /// nobody may agree on such a payload type (RFC 5761 section 4), so it decides nothing there.
-    pub fn expects(&self, payload_type: u8) -> bool {
-        !self.named.mux && (payload_type == self.payload_type || self.is_event(payload_type))
+    pub fn expects(&self, payload_type: u8, mux: bool) -> bool {
+        !mux && (payload_type == self.payload_type || self.is_event(payload_type))
     }
 
     /// What a packet carries; None when its size contradicts its payload type. Where an event begins is for who knows
@@ -94,8 +101,7 @@ impl Parameters {
 mod tests {
     use super::*;
 
-    const AGREED: Parameters = Parameters {
-        named: Named { rtp: None, rtcp: None, mux: false },
+    const AGREED: Agreed = Agreed {
         codec: Codec::Pcmu,
         payload_type: 0,
         send_event: Some(101),
@@ -103,15 +109,14 @@ mod tests {
         comfort_noise: true,
         send: true,
         receive: true,
-        protection: None,
     };
 
-    fn content(parameters: &Parameters, payload_type: u8, octets: usize) -> Option<Content> {
+    fn content(agreed: &Agreed, payload_type: u8, octets: usize) -> Option<Content> {
         let mut data = [0; 200];
         data[0] = 0x80;
         data[1] = payload_type;
         let data = &data[..rtp::HEADER + octets];
-        parameters.content(&rtp::parse(data).unwrap(), data)
+        agreed.content(&rtp::parse(data).unwrap(), data)
     }
 
     #[test]
@@ -130,15 +135,14 @@ mod tests {
     fn comfort_noise_is_known_to_those_who_agreed_on_it() {
         assert_eq!(content(&AGREED, 13, 1), Some(Content::Noise));
         assert_eq!(content(&AGREED, 13, 65), None);
-        let without = Parameters { comfort_noise: false, ..AGREED };
+        let without = Agreed { comfort_noise: false, ..AGREED };
         assert_eq!(content(&without, 13, 1), Some(Content::Unknown));
     }
 
     #[test]
     fn a_payload_type_that_looks_like_rtcp_is_rtp_where_it_was_agreed_on() {
-        let odd = Parameters { payload_type: 72, ..AGREED };
-        assert!(odd.expects(72) && !AGREED.expects(72));
-        let mux = Parameters { named: Named { mux: true, ..AGREED.named }, ..odd };
-        assert!(!mux.expects(72), "RFC 5761 section 4");
+        let odd = Agreed { payload_type: 72, ..AGREED };
+        assert!(odd.expects(72, false) && !AGREED.expects(72, false));
+        assert!(!odd.expects(72, true), "RFC 5761 section 4");
     }
 }

@@ -32,10 +32,10 @@ impl Counter {
     }
 }
 
-/// See `media.engine.LegStatistics` for what each means.
+/// See `media.engine.LegStatistics` for what each means. Those of every packet stand in the first cache line.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct Counters {
-    codec: AtomicU8,
     /// Valid packets received, without duplicates.
     pub packets_in: Counter,
     /// Packets sent.
@@ -46,14 +46,15 @@ pub struct Counters {
     pub octets_out: Counter,
     /// Expected minus received.
     pub lost: Counter,
-    /// Received, but overtaken by newer ones.
-    pub late: Counter,
-    /// Received before.
-    pub duplicates: Counter,
     /// Interarrival jitter in ticks, times 16.
     pub jitter_16: Counter,
     /// Longest time between two packets in, in microseconds.
     pub longest_gap: Counter,
+    codec: AtomicU8,
+    /// Received, but overtaken by newer ones.
+    pub late: Counter,
+    /// Received before.
+    pub duplicates: Counter,
     /// Packets from other sources.
     pub foreign: Counter,
     /// Datagrams that are no plausible RTP.

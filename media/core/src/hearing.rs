@@ -102,9 +102,11 @@ const MOST: usize = 4;
 
 /// The slots of those who hear a leg.
 #[derive(Debug, Default, Clone, Copy)]
+#[repr(C)]
 pub struct Listeners {
-    slots: [usize; MOST],
+    // First: with the one listener that most have it is in one cache line.
     count: usize,
+    slots: [usize; MOST],
 }
 
 impl Listeners {

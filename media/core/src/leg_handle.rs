@@ -73,7 +73,7 @@ impl LegHandle {
 
     /// Takes what the peer agreed to.
     pub fn set_parameters(&self, parameters: Parameters) -> Result<(), Refused> {
-        self.counters.set_codec(parameters.codec);
+        self.counters.set_codec(parameters.agreed.codec);
         self.post(Command::SetParameters(self.id, parameters))
     }
 

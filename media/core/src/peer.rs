@@ -3,7 +3,6 @@
 //! Times are microseconds of the worker's monotonic clock.
 
 use crate::socket::{as_seen_by, same};
-use rustix::net::SocketAddrAny;
 use std::net::SocketAddr;
 
 /// How long the packets of a peer's former address may trail in after it named a new one, in microseconds.
@@ -46,19 +45,21 @@ pub struct Named {
 
 /// The addresses of one peer.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Peer {
+    // One cache line: what each packet asks for.
+    latched: Option<SocketAddr>,
+    /// Where packets go.
+    destination: Option<SocketAddr>,
     local: SocketAddr,
     latching: Latching,
     /// The RTP address outlives a hold without address.
     named: Named,
     held: bool,
-    latched: Option<SocketAddr>,
     latched_rtcp: Option<SocketAddr>,
     /// Whom we were latched to before the address changed, and until when it cannot be latched to again.
     former: Option<(SocketAddr, u64)>,
-    /// Where packets go, ready for the system call.
-    destination: Option<SocketAddrAny>,
-    rtcp_destination: Option<SocketAddrAny>,
+    rtcp_destination: Option<SocketAddr>,
 }
 
 impl Peer {
@@ -140,18 +141,17 @@ impl Peer {
 
     /// Where RTP goes; None while nothing may be sent.
     #[inline]
-    pub fn destination(&self) -> Option<&SocketAddrAny> {
+    pub fn destination(&self) -> Option<&SocketAddr> {
         self.destination.as_ref()
     }
 
     /// Where RTP both goes and comes from, once the peer was heard; None while held, or while that is two addresses.
-    pub fn settled(&self) -> Option<&SocketAddrAny> {
-        let latched = SocketAddrAny::from(self.latched?);
-        self.destination.as_ref().filter(|destination| **destination == latched)
+    pub fn settled(&self) -> Option<&SocketAddr> {
+        self.latched.as_ref().filter(|_| self.latched == self.destination)
     }
 
     /// Where RTCP goes.
-    pub fn rtcp_destination(&self) -> Option<&SocketAddrAny> {
+    pub fn rtcp_destination(&self) -> Option<&SocketAddr> {
         self.rtcp_destination.as_ref()
     }
 
@@ -180,8 +180,8 @@ impl Peer {
             Some(heard) => self.latched_rtcp.or_else(|| port_above(heard)),
             None => self.latched_rtcp.or_else(|| self.named_rtcp()),
         };
-        self.destination = Some(SocketAddrAny::from(rtp));
-        self.rtcp_destination = rtcp.map(SocketAddrAny::from);
+        self.destination = Some(rtp);
+        self.rtcp_destination = rtcp;
     }
 }
 
@@ -210,8 +210,7 @@ mod tests {
     }
 
     fn goes(peer: &Peer) -> [Option<String>; 2] {
-        [peer.destination(), peer.rtcp_destination()]
-            .map(|to| to.map(|to| SocketAddr::try_from(to.clone()).unwrap().to_string()))
+        [peer.destination(), peer.rtcp_destination()].map(|to| to.map(ToString::to_string))
     }
 
     fn goes_to(rtp: &str, rtcp: &str) -> [Option<String>; 2] {

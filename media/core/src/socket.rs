@@ -3,8 +3,8 @@
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, connect,
-    connect_unspec, getsockname, ipproto, recv, recvfrom, send, sendto, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, connect_unspec, getsockname,
+    ipproto, recv, recvfrom, send, sendto, socket_with, sockopt,
 };
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
@@ -53,7 +53,7 @@ impl Socket {
 
     /// Another socket at the same address, connected to a peer: what comes from there comes to it, all else to this one.
     /// What came while it was made may be of anybody.
-    pub fn beside(&self, peer: &SocketAddrAny, options: Options) -> Result<Self> {
+    pub fn beside(&self, peer: &SocketAddr, options: Options) -> Result<Self> {
         let address = self.local_address()?;
         let beside = Self::open(address, options)?;
         // Not longer than it takes: another program of this user could join us.
@@ -67,7 +67,7 @@ impl Socket {
     }
 
     /// Hears and sends to one peer only.
-    pub fn connect(&self, peer: &SocketAddrAny) -> Result<()> {
+    pub fn connect(&self, peer: &SocketAddr) -> Result<()> {
         connect(&self.fd, peer)
     }
 
@@ -109,7 +109,7 @@ impl Socket {
 
     /// Sends one datagram; an error loses it, as the network would.
     #[inline]
-    pub fn send(&self, data: &[u8], to: &SocketAddrAny) -> bool {
+    pub fn send(&self, data: &[u8], to: &SocketAddr) -> bool {
         sendto(&self.fd, data, SendFlags::empty(), to).is_ok()
     }
 
@@ -222,7 +222,7 @@ mod tests {
         let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
         let above = SocketAddr::new(LOOPBACK, pair.local.port() + 1);
         let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
-        let say = |data| assert!(peer.send(data, &pair.local.into()) && peer.send(data, &above.into()));
+        let say = |data| assert!(peer.send(data, &pair.local) && peer.send(data, &above));
         say(b"before");
         pair.rest().unwrap();
         say(b"while it rests");
@@ -242,7 +242,7 @@ mod tests {
         let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
         pair.rest().unwrap();
         for _ in 0..200 {
-            peer.send(b"late", &pair.local.into());
+            peer.send(b"late", &pair.local);
         }
         let taken = std::iter::from_fn(|| heard(&pair.rtp)).count();
         assert!(taken < 8, "{taken}");
@@ -253,7 +253,7 @@ mod tests {
         let pair = SocketPair::bind_any(LOOPBACK, OPTIONS).unwrap();
         let peer = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
         for _ in 0..LEFT_OVER {
-            peer.send(b"late", &pair.local.into());
+            peer.send(b"late", &pair.local);
         }
         assert_eq!(pair.renew(OPTIONS), Err(Errno::NOBUFS));
     }
@@ -267,10 +267,10 @@ mod tests {
     fn story_of_a_socket_beside(any: IpAddr) {
         let everybody = Socket::bind(SocketAddr::new(any, 0), OPTIONS).unwrap();
         let local = everybody.local_address().unwrap();
-        let to = SocketAddrAny::from(SocketAddr::new(LOOPBACK, local.port()));
+        let to = SocketAddr::new(LOOPBACK, local.port());
         let [peer, stranger] = [(); 2].map(|()| Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap());
         let [at, elsewhere] =
-            [&peer, &stranger].map(|socket| as_seen_by(&local, socket.local_address().unwrap()).into());
+            [&peer, &stranger].map(|socket| as_seen_by(&local, socket.local_address().unwrap()));
         let beside = everybody.beside(&at, OPTIONS).unwrap();
         assert!(peer.send(b"peer", &to) && stranger.send(b"stranger", &to));
         assert_eq!((heard(&everybody), heard(&everybody)), (Some(b"stranger".to_vec()), None));
@@ -321,7 +321,7 @@ mod tests {
         let six = Socket::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), OPTIONS).unwrap();
         let four = Socket::bind(SocketAddr::new(LOOPBACK, 0), OPTIONS).unwrap();
         let local = six.local_address().unwrap();
-        four.send(b"hello", &SocketAddr::new(LOOPBACK, local.port()).into());
+        four.send(b"hello", &SocketAddr::new(LOOPBACK, local.port()));
         let (length, from) = six.receive(&mut [0; 16]).unwrap();
         assert_eq!(length, 5);
         assert!(same(&from, &as_seen_by(&local, four.local_address().unwrap())));

@@ -141,7 +141,7 @@ mod tests {
         first.leave_sockets();
         let mut next = leg(&allocator, Latching::Auto);
         assert!(next.connected().is_none());
-        assert!(peer.send(b"hello", &next.sockets.local.into()));
+        assert!(peer.send(b"hello", &next.sockets.local));
         assert_eq!(next.receive(&mut [0; 16]), Some((5, at)), "by the socket that hears everybody");
         next.peer.latch(&THERE);
         assert!(next.connect().is_some());

@@ -66,8 +66,8 @@ impl Leg {
         if !self.hearing.is_made_here() || at < self.playing.earliest {
             return false;
         }
-        let codec = self.parameters.as_ref().map_or(Codec::Pcmu, |parameters| parameters.codec);
-        let send_event = self.parameters.as_ref().and_then(|parameters| parameters.send_event);
+        let codec = self.agreed.map_or(Codec::Pcmu, |agreed| agreed.codec);
+        let send_event = self.agreed.and_then(|agreed| agreed.send_event);
         let event = send_event.and_then(|payload_type| Some((payload_type, self.hearing.event()?)));
         let mut packet = [0; rtp::HEADER + FRAME + MAX_TRAILER];
         let ended =
@@ -77,7 +77,7 @@ impl Leg {
         let place = self.place(((at - begun) / 125) as u32, event.map(|(_, event)| event));
         self.playing.frames += 1;
         // What is passed through cannot be made here: the peer hears nothing meanwhile.
-        let Some(parameters) = self.may_send().filter(|parameters| parameters.codec.is_g711()) else {
+        let Some(agreed) = self.may_send().filter(|agreed| agreed.codec.is_g711()) else {
             self.outgoing.interrupt();
             return ended;
         };
@@ -88,7 +88,7 @@ impl Leg {
                 packet[rtp::HEADER..][..4].copy_from_slice(&event.payload);
                 (payload_type, 4)
             }
-            None => (parameters.payload_type, FRAME),
+            None => (agreed.payload_type, FRAME),
         };
         if let Some(sent) = self.outgoing.place(source, place, at) {
             if event.is_none() {

@@ -48,7 +48,7 @@ impl Leg {
         clock: NtpClock,
         events: &Events,
     ) -> Option<Accepted> {
-        let Some(parameters) = &self.parameters else {
+        let Some(agreed) = self.agreed else {
             self.counters.dropped.bump();
             return None;
         };
@@ -56,7 +56,7 @@ impl Leg {
             self.counters.foreign.bump();
             return None;
         }
-        if rtp::is_rtcp(data) && !parameters.expects(data[1] & 0x7f) {
+        if rtp::is_rtcp(data) && !agreed.expects(data[1] & 0x7f, self.peer.multiplexes()) {
             self.take_report(data, from, now, clock);
             return None;
         }
@@ -68,7 +68,7 @@ impl Leg {
                 Err(rejected) => return self.reject(rejected),
             },
         };
-        let read = rtp::parse(data).and_then(|header| Some((parameters.content(&header, data)?, header)));
+        let read = rtp::parse(data).and_then(|header| Some((agreed.content(&header, data)?, header)));
         let Some((content, header)) = read else {
             self.counters.malformed.bump();
             return None;
@@ -154,7 +154,7 @@ impl Leg {
                     self.counters.longest_gap.set(gap);
                 }
             }
-            self.watch.reported = false;
+            self.timed_out = false;
         }
     }
 
@@ -183,6 +183,6 @@ impl Leg {
 
     /// True while what the peer sends is to be heard.
     pub fn listens(&self) -> bool {
-        self.parameters.as_ref().is_some_and(|parameters| parameters.receive)
+        self.agreed.is_some_and(|agreed| agreed.receive)
     }
 }

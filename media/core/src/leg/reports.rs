@@ -12,7 +12,7 @@ impl Leg {
         let Some((length, from)) = self.sockets.rtcp.receive(buffer) else {
             return;
         };
-        if self.parameters.is_none() {
+        if self.agreed.is_none() {
             return self.counters.dropped.bump();
         }
         // Longer than the buffer: too large to be a report.

@@ -1,7 +1,7 @@
 //! What happens to a packet on the way out: its place in our one stream, our header, one `sendto`.
 
 use super::{Accepted, Leg};
-use crate::content::{Content, Parameters};
+use crate::content::{Agreed, Content};
 use crate::g711;
 use crate::outgoing::{self, Sent};
 use crate::rtp;
@@ -10,8 +10,8 @@ use std::ops::Range;
 impl Leg {
     /// What the peer agreed to, while it wants to hear us and has an address.
     #[inline]
-    pub(super) fn may_send(&self) -> Option<&Parameters> {
-        self.parameters.as_ref().filter(|parameters| parameters.send && self.peer.destination().is_some())
+    pub(super) fn may_send(&self) -> Option<Agreed> {
+        self.agreed.filter(|agreed| agreed.send && self.peer.destination().is_some())
     }
 
     /// Sends a packet that a partner accepted, as part of our own stream. Rewrites `data` in place; it has room behind
@@ -20,20 +20,20 @@ impl Leg {
         if self.mixes(accepted, data) {
             return;
         }
-        let Some(parameters) = self.may_send() else {
+        let Some(agreed) = self.may_send() else {
             return self.outgoing.interrupt();
         };
-        let codec = parameters.codec;
+        let codec = agreed.codec;
         let (payload_type, ticks) = match accepted.content {
             Content::Audio(heard) if heard.becomes(codec) => {
-                (Some(parameters.payload_type), codec.ticks(&data[accepted.header.payload.clone()]))
+                (Some(agreed.payload_type), codec.ticks(&data[accepted.header.payload.clone()]))
             }
             // Passed through means not understood.
             Content::Audio(_) => (None, 0),
             // The rest of a digit that began before a switch would be one more digit.
             Content::Event { begins: false, .. } if !self.outgoing.follows(accepted.source) => return,
-            Content::Event { ticks, .. } => (parameters.send_event, ticks),
-            Content::Noise => (parameters.comfort_noise.then_some(rtp::COMFORT_NOISE), 0),
+            Content::Event { ticks, .. } => (agreed.send_event, ticks),
+            Content::Noise => (agreed.comfort_noise.then_some(rtp::COMFORT_NOISE), 0),
             Content::Unknown => (None, 0),
         };
         let Some(payload_type) = payload_type else {

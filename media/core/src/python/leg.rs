@@ -4,7 +4,7 @@ use super::engine::Call;
 use super::sounds::Prompt;
 use super::{ip, refused, scaled, system};
 use crate::codec::Codec;
-use crate::content::{Parameters, Protect};
+use crate::content::{Agreed, Parameters, Protect};
 use crate::engine::LegHandle;
 use crate::listening::answering::Sign;
 use crate::peer::Named;
@@ -64,8 +64,7 @@ impl Leg {
             rtcp: remote_rtcp.map(socket_address).transpose()?.filter(is_reachable),
             mux: rtcp_mux,
         };
-        let parameters = Parameters {
-            named,
+        let agreed = Agreed {
             codec: Codec::from_name(codec)
                 .ok_or_else(|| PyValueError::new_err(format!("unknown codec {codec}")))?,
             payload_type,
@@ -74,9 +73,9 @@ impl Leg {
             comfort_noise,
             send,
             receive,
-            protection: protection.map(protect).transpose()?,
         };
-        self.0.set_parameters(parameters).map_err(refused)
+        let protection = protection.map(protect).transpose()?;
+        self.0.set_parameters(Parameters { named, agreed, protection }).map_err(refused)
     }
 
     fn set_media_timeout(&self, seconds: Option<f64>) -> PyResult<()> {
