@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import struct
 from html.parser import HTMLParser
 from ipaddress import ip_address
@@ -47,6 +49,15 @@ def test_a_secret_is_masked_octet_for_octet(line: str, secret: str) -> None:
     assert secret.encode() not in shown
     assert len(shown) == len(message)
     assert b"To: <sip:a@b>" in shown
+
+
+def test_a_masked_key_can_still_be_decoded_as_wireshark_insists() -> None:
+    """Linphone's offer has keys of 30 and 46 octets; with asterisks in their place its SDP was `Malformed Packet`."""
+    keys = [base64.b64encode(bytes(range(length))).decode() for length in (30, 46)]
+    shown = masked("".join(f"a=crypto:1 SUITE inline:{key}\r\n" for key in keys).encode())
+
+    found = re.findall(rb"inline:(\S+)", shown)
+    assert [len(base64.b64decode(key, validate=True)) for key in found] == [30, 48]
 
 
 @pytest.mark.parametrize(
