@@ -65,6 +65,7 @@ starred: {{route: "sip:operator@{DESK}", hangup_on_star: true, after_agent: assi
 transferring: {{route: "sip:operator@{DESK}", agent_may_transfer: true}}
 moved: {{route: "sip:operator@{MOVED}"}}
 fork: {{route: "sip:all@{PROXY}", record: true}}
+strict: {{route: "sip:operator@{DESK}", 100rel: required, session_timers: {{use: required, expires: 90s}}}}
 nobody: {{route: "sip:ghost@{SILENT}"}}
 unknown: {{route: "sip:desk@pbx.example.com", fallback: front-desk}}
 """

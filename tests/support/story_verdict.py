@@ -120,7 +120,9 @@ def _faults_of_record(stage: Stage, record: CallRecord) -> Iterator[str]:
     ended = next(event for event in told if isinstance(event, CallEnded))
     if (ended.outcome, ended.at) != (record.outcome, record.ended):
         yield f"{record.call_id}: told {ended}, written {record.outcome}"
-    if (record.answered is not None) != (counts[CallAnswered] == 1):
+    moments = [event.at for event in told if isinstance(event, CallAnswered)]
+    unwritten = any(stage.kills.between(moment, told[-1].at) for moment in moments)
+    if not unwritten and (record.answered is not None) != (counts[CallAnswered] == 1):
         yield f"{record.call_id}: answered {record.answered}, told {counts[CallAnswered]} times"
     handoffs = [event.handoff_id for event in told if isinstance(event, HandoffChanged)]
     handoffs = [each for each in handoffs if each not in stage.kills.lost_handoffs]
