@@ -125,6 +125,8 @@ class Watched:
     async def kill_now(self) -> None:
         """End it before the next step of anything; what the journal has not written is lost."""
         self.journal.close()
+        if self.recovery is not None:
+            await self.recovery.close()
         tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(("call ", "webhooks "))]
         for task in tasks:
             task.cancel()

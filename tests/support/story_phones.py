@@ -7,6 +7,7 @@ import random
 
 from sip_stack.dialog import ClientSession, ServerSession, SessionState
 from sip_stack.dialog.refer import SIPFRAG, sipfrag, subscription_state
+from sip_stack.errors import RemoteError
 from sip_stack.events import Acknowledged, Answered, InviteReceived, RequestReceived, SessionEvent
 from sip_stack.sdp import turned
 from tests.support.b2bua_world import BILLING, DESK, World, direction_of, offer
@@ -109,11 +110,7 @@ class StoryPhone(PartyPhone):
     async def _receive(self, party: StoryParty) -> None:
         source, session = party.source, party.session
         assert isinstance(session, ServerSession)
-        session.use(source.choice(EXTENSIONS))
-        if self.host == MOVED:
-            party.reject(302, ("Contact", f"<sip:operator@{DESK}>"))
-            return
-        if self.host == BILLING and party.challenge():
+        if self._turns_away(party):
             return
         mood = (
             "refuse"
@@ -145,3 +142,16 @@ class StoryPhone(PartyPhone):
             if mood == "answer and leave":
                 await asyncio.sleep(source.choice([0.0, 0.02, source.uniform(0, 2)]))
                 party.hang_up()
+
+    def _turns_away(self, party: StoryParty) -> bool:
+        """Whether the INVITE requires what the phone has not, is sent elsewhere, or has to come again."""
+        assert isinstance(party.session, ServerSession)
+        try:
+            party.session.use(party.source.choice(EXTENSIONS))
+        except RemoteError as error:
+            party.reject(error.status_hint, *error.headers)
+            return True
+        if self.host == MOVED:
+            party.reject(302, ("Contact", f"<sip:operator@{DESK}>"))
+            return True
+        return self.host == BILLING and party.challenge()
