@@ -37,8 +37,7 @@ LOUD = ("warning", "error", "critical", "exception")
 OF_STEPS = {
     "drain": ("drain_deadline",),
     "place is taken": ("unknown_source",),
-    "kill": ("calls_left_behind",),
-    "api joins": ("not_taken_over",),
+    "kill": ("calls_left_behind", "not_taken_over"),
     "store fails": ("store_unavailable",),
 }
 """What may be in the log where there was such a step: who asks in vain for the place of somebody may be a stranger, and

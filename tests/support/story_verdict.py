@@ -121,8 +121,10 @@ def _faults_of_record(stage: Stage, record: CallRecord) -> Iterator[str]:
     if (ended.outcome, ended.at) != (record.outcome, record.ended):
         yield f"{record.call_id}: told {ended}, written {record.outcome}"
     moments = [event.at for event in told if isinstance(event, CallAnswered)]
-    unwritten = any(stage.kills.between(moment, told[-1].at) for moment in moments)
-    if not unwritten and (record.answered is not None) != (counts[CallAnswered] == 1):
+    untold = any(stage.kills.between(moment, told[-1].at) for moment in moments)
+    # A 200 that waited for a PRACK when the caller gave up has answered nobody.
+    untold |= record.answered is None and record.outcome is not None and record.outcome.name == "cancel"
+    if not untold and (record.answered is not None) != (counts[CallAnswered] == 1):
         yield f"{record.call_id}: answered {record.answered}, told {counts[CallAnswered]} times"
     handoffs = [event.handoff_id for event in told if isinstance(event, HandoffChanged)]
     handoffs = [each for each in handoffs if each not in stage.kills.lost_handoffs]
