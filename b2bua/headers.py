@@ -174,7 +174,7 @@ def pass_through(message: Message, passes: PassList = DEFAULT_LIST) -> list[Head
     In the order received, names as written. Headers beyond the limits, or not fit to be sent on, stay behind.
     """
     # The cheap look first: an INVITE has twenty headers of other kinds for each of these, and other messages have none.
-    likely = [each for each in message.headers.items() if each[0][:2] in passes.heads or len(each[0]) == 1]
+    likely = [each for each in message.headers.items() if each[0][:2] in passes.heads]
     if not likely:
         return likely
     room = _Room()
@@ -193,7 +193,7 @@ def received_variables(headers: Headers) -> dict[str, str]:
     """`$x_<name>` for the X- headers of a message: lower case, `-` as `_`; the first of a name counts."""
     found: dict[str, str] = {}
     for name, value in headers.items():
-        if name[:2].lower() == "x-" and value and len(found) < MAX_HEADERS:
+        if name[:2] in ("X-", "x-") and value and len(found) < MAX_HEADERS:
             found.setdefault(name.lower().replace("-", "_"), value)
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
-from sip_stack.message.headers import header_key
+from sip_stack.message.headers import COMPACT_FORMS, header_key
 
 DEFAULT = ("X-*", "User-to-User", "Identity")
 """Without `pass_headers`."""
@@ -57,7 +57,7 @@ class PassList:
     names: frozenset[str]
     prefixes: tuple[str, ...]
     heads: frozenset[str]
-    """The first two letters of all of them, in every spelling."""
+    """The first two letters of all of them, in every spelling, and the compact forms, which have one."""
     trusted: bool
 
     def admits(self, name: str) -> bool:
@@ -78,7 +78,8 @@ def pass_list(patterns: tuple[str, ...] | None, *, trusted: bool) -> PassList:
     spelled = {
         "".join(letters) for head in heads for letters in product(*zip(head, head.upper(), strict=True))
     }
-    return PassList(names, prefixes, frozenset(spelled), trusted)
+    compact = {spelling for letter in COMPACT_FORMS for spelling in (letter, letter.upper())}
+    return PassList(names, prefixes, frozenset(spelled | compact), trusted)
 
 
 def _default(trusted: bool) -> Iterable[str]:

@@ -6,8 +6,6 @@ asked (method, extensions, body types) is the endpoint's question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sip_stack.errors import RemoteError
 from sip_stack.message.message import SIP_VERSION, Message, Request, Response
 from sip_stack.message.uri import OtherUri, SipUri, parse_uri
@@ -37,7 +35,8 @@ def check_request(request: Request) -> None:
         raise RemoteError(400, "CSeq method does not match")
     _check_request_uri(request)
     _ = request.max_forwards
-    _check_uris(request.addresses("route"))
+    for route in request.addresses("route"):
+        parse_uri(route.uri)
 
 
 def check_response(response: Response) -> None:
@@ -50,16 +49,13 @@ def _check_common(message: Message) -> CSeq:
     if repeated is not None:
         raise RemoteError(400, f"More than one {_SINGLE[repeated]}")
     _, cseq, _, _ = message.via, message.cseq, message.call_id, message.content_type
-    _check_uris((message.from_, message.to))
+    addresses: tuple[NameAddr, ...] = (message.from_, message.to)
     if cseq.method not in _NEVER_SENT_TO:
-        _check_uris([contact for contact in message.addresses("contact") if contact.uri != "*"])
-        _check_uris(message.addresses("record-route"))
-    return cseq
-
-
-def _check_uris(addresses: Iterable[NameAddr]) -> None:
+        addresses += message.addresses("record-route")
+        addresses += tuple([contact for contact in message.addresses("contact") if contact.uri != "*"])
     for address in addresses:
         parse_uri(address.uri)
+    return cseq
 
 
 def _check_request_uri(request: Request) -> None:

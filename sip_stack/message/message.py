@@ -140,7 +140,8 @@ class Message(ABC):
         parsed = self.headers.parsed
         addresses = parsed.get(key)
         if addresses is None:
-            addresses = parsed[key] = _addresses(key.title(), self.headers.get_all(key))
+            lines = self.headers.get_all(key)
+            addresses = parsed[key] = _addresses(key, lines) if lines else ()
         return addresses
 
     @property
@@ -282,10 +283,8 @@ class Response(Message):
         return f"<Response {self.status} {self.reason}>"
 
 
-def _addresses(name: str, lines: list[str]) -> tuple[NameAddr, ...]:
-    if not lines:
-        return ()
+def _addresses(key: AddressKey, lines: list[str]) -> tuple[NameAddr, ...]:
     elements = [element for line in lines for element in split_commas(line)]
     if len(elements) > MAX_VALUES:
-        raise RemoteError(400, f"Too many values of {name}")
+        raise RemoteError(400, f"Too many values of {key.title()}")
     return tuple([parse_address(element) for element in elements])

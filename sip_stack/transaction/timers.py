@@ -67,13 +67,16 @@ class TimerQueue(Generic[Owner]):
 
     def next_due(self) -> float | None:
         """When the next live timer fires; None when there is none."""
-        first = self._first()
-        return None if first is None else first.due
+        earliest = self._earliest
+        if earliest is None or earliest.owner is None:
+            earliest = self._earliest = self._look()
+        return None if earliest is None else earliest.due
 
     def pop_due(self, now: float) -> tuple[Owner, str] | None:
         """The owner and kind of the earliest timer that is due, which is then over; None when none is due."""
-        first = self._first()
-        if first is None or first.due > now or first.owner is None:
+        due = self.next_due()
+        first = self._earliest
+        if due is None or due > now or first is None or first.owner is None:
             return None
         owner = first.owner
         first.owner = None
@@ -82,12 +85,6 @@ class TimerQueue(Generic[Owner]):
     def __len__(self) -> int:
         """Entries held, stopped ones not yet skipped included."""
         return len(self._heap) + sum(map(len, self._queues))
-
-    def _first(self) -> Timer[Owner] | None:
-        earliest = self._earliest
-        if earliest is None or earliest.owner is None:
-            earliest = self._earliest = self._look()
-        return earliest
 
     def _look(self) -> Timer[Owner] | None:
         heap = self._heap
