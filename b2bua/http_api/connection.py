@@ -49,8 +49,11 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or was sent away."""
         super().connection_lost(exc)
-        # asyncio's transport keeps a method of its own: a circle, while the collector rests (`b2bua/garbage.py`).
+        # A client that resets its connection leaves uvicorn's timer and the connection naming each other.
+        self._unset_keepalive_if_required()
+        # asyncio's transport keeps methods of its own: a circle, while the collector rests (`b2bua/garbage.py`).
         vars(self.transport).pop("_read_ready_cb", None)
+        vars(self.transport).pop("_write_ready", None)  # where the client reset it: Python 3.12 and newer
 
     def on_response_complete(self) -> None:
         """The client's turn again."""

@@ -313,11 +313,13 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def leave_no_circle(transport: asyncio.BaseTransport) -> None:
-    """Let a transport of asyncio that lost its connection be freed at once: it keeps a method of its own.
+    """Let a transport of asyncio that lost its connection be freed at once: it keeps methods of its own.
 
     Strangers open connections as often as they like, and the collector of circles rests while calls are up.
     """
     vars(transport).pop("_read_ready_cb", None)
+    # Python 3.12 and 3.13 forget this one where `close` is called, and not where the peer resets the connection.
+    vars(transport).pop("_write_ready", None)
 
 
 def _notice_dead_peers(sock: socket.socket) -> None:

@@ -58,7 +58,7 @@ class ComposeFile:
     @classmethod
     def read(cls, path: Path, variables: Mapping[str, str]) -> ComposeFile:
         """Raises `KeyError` for a variable that is not set and has no default."""
-        whole = _filled(YAML(typ="safe").load(path.read_text()), variables)
+        whole = _filled(YAML(typ="safe", pure=True).load(path.read_text()), variables)
         services = {name: Service(name, settings) for name, settings in whole["services"].items()}
         return cls(services, frozenset(whole["volumes"]))
 

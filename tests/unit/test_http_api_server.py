@@ -7,6 +7,7 @@ import gc
 import json
 import signal
 import socket
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,12 +79,14 @@ def test_a_connection_that_is_over_is_freed_without_the_collector(tmp_path: Path
         loop = asyncio.get_running_loop()
         async with running(tmp_path) as api:
             before = alive()
-            for sent in (GET, b""):
+            for sent, resets in ((GET, False), (b"", False), (GET, True)):
                 with socket.create_connection((api.host, api.port)) as peer:
                     peer.setblocking(False)
                     await loop.sock_sendall(peer, sent)
                     if sent:
                         await loop.sock_recv(peer, 65_536)
+                    if resets:
+                        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 await come_true(lambda: alive() <= before)
 
     gc.disable()

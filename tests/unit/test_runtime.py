@@ -23,11 +23,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.usefixtures("collector")
 def test_on_cpython_what_the_start_made_is_not_looked_at_again(told: list[str]) -> None:
+    before = gc.get_freeze_count()  # Python 3.12 freezes some by itself
     runtime.prepare()
     runtime.settle()
     assert gc.get_threshold() == runtime.GC_THRESHOLDS
     assert not gc.isenabled()
-    assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() > before
     assert told == []
 
 
@@ -35,6 +36,7 @@ def test_on_cpython_what_the_start_made_is_not_looked_at_again(told: list[str]) 
 def test_on_pypy_long_traces_are_compiled_and_the_collector_is_its_own(
     monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
+    before = gc.get_freeze_count()
     monkeypatch.setattr(runtime, "PYPY", True)
     # Its gc has no such functions.
     monkeypatch.delattr(gc, "freeze")
@@ -43,7 +45,7 @@ def test_on_pypy_long_traces_are_compiled_and_the_collector_is_its_own(
     runtime.settle()
     monkeypatch.undo()
     assert told == ["trace_limit=30000"]
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() == before
 
 
 def test_a_warm_up_compiles_sooner_and_nothing_after_it(
