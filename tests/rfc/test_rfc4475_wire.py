@@ -41,22 +41,27 @@ class Sender:
 
     def __init__(self, main: socket.socket, other: socket.socket) -> None:
         self._main, self._other = main, other
+        self._before: set[bytes] = set()
+        """What has come for INVITEs: it comes again after T1, as nobody acknowledges it."""
 
     async def answers(self, us: Party, data: bytes, number: int) -> list[int]:
         """The statuses sent for one message, which is followed by an OPTIONS; its 200 comes last."""
         for datagram in (data, options(number, "UDP")):
             self._main.sendto(datagram, ("127.0.0.1", us.port("udp")))
-        statuses = []
+        received: list[bytes] = []
         while True:
-            response = read(await asyncio.get_running_loop().sock_recv(self._main, 65535))
+            received.append(await asyncio.get_running_loop().sock_recv(self._main, 65535))
+            response = read(received[-1])
             if response.headers.get("Call-ID") == f"alive{number}":
                 assert response.status == 200
+                received.pop()
                 break
-            statuses.append(response.status)
         with suppress(BlockingIOError):
             while True:
-                statuses.append(read(self._other.recv(65535)).status)
-        return statuses
+                received.append(self._other.recv(65535))
+        new = [data for data in dict.fromkeys(received) if data not in self._before]
+        self._before.update(data for data in new if b" INVITE\r\n" in data)
+        return [read(data).status for data in new]
 
 
 def read(data: bytes) -> Response:
