@@ -250,6 +250,8 @@ class Session(InviteUsage):
         elif self.state is SessionState.CONFIRMED or self.state is SessionState.EARLY:
             if pending.method == "UPDATE" and response is not None and response.status < 300:
                 self.refresh_target(response)
+                if self.refreshing is not None and self.state is SessionState.CONFIRMED:
+                    self.refreshing.answered(response, now)
             self.core.events.append(RequestCompleted(self, pending.method, response))
             if pending.method == "NOTIFY":
                 return  # A 481 ends the subscription (RFC 6665 section 4.2.2), and PJSIP says it with the call up.

@@ -420,6 +420,22 @@ def test_a_hold_of_ours_keeps_who_refreshes() -> None:
 # -- the end --------------------------------------------------------------------------------------------------------
 
 
+def test_an_update_of_ours_with_an_offer_starts_the_interval_of_a_far_end_that_refreshes_anew() -> None:
+    alone, session = called(KNOWS, ALLOW, "Session-Expires: 90;refresher=uas")
+    alone.wait(50)
+    session.request(alone.now, "UPDATE", body=OFFER, content_type="application/sdp")
+    (update,) = alone.drain()
+    assert isinstance(update, Request)
+    assert update.headers.get("Session-Expires") == "90;refresher=uas"
+    alone.receive(
+        sip_response(update, 200, headers=[CONTACT, "Session-Expires: 90;refresher=uas"], body=OFFER)
+    )
+    assert statuses(alone.wait(59)) == []
+    assert session.state is SessionState.CONFIRMED
+    alone.wait(2)
+    assert ended_by(alone) == "expired"
+
+
 def test_a_session_that_has_ended_leaves_no_timer() -> None:
     alone, session = called("Session-Expires: 1800;refresher=uac", ALLOW, extensions=terms(expires=1800))
     session.bye(alone.now)
