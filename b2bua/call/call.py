@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause, recording
+from b2bua.call import attempts, cause, recording
 from b2bua.call.bridge import Bridge
 from b2bua.call.codecs import understood
 from b2bua.call.dialing import DialFailed
@@ -269,6 +269,7 @@ class Call:
     def note_answered(self, peer: Leg) -> None:
         """The caller talks to `peer` now: it was answered, its audio is watched."""
         self.peer = peer
+        attempts.tie(self, peer)
         now = self.services.now()
         self.watch(peer)
         if self.caller is not None:

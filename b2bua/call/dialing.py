@@ -341,10 +341,12 @@ class Dialing:
             case Challenged():
                 record.challenged = record.challenged or now
                 attempt.auth = now + attempt.timers.auth_timeout
-                self._call.log.info("challenged", leg=event.leg.role)
+                self._call.log.info("challenged", leg=event.leg.role, target=record.target)
             case Progress(leg, status, early_media):
                 record.ringing = record.ringing or now
-                self._call.log.info("ringing", leg=leg.role, status=status, early_media=early_media)
+                self._call.log.info(
+                    "ringing", leg=leg.role, target=record.target, status=status, early_media=early_media
+                )
                 assert isinstance(leg, DialledLeg)
                 errand.alert(leg, event)
             case Answered(leg):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause
+from b2bua.call import attempts, cause
 from b2bua.call.call import CallOver, MovedOn
 from b2bua.call.codecs import check_understood
 from b2bua.call.events import Ended, Joined, Moved, MoveOver, Transferred
@@ -141,6 +141,7 @@ def bring_again(leg: Leg, guest: Call) -> None:
     for record in guest.record.legs:
         if record.sip_call_id == leg.record.sip_call_id and record.ended is None:
             guest.take_leg(leg, record)
+    attempts.tie(guest, leg)
     guest.inbox.put(Moved(leg, leg.call, lasts=True))
 
 

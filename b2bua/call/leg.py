@@ -27,7 +27,7 @@ from sip_stack.message.session_id import NIL, SessionId, new_uuid
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.far_end import FarEnd
-    from b2bua.call.record import LegRecord
+    from b2bua.call.record import AttemptRecord, LegRecord
     from b2bua.config import Dialled, Timers
     from b2bua.headers import Header
     from b2bua.identity import Caller
@@ -46,7 +46,7 @@ class Leg:
 
     __slots__ = (
         "__weakref__", "_agreed", "_counts", "_hears_tones", "_media_timeout", "_permitted", "_waits_for_keys",
-        "_watched", "_wish", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
+        "_watched", "_wish", "attempt", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
         "keys_in_audio", "media", "notifys_open", "now", "over", "passes", "place", "record", "referrals", "reoffers",
         "role", "said", "session", "timers", "uuid",
     )  # fmt: skip
@@ -83,6 +83,8 @@ class Leg:
         self._counts = False
         self.facts: LegFacts | None = None
         """What the feed tells of this leg; None for who called us."""
+        self.attempt: AttemptRecord | None = None
+        """What ends with it, being heard: the attempt that brought it, or whom it came in place of."""
         self.timers: Timers = call.configuration.timers
         self.identity: Caller
         """As whom others come to know the far end."""
@@ -281,7 +283,7 @@ class Leg:
         raise NotImplementedError
 
     def note_end(self, by: str, outcome: cause.Outcome) -> None:
-        """Write down who ended the leg; the first to say so stands."""
+        """Write down who ended the leg, and how its attempt ended; the first to say so stands."""
         record, call, now = self.record, self.call, self.now()
         if record.ended is None:
             if self._counts and self.place is not None:
@@ -292,6 +294,8 @@ class Leg:
             if self.home is not None:
                 self.home.inbox.put(events.MoveOver(self, outcome))
         record.end(by, now)
+        if self.attempt is not None:
+            self.attempt.close(now, outcome)
         if record.answered is not None:
             call.note_up()
 

@@ -62,6 +62,7 @@ def replace_leg(old: Leg, session: ServerSession, request: Request) -> None:
         call.caller = new
     else:
         call.peer = new
+    new.attempt, old.attempt = old.attempt, None
     call.replacement = Replaced(old, new)
     call.inbox.put(call.replacement)
 

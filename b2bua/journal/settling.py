@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from b2bua.call import cause
+from b2bua.call import attempts, cause
 from b2bua.call.events import HangUp, Transferred
 from b2bua.call.restored_leg import RestoredLeg
 from b2bua.handoff.consultation import ConsultPhase
@@ -34,6 +34,9 @@ class There(NamedTuple):
 def settle(call: Call, there: There) -> None:
     """Bring a call that has just been restored to rest. Nothing is waited for."""
     caller, newcomer, others = there
+    for leg in (caller, call.peer):
+        if leg is not None:
+            attempts.tie(call, leg)
     if caller is None:  # A call of our own, which nobody has joined yet.
         assert call.peer is not None, "somebody was called"
         call.media.hear(call.peer.media, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from tests.support.b2bua_world import BILLING, DESK, World, play, refuse
+from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, World, play, refuse
 from tests.support.handoff_cast import MAIN, talking
 
 CHALLENGE = ("WWW-Authenticate", 'Digest realm="cc", nonce="n", algorithm=MD5, qop="auth"')
@@ -39,3 +39,27 @@ def test_each_line_of_a_handoff_names_it_until_it_is_over(tmp_path: Path) -> Non
         assert "handoff_id" not in ended
 
     play(story, tmp_path, main=MAIN)
+
+
+BOTH = DESTINATIONS.replace(
+    f"route: sip:operator@{DESK}",
+    f"route: [sip:a@{BILLING}, sip:b@{DESK}]\n  ring: together\n  auth: {{username: acme, password: word}}",
+)
+
+
+def test_of_those_who_ring_together_each_line_says_whose_it_is(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.phone(BILLING, refuse(401, headers=[CHALLENGE]))
+        await world.phone(DESK)
+        cast = await talking(world)
+        with capture_logs() as lines:
+            handoff = world.hand_off(destination="front-desk")
+            await cast.until_awaited()
+            cast.agent().hear()
+            await cast.until_over(handoff)
+        told = {line["event"]: line["target"] for line in lines if line["event"] in ("challenged", "ringing")}
+        assert told == {"challenged": f"sip:a@{BILLING}", "ringing": f"sip:b@{DESK}"}
+        cast.hang_up()
+        await world.record()
+
+    play(story, tmp_path, main=MAIN, destinations=BOTH)
