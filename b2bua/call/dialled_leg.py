@@ -17,7 +17,7 @@ from b2bua.feed import LegAnswered, LegFacts, LegRinging
 from b2bua.headers import HOPS, P_EARLY_MEDIA, Header, mutes_early_media
 from b2bua.identity import Caller, asserted_identity, outgoing_from, outgoing_to
 from sip_stack import events as sip
-from sip_stack.errors import RemoteError
+from sip_stack.errors import RemoteError, SipError
 from sip_stack.message import Request, Response, format_host_port
 from sip_stack.message.session_id import SessionId
 
@@ -58,7 +58,8 @@ class DialledLeg(Leg):
         caller: Caller,
         headers: list[Header],
     ) -> None:
-        """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers."""
+        """Send the INVITE to `target`, on behalf of `caller`. `headers` are Route and the custom headers. Raises
+        `SipError` when nothing more can be sent."""
         services, configuration = call.services, call.configuration
         flow = services.stack.flow_to(target)
         credentials = None if place.auth is None else place.auth.credentials
@@ -80,7 +81,12 @@ class DialledLeg(Leg):
             self.follow(call.caller.wish)
             self.share(call.caller)
         self._offer = self.description.make_offer()
-        self.session: ClientSession = self._invite(flow, uri, caller, headers)
+        try:
+            self.session: ClientSession = self._invite(flow, uri, caller, headers)
+        except SipError:
+            # Nobody gets to see this leg: it would keep its call in memory.
+            self.untie()
+            raise
         self.record = leg_record(role, self.session, self.now())
         self.facts: LegFacts = LegFacts(
             id=self.session.call_id,

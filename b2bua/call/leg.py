@@ -362,6 +362,10 @@ class Leg:
     def let_go(self) -> None:
         """Hear nothing more of the session; see `Call.let_go`."""
         self.session.owner = self.home = None
+        self.untie()
+
+    def untie(self) -> None:
+        """Part with what names the leg in circles, for good."""
         del self.reoffers, self.referrals, self.keys_by_info
 
     def _ended(self, by: sip.EndedBy, message: Message | None) -> None:

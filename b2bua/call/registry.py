@@ -155,34 +155,20 @@ class CallRegistry:
         if "Replaces" in request.headers:
             self._replace(session, request)
             return
-        source = session.source.remote[0]
         trunk = self._identify(session, request)
         if isinstance(trunk, Refusal):
             session.reject(self.services.now(), trunk.status, headers=trunk.headers)
             return
-        unfit: Refused | None = None
         try:
             session.use(self.configuration.extensions_for(trunk.name))
         except RemoteError as error:
             if error.status_hint == 422:
-                # As with a challenge there is no call yet: who is told what is too short tries again.
-                session.reject(self.services.now(), 422, reason=error.reason, headers=error.headers)
-                self._log.info("interval_refused", trunk=trunk.name, source=source, status=422)
-                return
-            unfit = Refused(cause.from_refusal(error.status_hint, error.reason), tuple(error.headers))
-        record = record_of_invite(self.services, trunk.name, request)
-        log = self._log.bind(call_id=record.call_id)
-        log.info(
-            "received",
-            trunk=trunk.name,
-            source=source,
-            caller=record.caller,
-            called=record.called,
-            session_id=record.session_id,
-        )
+                self._refuse_interval(trunk, session, error)
+            else:
+                self._refuse_unfit(trunk, session, request, error)
+            return
+        record, log = self._begin_record(trunk, session, request)
         try:
-            if unfit is not None:
-                raise unfit
             if hops_of(request) >= MAX_HOPS:
                 raise Refused(cause.local("loop_detected", source="b2bua"))
             route = self._route(trunk, record.called)
@@ -192,6 +178,35 @@ class CallRegistry:
             return
         assert isinstance(call.caller, ReceivedLeg), "an admitted call has its caller"
         self._start(call, story.of_caller(call, call.caller, route))
+
+    def _refuse_interval(self, trunk: Trunk, session: ServerSession, error: RemoteError) -> None:
+        """422. As with a challenge there is no call yet: who is told what is too short tries again."""
+        session.reject(self.services.now(), 422, reason=error.reason, headers=error.headers)
+        self._log.info("interval_refused", trunk=trunk.name, source=session.source.remote[0], status=422)
+
+    def _refuse_unfit(
+        self, trunk: Trunk, session: ServerSession, request: Request, error: RemoteError
+    ) -> None:
+        """An INVITE that requires what its trunk does not have, or lacks what it has to: a call that failed."""
+        record, _ = self._begin_record(trunk, session, request)
+        outcome = cause.from_refusal(error.status_hint, error.reason)
+        self._refuse(record, session, Refused(outcome, error.headers))
+
+    def _begin_record(
+        self, trunk: Trunk, session: ServerSession, request: Request
+    ) -> tuple[CallRecord, Logger]:
+        """The record of a new call and its log, which says that it is there."""
+        record = record_of_invite(self.services, trunk.name, request)
+        log = self._log.bind(call_id=record.call_id)
+        log.info(
+            "received",
+            trunk=trunk.name,
+            source=session.source.remote[0],
+            caller=record.caller,
+            called=record.called,
+            session_id=record.session_id,
+        )
+        return record, log
 
     def _identify(self, session: ServerSession, request: Request) -> Trunk | Refusal:
         # Not `session.flow`: that leads to the Contact, which anybody may write.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from b2bua.call.call import Call
 from sip_stack.events import Answered, Ended, Progress, Rejected
 from sip_stack.message import Response
+from sip_stack.settings import EndpointSettings
+from tests.support import b2bua_world
 from tests.support.b2bua_world import (
     CONFIGURATION,
     DESK,
@@ -142,9 +146,31 @@ def test_a_call_that_we_refuse_is_freed_without_the_collector(
         world.media.calls.clear()  # the double remembers every call
         assert not [each for each in gc.get_objects() if isinstance(each, Call)]
 
+    play_without_collector(story, tmp_path)
+
+
+def test_a_call_for_which_nobody_can_be_dialled_any_more_is_freed_without_the_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limits of the SIP stack have let the caller in, and are reached with that."""
+
+    async def story(world: World) -> None:
+        assert (await refused(world)).status == 500
+        record = await world.record()
+        assert summary(record.attempts[0].outcome) == ("network_error", 5000, "failed")
+        assert [leg.role for leg in record.legs] == ["caller"]
+        await world.until(lambda: not world.registry.calls)
+        world.media.calls.clear()
+        assert not [each for each in gc.get_objects() if isinstance(each, Call)]
+
+    monkeypatch.setattr(b2bua_world, "EndpointSettings", partial(EndpointSettings, max_sessions=1))
+    play_without_collector(story, tmp_path)
+
+
+def play_without_collector(story: Callable[[World], Awaitable[None]], folder: Path) -> None:
     gc.collect()
     gc.disable()
     try:
-        play(story, tmp_path)
+        play(story, folder)
     finally:
         gc.enable()
