@@ -49,7 +49,10 @@ OUTCOMES = """\
 Every call, attempt and handoff ends with one of these rows. *Name*, *code* and *status* stand in the call
 record. *To the caller* is the final response to a caller who was not answered yet; BYE means that the caller
 was connected and is hung up. *Q.850* is the cause in our Reason header. Where the *event* is a number it is
-the SIP status the far end gave; the record keeps it as `sip_status`, with its phrase in `sip_reason`.
+the SIP status the far end gave; the record keeps it as `sip_status`, with its phrase in `sip_reason`. An attempt
+has a `detail` beside its outcome, in the record and the API, where there is more to tell: `rejected` or
+`no_credentials` (4240), which name was not found or which address not reached (5000), or the far end's Warning and
+Reason headers. It is for people, at most 200 characters, and its words may change.
 
 Codes below 11000 have published meanings; codes from 11000 are this program's own. 503 is only ever our own
 overload or drain, and a 401 or 407 is never handed on.

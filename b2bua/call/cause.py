@@ -236,6 +236,11 @@ class Outcome:
         return self.cause.caller_status
 
     @property
+    def why(self) -> str | None:
+        """`detail` as log lines and attempts have it: at most 200 characters, far ends may say more; None for none."""
+        return self.detail[:200] or None
+
+    @property
     def try_next_target(self) -> bool:
         """True when another address of the same name may do better (RFC 3263 section 4.3)."""
         return self.cause.event in _OF_ONE_ADDRESS
@@ -296,7 +301,7 @@ def from_refusal(status: int, reason: str) -> Outcome:
 
 
 def of_record(said: Mapping[str, object]) -> Outcome | None:
-    """What `as_record` has written; None for nothing, and for what no row says any more."""
+    """What `as_record` has written, and the `detail` of an attempt; None for nothing, and for what no row says now."""
     row = next((row for row in _ROWS if row.code == said.get("code") and row.name == said.get("name")), None)
     if row is None:
         return None
@@ -306,6 +311,7 @@ def of_record(said: Mapping[str, object]) -> Outcome | None:
         str(said.get("source")),
         status if isinstance(status, int) else None,
         None if reason is None else str(reason),
+        str(said.get("detail") or ""),
     )
 
 

@@ -391,6 +391,6 @@ class Dialing:
             cause=outcome.name,
             code=outcome.code,
             sip_status=outcome.sip_status,
-            detail=outcome.detail[:200] or None,
+            detail=outcome.why,
         )
         return outcome

@@ -51,6 +51,7 @@ class AttemptRecord:
             "answered": clock.stamp(self.answered),
             "ended": clock.stamp(self.ended),
             "outcome": self.outcome.as_record() if self.outcome else {},
+            "detail": self.outcome.why if self.outcome else None,
         }
 
 

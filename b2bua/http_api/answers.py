@@ -120,6 +120,9 @@ class Attempt(Answer):
     answered: Time
     ended: Time
     outcome: Outcome | NoOutcome
+    detail: str | None = Field(default=None, examples=["rejected"])
+    """What exactly went wrong, for people: why a login failed, a name was not found, an address not reached, or the far
+    end's own words. null where there is nothing to add."""
 
 
 class DroppedHeader(Answer):

@@ -106,7 +106,7 @@ def _attempt(left: JsonObject, clock: CallClock) -> AttemptRecord:
         ringing=_moment(clock, left["ringing"]),
         answered=_moment(clock, left["answered"]),
         ended=_moment(clock, left["ended"]),
-        outcome=cause.of_record(cast("JsonObject", left["outcome"])),
+        outcome=cause.of_record({**cast("JsonObject", left["outcome"]), "detail": left["detail"]}),
     )
 
 

@@ -1,4 +1,4 @@
-"""When attempts end that were answered: with the leg that they brought, and not with the call."""
+"""How attempts end: those that were answered with the leg that they brought, not with the call; others for a reason."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from b2bua.call.record import AttemptRecord, CallRecord
 from b2bua.history.timeline import timeline
 from sip_stack.events import Ended
-from tests.support.b2bua_world import DESK, World, play, ring
+from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, World, play, refuse, ring
 from tests.support.handoff_cast import MAIN, Cast, talking
+from tests.support.kept_history import as_objects
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop
 from tests.support.taking_a_place import dialog, newest, take, with_the_desk
@@ -111,3 +112,32 @@ def test_of_who_is_gone_when_the_next_process_begins_it_ends_when_they_leave(
         await watched.close()
 
     play(story, tmp_path, main=MAIN)
+
+
+def test_an_attempt_says_what_exactly_went_wrong_in_the_next_process_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_of_the_loop(monkeypatch)
+
+    async def story(world: World) -> None:
+        world.media.outlives = True
+        watched = Watched(world)
+        challenge = ("WWW-Authenticate", 'Digest realm="cc", nonce="n", algorithm=MD5, qop="auth"')
+        await world.phone(BILLING, refuse(401, headers=[challenge]))
+        cast = await talking(world)
+        for destination in ("billing", "front-desk"):
+            await cast.until_over(world.hand_off(destination=destination))
+        (call,) = world.registry.calls.values()
+        told = await watched.keeping.operations.call(call.id)
+        live = [each for handoff in as_objects(told["handoffs"]) for each in as_objects(handoff["attempts"])]
+        assert [each["detail"] for each in live] == ["rejected", "nowhere.example: does not exist"]
+        await watched.kill_and_restart()
+        cast.hang_up()
+        record = await world.record()
+        written = [each for handoff in record.handoffs for each in as_objects(handoff["attempts"])]
+        assert [each["detail"] for each in written] == [each["detail"] for each in live]
+        assert [each.as_json(record.clock)["detail"] for each in record.attempts] == [None], "it went well"
+        await watched.close()
+
+    destinations = DESTINATIONS.replace(f"sip:operator@{DESK}", "sip:operator@nowhere.example")
+    play(story, tmp_path, main=MAIN, destinations=destinations)
