@@ -8,7 +8,7 @@ record, its limits and `DELETE` mean what they did.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import attempts, cause
 from b2bua.call.call import CallOver, MovedOn
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
+    from b2bua.call.record import CallRecord
+    from b2bua.handoff.handoff import Handoff
 
 JOINED = cause.local("normal_hangup", source="b2bua")
 """Why those are let go whom the two talked to before."""
@@ -30,6 +32,14 @@ JOINED = cause.local("normal_hangup", source="b2bua")
 _LONG = 3600.0
 """Seconds between two looks at nothing: no wait without a deadline."""
 _OTHER_SIDE = {"caller": "agent", "agent": "caller"}
+
+
+class Origin(NamedTuple):
+    """Where a human comes from who was brought to another call."""
+
+    record: CallRecord
+    """Of the call that they were handed."""
+    handoff: Handoff
 
 
 def bridge(call: Call, other: Call) -> None:
@@ -123,6 +133,7 @@ def _bring(leg: Leg, guest: Call, host: Call) -> None:
         # It was brought here itself, and is no longer where that call could find it.
         leg.home.inbox.put(MoveOver(leg, JOINED))
     guest.caller = guest.peer = guest.bridge = None
+    leg.origin = leg.origin or _origin(leg, guest)
     leg.call, leg.home = host, guest if lasts else None
     assert host.caller is not None, "there is somebody to talk to"
     leg.role = "agent" if host.caller.role != "agent" else "caller"
@@ -133,6 +144,14 @@ def _bring(leg: Leg, guest: Call, host: Call) -> None:
     # Before what it has not heard yet, or it would look for the leg and find that nobody is left.
     guest.inbox.put_first(Moved(leg, host, lasts))
     guest.note_up()
+
+
+def _origin(leg: Leg, guest: Call) -> Origin | None:
+    facts = leg.facts
+    if facts is None:
+        return None
+    brought = (each for each in guest.handoffs if each.id == facts.handoff_id)
+    return next((Origin(guest.record, each) for each in brought), None)
 
 
 def bring_again(leg: Leg, guest: Call) -> None:

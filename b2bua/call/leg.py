@@ -27,6 +27,7 @@ from sip_stack.message.session_id import NIL, SessionId, new_uuid
 if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.far_end import FarEnd
+    from b2bua.call.joining import Origin
     from b2bua.call.record import AttemptRecord, LegRecord
     from b2bua.config import Dialled, Timers
     from b2bua.headers import Header
@@ -47,8 +48,8 @@ class Leg:
     __slots__ = (
         "__weakref__", "_agreed", "_counts", "_hears_tones", "_media_timeout", "_permitted", "_waits_for_keys",
         "_watched", "_wish", "attempt", "call", "description", "facts", "far_end", "home", "identity", "keys_by_info",
-        "keys_in_audio", "media", "notifys_open", "now", "over", "passes", "place", "record", "referrals", "reoffers",
-        "role", "said", "session", "timers", "uuid",
+        "keys_in_audio", "media", "notifys_open", "now", "origin", "over", "passes", "place", "record", "referrals",
+        "reoffers", "role", "said", "session", "timers", "uuid",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,8 @@ class Leg:
         """Of its far end in Session-ID (RFC 7989), its own or one that we gave it; empty where there are none."""
         self.home: Call | None = None
         """The call that it was brought from and that lasts as long as it does."""
+        self.origin: Origin | None = None
+        """The handoff that has brought it, where that is not one of its call."""
         self.over = False
         """Nothing more will be heard from or said to the far end: it left, or we hung up."""
 

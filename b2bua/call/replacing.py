@@ -121,7 +121,7 @@ def _newcomer(call: Call, old: Leg, session: ServerSession, request: Request) ->
         raise RemoteError(503, "No port is free") from None
     except NoAddress as error:
         raise RemoteError(488, str(error)) from None
-    new.place, new.timers = old.place, old.timers
+    new.place, new.timers, new.origin = old.place, old.timers, old.origin
     new.record.replaces = old.session.call_id
     if old.facts is not None:
         new.facts = replace(old.facts, id=session.call_id)

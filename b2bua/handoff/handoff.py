@@ -180,19 +180,21 @@ class Handoff:
 
     def publish(self) -> None:
         """Tell the feed where it is."""
-        self.feed.publish(
-            HandoffChanged(
-                self.call_id,
-                self.clock,
-                self.updated,
-                self.id,
-                self.state,
-                self.method,
-                self.destination,
-                self.request,
-                self.outcome,
-                self.confirmed,
-            )
+        self.feed.publish(self.change())
+
+    def change(self) -> HandoffChanged:
+        """What the feed is told of its last change."""
+        return HandoffChanged(
+            self.call_id,
+            self.clock,
+            self.updated,
+            self.id,
+            self.state,
+            self.method,
+            self.destination,
+            self.request,
+            self.outcome,
+            self.confirmed,
         )
 
     def finish(self, state: HandoffState, outcome: Outcome, now: float) -> None:

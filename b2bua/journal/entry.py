@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from b2bua.journal import ringing, waiting
+from b2bua.journal import brought, ringing, waiting
 from b2bua.journal.asked import Asked, read, written
 from b2bua.journal.going_on import CallState, legs_up
 from b2bua.telemetry.json_text import json_text
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from b2bua.call.call import Call
     from b2bua.call.leg import Leg
     from b2bua.call.record import JsonObject
+    from b2bua.journal.brought import Brought
     from b2bua.journal.ringing import Ringing
     from b2bua.journal.seal import Seal
     from b2bua.journal.waiting import Waiting
@@ -52,13 +53,16 @@ class JournalEntry(NamedTuple):
     ringing: tuple[Ringing, ...] = ()
     waiting: Waiting | None = None
     """Its caller, while nobody has answered."""
+    brought: tuple[Brought, ...] = ()
+    """Humans of handoffs of calls that are over."""
     state: CallState | None = None
     """What it takes to go on with it; None when it can only be ended."""
 
     def as_text(self, seal: Seal | None = None) -> str:
         """As it is kept. What has keys in it is sealed, or left out where there is no seal."""
         asked = written(self.asked, seal, self.call_id)
-        ending = (self.call_id, self.run, self.record, self.legs, asked, self.ringing, self.waiting)
+        told = brought.written(self.brought, seal)
+        ending = (self.call_id, self.run, self.record, self.legs, asked, self.ringing, self.waiting, told)
         if self.state is None or (self.state.has_keys and seal is None):
             return json_text(ending)
         state = self.state.plain()
@@ -70,7 +74,7 @@ class JournalEntry(NamedTuple):
     def read(cls, text: str, seal: Seal | None = None) -> JournalEntry:
         """Raises `ValueError`, `TypeError` or `KeyError` for what is none of ours. A state that cannot be read is as
         good as none."""
-        call_id, run, record, legs, asked, those_who_ring, who_waits, *going_on = json.loads(text)
+        call_id, run, record, legs, asked, those_who_ring, who_waits, told, *going_on = json.loads(text)
         state: CallState | None = None
         with suppress(ValueError):
             state = _read_state(going_on[0], call_id, seal) if going_on else None
@@ -82,6 +86,7 @@ class JournalEntry(NamedTuple):
             read(asked, seal, call_id),
             ringing.read(those_who_ring),
             waiting.read(who_waits),
+            brought.read(told, seal),
             state,
         )
 
@@ -96,8 +101,9 @@ def entry_of(call: Call, run: str) -> JournalEntry:
     record["handoffs"] = [{"channel": "voice", "node": node, **each.as_json()} for each in call.handoffs]
     legs = tuple(map(_entry_of, legs_up(call)))
     asked = tuple(map(Asked.of, call.handoffs))
-    ending = (call.id, run, record, legs, asked, ringing.ringing_of(call), waiting.waiting_of(call))
-    return JournalEntry(*ending, CallState.of(call) if call.answered else None)
+    unanswered = (ringing.ringing_of(call), waiting.waiting_of(call))
+    state = CallState.of(call) if call.answered else None
+    return JournalEntry(call.id, run, record, legs, asked, *unanswered, brought.brought_to(call), state)
 
 
 def _entry_of(leg: Leg) -> LegEntry:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from b2bua.call import cause
 from b2bua.feed import LegEnded
+from b2bua.journal.brought import origins_of
 from b2bua.journal.by_bye import HandedByBye
 from b2bua.journal.closing import as_recorded, closed
 from b2bua.journal.farewell import say_farewell
@@ -190,15 +191,17 @@ class Recovery:
         now = self._services.now()
         try:
             record = reopened_record(entry.record, now)
-            handoffs = reopened_handoffs(
-                entry, record.clock, self._reaching.configuration, self._services.feed
-            )
+            known = (self._reaching.configuration, self._services.feed)
+            handoffs = reopened_handoffs(entry.record, entry.asked, record.clock, *known)
+            brought = origins_of(entry, record, now, *known)
         except (KeyError, TypeError, ValueError) as error:
             self._log.warning("handoffs_not_told", call_id=entry.call_id, why=repr(error))
             return
         facts = facts_of(entry, record, handoffs)
         self._follow(record, handoffs, facts)
-        for each in facts:
+        for _, origin, up in brought:
+            self._follow(origin.record, [origin.handoff], [up])
+        for each in (*facts, *(up for _, _, up in brought)):
             self._services.feed.publish(
                 LegEnded(record.call_id, record.clock, now, each.leg, outcome, "b2bua", each.answered)
             )

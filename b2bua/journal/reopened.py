@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from b2bua.config import Configuration
     from b2bua.feed import Feed
     from b2bua.journal.asked import Asked
-    from b2bua.journal.entry import JournalEntry
 
 
 def reopened_record(left: JsonObject, now: float) -> CallRecord:
@@ -47,11 +46,15 @@ def reopened_record(left: JsonObject, now: float) -> CallRecord:
 
 
 def reopened_handoffs(
-    entry: JournalEntry, clock: CallClock, configuration: Configuration, feed: Feed
+    record: JsonObject,
+    asked: tuple[Asked, ...],
+    clock: CallClock,
+    configuration: Configuration,
+    feed: Feed,
 ) -> list[Handoff]:
-    """Its handoffs. Raises as `reopened_record`."""
-    pairs = zip(_objects(entry.record["handoffs"]), entry.asked, strict=True)
-    return [_handoff(left, asked, clock, configuration, feed) for left, asked in pairs]
+    """Its handoffs, and how each was `asked` for. Raises as `reopened_record`."""
+    pairs = zip(_objects(record["handoffs"]), asked, strict=True)
+    return [_handoff(left, how, clock, configuration, feed) for left, how in pairs]
 
 
 def _handoff(

@@ -7,7 +7,7 @@ those who end it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from b2bua.call import cause
@@ -21,6 +21,7 @@ from b2bua.call.restored_leg import RestoredLeg
 from b2bua.encryption import media_protection
 from b2bua.handoff.handoff import Referred
 from b2bua.handoff.referral import Subscription
+from b2bua.journal.brought import OfOrigin, origins_of
 from b2bua.journal.reopened import reopened_handoffs, reopened_record
 from b2bua.journal.settling import There, settle
 from b2bua.journal.told import Follow, facts_of
@@ -88,13 +89,15 @@ class Takeover:
             return False
         try:
             there = await self._restore(call, entry)
+            known = (self._services.now(), self._reaching.configuration, self._services.feed)
+            origins = origins_of(entry, call.record, *known)
         except (MediaError, SipError, KeyError, TypeError, ValueError) as error:
             for leg in call.legs:
                 leg.hang_up(cause.local("process_lost"))
             call.media.close()
             call.log.warning("not_taken_over", why=str(error))
             return False
-        self._begin(call, entry)
+        self._begin(call, entry, origins)
         settle(call, there)
         return True
 
@@ -118,7 +121,9 @@ class Takeover:
         log = self._log.bind(call_id=entry.call_id)
         try:
             record = reopened_record(entry.record, services.now())
-            handoffs = reopened_handoffs(entry, record.clock, configuration, services.feed)
+            handoffs = reopened_handoffs(
+                entry.record, entry.asked, record.clock, configuration, services.feed
+            )
         except (KeyError, TypeError, ValueError) as error:
             log.warning("not_taken_over", why=repr(error))
             return None
@@ -127,11 +132,16 @@ class Takeover:
         call.handoffs += handoffs
         return call
 
-    def _begin(self, call: Call, entry: JournalEntry) -> None:
+    def _begin(self, call: Call, entry: JournalEntry, origins: Iterable[OfOrigin] = ()) -> None:
         """From here on it is a call as any."""
         self._journal.take_over(entry)
         self._go_on(call)
         self._follow(call.record, call.handoffs, facts_of(entry, call.record, call.handoffs))
+        legs = {leg.session.call_id: leg for leg in call.legs}
+        for call_id, origin, up in origins:
+            if call_id in legs:
+                legs[call_id].origin = origin
+                self._follow(origin.record, [origin.handoff], [up])
         call.log.info("taken_over", run=entry.run)
 
     async def _restore(self, call: Call, entry: JournalEntry) -> There:

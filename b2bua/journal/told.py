@@ -28,7 +28,7 @@ Follow = Callable[["CallRecord", list["Handoff"], list[Up]], None]
 def facts_of(entry: JournalEntry, record: CallRecord, handoffs: list[Handoff]) -> list[Up]:
     """The humans of the handoffs that are not over: who has the caller while another is consulted is there, too."""
     return [
-        Up(_facts(entry, handoff, leg), leg.answered)
+        Up(facts_of_leg(entry, handoff, leg), leg.answered)
         for leg in record.legs
         if leg.role == "agent" and leg.answered is not None and leg.ended is None
         for handoff in _handoffs_of(leg, handoffs)
@@ -42,7 +42,7 @@ def _handoffs_of(leg: LegRecord, handoffs: list[Handoff]) -> list[Handoff]:
     return [each for each in before[-1:] if not each.state.final]
 
 
-def _facts(entry: JournalEntry, handoff: Handoff, leg: LegRecord) -> LegFacts:
+def facts_of_leg(entry: JournalEntry, handoff: Handoff, leg: LegRecord) -> LegFacts:
     """What the feed told of a leg; as far as its record knows, where its state is not there."""
     for state in () if entry.state is None else entry.state.legs:
         if state is not None and state.facts is not None and state.facts.id == leg.sip_call_id:

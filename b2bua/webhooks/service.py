@@ -150,13 +150,18 @@ class Webhooks:
             self._resumed.add(record.call_id)
         legs = [each for each in record.legs if each.role == "agent"]
         for handoff in handoffs:
-            if handoff.state.final or not self._follow(handoff.id, handoff.request, record):
+            there = [each for each in humans if each.leg.handoff_id == handoff.id]
+            if handoff.state.final and not there:
                 continue
+            if not self._follow(handoff.id, handoff.request, record):
+                continue
+            if handoff.state.final:
+                self._followed[handoff.id].final = handoff.change()
             series = self._followed[handoff.id].series
             series.rang = any(each.ringing is not None for each in handoff.attempts)
             own = [each for each in legs if each.started >= handoff.created - 0.001]
             series.positions = {each.sip_call_id: number for number, each in enumerate(own, 1)}
-            for human in (each for each in humans if each.leg.handoff_id == handoff.id):
+            for human in there:
                 series.answered, series.talking[human.leg.id] = human.leg, human.answered
 
     async def close(self, patience: float) -> None:

@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 
 from b2bua.journal.seal import Seal
 from b2bua.store import Document, Kind
-from sip_stack.events import Acknowledged, Ended
-from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, World, answer, play, refuse, ring
-from tests.support.handoff_cast import MAIN, Cast, talking
+from sip_stack.events import Acknowledged, Answered, Ended
+from tests.support.attended_transfer import refer, replaces
+from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, SBC, World, answer, play, refuse, ring
+from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking
 from tests.support.next_process import Watched
 from tests.support.taken_over import clock_of_the_loop, killed, legs_now
 from tests.support.told_application import URLS, Application
@@ -121,6 +122,53 @@ def test_who_has_the_caller_is_told_to_the_end_though_somebody_else_is_consulted
         ["DialAnswer", "DialConnected", "DialHangup", "DialAction"],
         ["DialAnswer", "DialHangup", "DialAction"],
     ]
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_human_whom_the_caller_has_left_with_another_is_told_of_until_they_hang_up(
+    tmp_path: Path, outlives: bool, times: int
+) -> None:
+    """The call that they were handed is over; they are in another one when the process is killed."""
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application, outlives=outlives)
+        await connected(cast)
+        alice, billing = world.phones[SBC], await world.phone(BILLING, answer_at_once)
+        other = alice.call("billing")
+        await alice.until(Answered, count=2)
+        assert await refer(alice, other, replaces(alice.events_of(Answered)[0].session)) == 202
+        await alice.until(Ended, count=2)
+        await asyncio.sleep(30)
+        assert application.events() == ["DialAnswer", "DialConnected"], "the human still talks"
+        await killed(world, watched, "taken_over" if outlives else "ended")
+        for _ in range(times - 1):
+            await watched.kill_and_restart()
+        if outlives:
+            await asyncio.sleep(10)
+            hang_up(world)
+        await billing.until(Ended)
+        await world.record(2)
+        await watched.close()
+        assert Kind.WEBHOOK not in {kind for kind, _ in watched.keeping.backend.documents}
+
+    play(story, tmp_path, main=MAIN)
+    assert application.events() == ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
+    answered, _, hung_up, final = application.told
+    for key in (
+        "CallUUID",
+        "DialBLegUUID",
+        "DialBLegPosition",
+        "DialBLegTo",
+        "HandoffID",
+        "SharedID",
+        "From",
+    ):
+        assert hung_up[key] == answered[key], key
+    assert int(hung_up["DialBLegDuration"]) >= (40 if outlives else 30), "with both"
+    assert hung_up["DialBLegHangupCauseName"] == ("normal_hangup" if outlives else "process_lost")
+    assert (final["DialStatus"], final["DialHangupCause"]) == ("completed", "normal_hangup")
 
 
 def test_a_human_who_had_answered_is_told_as_connected_by_the_next_process(tmp_path: Path) -> None:
