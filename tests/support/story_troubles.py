@@ -67,8 +67,14 @@ async def drain(stage: Stage, source: random.Random) -> None:
 
 
 async def kill(stage: Stage, source: random.Random) -> None:
-    """The process is killed, and another one starts soon or after a while."""
-    if not stage.kills.under_way and stage.watched.keeping.store.status.available:
+    """The process is killed, and another one starts soon or after a while.
+
+    Not while the store fails, noticed or not: what waits for it dies with a process (docs/restart.md), and the store of
+    a story, which is the same before and after, would write it all the same.
+    """
+    keeping = stage.watched.keeping
+    works = keeping.backend.failing is None and keeping.store.status.available
+    if works and not stage.kills.under_way:
         stage.note(f"kill; the audio {'goes on' if stage.world.media.outlives else 'stops'}")
         await stage.kills.kill(source.choice([0.0, source.uniform(0, 2), source.uniform(0, 10)]))
         stage.note("the next process is there")
