@@ -43,7 +43,8 @@ async def relay(
     engine = NativeEngine(settings)
     await engine.start()
     calls = []
-    for line in iter(sys.stdin.readline, "\n"):
+    # All of them first: who writes them reads nothing until then, and a pipe does not hold 1,400 lines with keys.
+    for line in list(iter(sys.stdin.readline, "\n")):
         first, second = line.split()
         call = engine.open_call(_ignore)
         a, b = call.open_leg("caller"), call.open_leg("agent")
