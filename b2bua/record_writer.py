@@ -126,14 +126,15 @@ class RecordWriter:
 
 def _write_whole(file: FileIO, lines: bytes) -> None:
     """Append `lines`, or nothing of them. Raises `OSError`."""
-    begins, done = file.seek(0, os.SEEK_END), 0
+    # Not by seeking: the file may be a pipe, such as /dev/stdout of a container.
+    begins, done = os.fstat(file.fileno()).st_size, 0
     try:
         while done < len(lines):
             done += file.write(lines[done:])
     except OSError:
         # Half a line would make the next one unreadable as well.
         with suppress(OSError):
-            if done and file.seek(0, os.SEEK_END) == begins + done:
+            if done and os.fstat(file.fileno()).st_size == begins + done:
                 file.truncate(begins)
         raise
 

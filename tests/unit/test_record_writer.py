@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import threading
 from pathlib import Path
@@ -163,3 +164,19 @@ def test_what_a_full_disk_took_half_of_is_taken_back(tmp_path: Path) -> None:
     writer.close(5)
     assert [line["call_id"] for line in lines(path)] == ["c1", "c3"]
     assert (writer.written, writer.lost) == (2, 1)
+
+
+def test_records_go_down_a_pipe_too(tmp_path: Path) -> None:
+    """As where the file is /dev/stdout of a container."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        writer = RecordWriter(path)
+        writer.start()
+        writer.write(a_record())
+        writer.close(5)
+        assert json.loads(os.read(reading, 65_536))["call_id"] == "c1"
+        assert (writer.written, writer.lost) == (1, 0)
+    finally:
+        os.close(reading)
