@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.fake_network import FakeNetwork
+from tests.support.taken_over import clock_of_the_loop
 from tests.support.two_endpoints import World
 
 
@@ -23,3 +24,9 @@ def world() -> Iterator[World]:
         assert peer.endpoint.transaction_count == 0
         assert peer.endpoint.session_count == 0
         assert peer.endpoint.next_timer() is None
+
+
+@pytest.fixture
+def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock goes as fast as the loop's: for calls that outlive their process."""
+    clock_of_the_loop(monkeypatch)

@@ -16,12 +16,9 @@ from tests.support.b2bua_world import World, play
 from tests.support.handoff_cast import MAIN, talking
 from tests.support.media_leg_double import Nothing
 from tests.support.next_process import Watched
-from tests.support.taken_over import clock_of_the_loop, ended_by_the_next, legs_now
+from tests.support.taken_over import ended_by_the_next, legs_now
 
-
-@pytest.fixture(autouse=True)
-def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_of_the_loop(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock_of_the_story")
 
 
 def test_a_call_whose_audio_is_gone_is_ended_toward_both_sides(tmp_path: Path) -> None:

@@ -26,14 +26,11 @@ from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, World, of
 from tests.support.handoff_cast import MAIN, Cast, talking, with_route
 from tests.support.kept_history import as_object, as_objects
 from tests.support.next_process import Watched
-from tests.support.taken_over import clock_of_the_loop, fates, legs_now
+from tests.support.taken_over import fates, legs_now
 
 SENDRECV, SENDONLY, RECVONLY = Direction.SENDRECV, Direction.SENDONLY, Direction.RECVONLY
 
-
-@pytest.fixture(autouse=True)
-def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_of_the_loop(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock_of_the_story")
 
 
 async def outlived(world: World) -> tuple[Watched, Cast]:

@@ -30,12 +30,9 @@ from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with
 from tests.support.kept_history import as_object
 from tests.support.media_leg_double import PromptDouble
 from tests.support.next_process import Watched
-from tests.support.taken_over import clock_of_the_loop, fates, killed, legs_now, shown
+from tests.support.taken_over import fates, killed, legs_now, shown
 
-
-@pytest.fixture(autouse=True)
-def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_of_the_loop(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock_of_the_story")
 
 
 def refer(cast: Cast, target: str) -> None:

@@ -18,12 +18,9 @@ from tests.support.kept_history import as_object, as_objects
 from tests.support.media_leg_double import Nothing
 from tests.support.next_process import Watched
 from tests.support.own_calls import ORDER, two_calls
-from tests.support.taken_over import clock_of_the_loop, fates
+from tests.support.taken_over import fates
 
-
-@pytest.fixture(autouse=True)
-def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_of_the_loop(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock_of_the_story")
 
 
 def test_a_call_of_our_own_goes_on_and_is_joined_with_a_caller_later(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from tests.support.handoff_cast import ASSISTANT, MAIN, answer_at_once
 from tests.support.kept_history import as_object, as_objects
 from tests.support.next_process import Watched
 from tests.support.own_calls import ORDER
-from tests.support.taken_over import clock_of_the_loop, fates, killed
+from tests.support.taken_over import fates, killed
 
 HELD = DESTINATIONS.replace(
     f"  route: sip:operator@{DESK}\n", f'  route: sip:operator@{DESK}\n  accept_key: "1"\n'
@@ -50,10 +50,7 @@ billing:
   route: sip:queue-1@{BILLING}
 """
 
-
-@pytest.fixture(autouse=True)
-def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_of_the_loop(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock_of_the_story")
 
 
 async def ringing(world: World, seconds: float = 3.0) -> tuple[Watched, Phone, ClientSession]:

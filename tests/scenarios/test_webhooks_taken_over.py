@@ -15,13 +15,10 @@ from tests.support.attended_transfer import refer, replaces
 from tests.support.b2bua_world import BILLING, DESK, DESTINATIONS, SBC, World, answer, play, refuse, ring
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking
 from tests.support.next_process import Watched
-from tests.support.taken_over import clock_of_the_loop, killed, legs_now
+from tests.support.taken_over import killed, legs_now
 from tests.support.told_application import URLS, Application
 
-
-@pytest.fixture(autouse=True)
-def clock_of_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_of_the_loop(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clock_of_the_story")
 
 
 async def asked(
