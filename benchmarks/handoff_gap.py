@@ -58,8 +58,8 @@ class Stage:
 
     b2bua: B2bua
     api: Api
-    bot: RtpCallee
-    human: RtpCallee
+    bot: RtpCallee[ToneStream]
+    human: RtpCallee[ToneStream]
 
 
 @contextmanager

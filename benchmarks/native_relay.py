@@ -12,7 +12,7 @@ from pathlib import Path
 
 from media.engine import Address, Codec, StreamParameters
 from media.events import MediaEvent
-from media.native import NativeEngine, NativeSettings
+from media.native import NativeCall, NativeEngine, NativeSettings
 from media.srtp import CryptoSuite, SrtpKeys
 
 SUITES = (CryptoSuite.AES_CM_128_HMAC_SHA1_32, CryptoSuite.AES_CM_128_HMAC_SHA1_80)
@@ -42,7 +42,7 @@ async def relay(
     """Opens the calls of standard input, answers on standard output, and stays until it is killed."""
     engine = NativeEngine(settings)
     await engine.start()
-    calls = []
+    calls: list[NativeCall] = []
     # All of them first: who writes them reads nothing until then, and a pipe does not hold 1,400 lines with keys.
     for line in list(iter(sys.stdin.readline, "\n")):
         first, second = line.split()

@@ -49,7 +49,7 @@ def figures() -> bytes:
 
     def stream(port: str, kind: str) -> dict[str, Writable]:
         at: dict[str, Writable] = {"family": "IPv4", "address": HOST, "port": numbers[port]}
-        said = {"packets": numbers["packets"], "bytes": numbers["octets"], "errors": 0}
+        said: dict[str, Writable] = {"packets": numbers["packets"], "bytes": numbers["octets"], "errors": 0}
         return {
             "local port": numbers[port],
             "local address": HOST,
@@ -63,7 +63,7 @@ def figures() -> bytes:
         }
 
     def side(tag: str, other: str) -> dict[str, Writable]:
-        to = [{"tag": other, "type": "offer/answer"}]
+        to: Writable = [{"tag": other, "type": "offer/answer"}]
         media: dict[str, Writable] = {
             "index": 1,
             "type": "audio",
@@ -71,10 +71,10 @@ def figures() -> bytes:
             "streams": [stream(tag, "RTP"), stream(f"{tag}+1", "RTCP")],
             "flags": ["initialized", "asymmetric", "send", "recv"],
         }
-        beside = {"tag": tag, "created": numbers["created"], "subscriptions": to, "subscribers": to}
-        return {**beside, "medias": [media]}
+        beside = {"created": numbers["created"], "subscriptions": to, "subscribers": to}
+        return {"tag": tag, **beside, "medias": [media]}
 
-    total = {"packets": 0, "bytes": 0, "errors": 0}
+    total: dict[str, Writable] = {"packets": 0, "bytes": 0, "errors": 0}
     told: dict[str, Writable] = {
         "created": numbers["created"],
         "created_us": 0,

@@ -103,8 +103,13 @@ class Stage:
         for rate, calls in LONG_WARM_UPS[self._server]:
             scenario = caller_scenario(self._server, self._folder)
             caller = sipp_caller(
-                *(self._folder, self.running.target, scenario),
-                **{"name": f"warm-up-{rate}", "service": WARM_UP_PLACE, "calls": calls, "rate": rate},
+                self._folder,
+                self.running.target,
+                scenario,
+                name=f"warm-up-{rate}",
+                service=WARM_UP_PLACE,
+                calls=calls,
+                rate=rate,
                 call_length_ms=HOLD_MS,
                 cpus=[LOAD_CORE],
             )

@@ -75,7 +75,7 @@ def ours(
 def ours_on_rtpengine(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
     """The same with `media.engine: rtpengine`, which is `ng_stand_in.py` on the core of the load: no audio ports."""
     port = free_port()
-    command = [sys.executable, NG_STAND_IN, str(port)]
+    command: list[str | Path] = [sys.executable, NG_STAND_IN, str(port)]
     with ChildProcess("ng-stand-in", command, folder, cpus=[LOAD_CORE]) as stand_in:
         stand_in.wait_for_line("^ready", 20.0)
         told = {"nodes": [f"tcp:{LOOPBACK}:{port}"], "spare_legs": SPARE_LEGS}
@@ -88,7 +88,7 @@ def ours_on_rtpengine(folder: Path, places: Mapping[str, str]) -> Iterator[Runni
 def sippy(folder: Path, places: Mapping[str, str], *, media: bool = False) -> Iterator[Running]:
     """The sippy B2BUA without a log and without records; with `media` it opens ports too, by rtp.io in its process."""
     port = free_port()
-    command = [SIPPY, "-f", "-u", "-D", "-A", "0", "-l", LOOPBACK, "-p", str(port)]
+    command: list[str | Path] = [SIPPY, "-f", "-u", "-D", "-A", "0", "-l", LOOPBACK, "-p", str(port)]
     command += ["-s", f"{next(iter(places.values()))};auth={USER}:{PASSWORD}", "-c", folder / "sippy.sock"]
     command += ["-L", folder / "sippy.log", *(["-r", "rtp.io:"] if media else [])]
     log = {"SIPLOG_BEND": "none"}
@@ -132,9 +132,11 @@ def asterisk(folder: Path, places: Mapping[str, str]) -> Iterator[Running]:
     (folder / "cdr-csv").mkdir()
     libraries = ASTERISK / "usr/lib/x86_64-linux-gnu"
     # By its own loader, as its C library is newer than this system's.
-    loader = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries]
-    command = [*loader, ASTERISK / "usr/sbin/asterisk", "-f", "-C", folder / "asterisk.conf"]
-    with ChildProcess("asterisk", command, folder, cpus=[SERVER_CORE]) as process:
+    loader: list[str | Path] = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries]
+    asterisk = [*loader, ASTERISK / "usr/sbin/asterisk"]
+    with ChildProcess(
+        "asterisk", [*asterisk, "-f", "-C", folder / "asterisk.conf"], folder, cpus=[SERVER_CORE]
+    ) as process:
         wait_until(partial(_listens, process, port), 20.0, "Asterisk listens")
         time.sleep(1)  # It listens before it is ready.
         yield Running(process, f"{LOOPBACK}:{port}", partial(_lines, folder / "cdr-csv/Master.csv"))

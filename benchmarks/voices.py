@@ -87,7 +87,8 @@ def say(source: random.Random, text: str) -> Sound:
     samples = np.frombuffer(spoken[start : start + (len(spoken) - start) // 2 * 2], dtype="<i2") / 32_768.0
     heard = telephone(_trimmed(samples), rate)
     wanted = 10 ** (source.uniform(-28, -14) / 20)
-    return np.clip(heard * (wanted / np.sqrt(np.mean(heard**2))), -1.0, 1.0)
+    levelled: Sound = np.clip(heard * (wanted / np.sqrt(np.mean(heard**2))), -1.0, 1.0)
+    return levelled
 
 
 def telephone(samples: Sound, rate: int) -> Sound:

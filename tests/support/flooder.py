@@ -187,7 +187,7 @@ if __package__:
             self._seconds = seconds
             options = {"--sources": sources, "--rate": rate, "--seconds": seconds, "--seed": seed}
             arguments = [str(word) for option in options.items() for word in option]
-            command = [sys.executable, Path(__file__), str(port), *arguments]
+            command: list[str | Path] = [sys.executable, Path(__file__), str(port), *arguments]
             super().__init__("flood", command, folder, cpus=cpus)
 
         def finished(self) -> FloodCounters:

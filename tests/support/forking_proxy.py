@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sip_stack.aio.network import Receiver
+from sip_stack.errors import LossReason, RemoteError
 from sip_stack.message import Request, parse_message
 from sip_stack.transport import Flow
 from tests.support.b2bua_world import B2BUA
@@ -11,7 +11,7 @@ from tests.support.fake_network import FakeAsyncNetwork
 PROXY, LEFT, RIGHT = "198.51.100.10", "198.51.100.11", "198.51.100.12"
 
 
-class ForkingProxy(Receiver):
+class ForkingProxy:
     """Sends what the B2BUA asks to two phones, and what they say back: both may answer.
 
     A refusal goes back when both have refused (RFC 3261 section 16.7). It repeats nothing by itself, so the way to its
@@ -23,7 +23,7 @@ class ForkingProxy(Receiver):
         self._refused: dict[str, set[str]] = {}
         network.open((PROXY, 5060), self)
 
-    def received(self, data: bytes, flow: Flow, fault: object = None) -> None:
+    def received(self, data: bytes, flow: Flow, fault: RemoteError | None = None) -> None:
         """Pass it on."""
         message = parse_message(data)
         if isinstance(message, Request):
@@ -39,3 +39,14 @@ class ForkingProxy(Receiver):
 
     def flush(self) -> None:
         """Nothing waits."""
+
+    def lost(self, flow: Flow, detail: str, reason: LossReason = "transport") -> None:
+        """Nothing is repeated."""
+
+    def hears(self, source: str) -> bool:
+        """Everybody."""
+        return True
+
+    def needs(self, flow: Flow) -> bool:
+        """None: it is UDP."""
+        return False

@@ -91,7 +91,7 @@ class Kamailio(KamailioProcess):
         *,
         b2bua: str = "",
         agent: str = "",
-        template: str = "sbc.cfg",
+        template: str | Path = "sbc.cfg",
         password: str = "",
         nat: bool = False,
         tls: Pair | None = None,
@@ -111,7 +111,8 @@ class Kamailio(KamailioProcess):
         configuration = folder / "kamailio.cfg"
         configuration.write_text(text)
         # In the foreground, its log on stderr, its files where the test's are, little memory.
-        options = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", folder, "-w", folder]
+        options: list[str | Path] = ["-f", configuration, "-DD", "-E", "-m", "16", "-M", "4"]
+        options += ["-Y", folder, "-w", folder]
         options += [option for name in defined for option in ("-A", name)]
         super().__init__(folder, port, ["kamailio", *options], tcp=tcp, cpus=cpus)
 

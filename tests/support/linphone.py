@@ -47,7 +47,7 @@ class Linphone(ChildProcess):
         settings = CONFIGURATION.format(host=LOOPBACK, port=port, ca=ca, first=port + 2, last=last)
         (home / "linphonerc").write_text(settings)
         says = write_wav(home / "says.wav", tone(frequency, 2.0))
-        command = ["linphonec", "-c", home / "linphonerc", "-d", "5", "-l", home / "log"]
+        command: list[str | Path] = ["linphonec", "-c", home / "linphonerc", "-d", "5", "-l", home / "log"]
         super().__init__("linphonec", command, folder, environment={"HOME": str(home)})
         try:
             self.wait_for_line("^linphonec>", 20.0)

@@ -15,7 +15,7 @@ PATIENCE = 40.0
 def flows(phone: PjsuaPhone) -> Flows:
     """What the phone does with its audio now."""
     last = phone.events("direction")[-1]
-    return last["sends"], last["hears"]
+    return bool(last["sends"]), bool(last["hears"])
 
 
 def agree(one: PjsuaPhone, other: PjsuaPhone, expected: Flows) -> None:

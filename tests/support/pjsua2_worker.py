@@ -66,7 +66,7 @@ class Phone:
                 self.first.xferReplaces(self.call, pj.CallOpParam())
             case {"command": "leave"}:
                 self.call.xferReplaces(self.first, pj.CallOpParam())
-            case {"command": "on_refer", "status": status}:
+            case {"command": "on_refer", "status": int(status)}:
                 self.refer_status = status
             case {"command": "dtmf", "digits": digits}:
                 self.call.dialDtmf(digits)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from pyVoIP.VoIP import CallState, PhoneStatus, VoIPPhone
+from pyVoIP.VoIP import CallState, PhoneStatus, VoIPCall, VoIPPhone
 
 from tests.support.audio import RATE, tone, write_wav
 from tests.support.json_peer import Event, serve, take_stdout
@@ -28,9 +28,9 @@ class Phone:
         self._events = events
         self._says = (tone(settings.frequency, 10.0) // 256 + 128).astype(np.uint8).tobytes()
         self._heard = bytearray()
-        self._state = None
+        self._state: CallState | None = None
         self._next_read = 0.0
-        self._call = None
+        self._call: VoIPCall | None = None
         self._phone = VoIPPhone(
             LOOPBACK,
             settings.registrar_port,
@@ -67,7 +67,7 @@ class Phone:
     def obey(self, command: Event) -> None:
         """Do what the test says."""
         match command:
-            case {"command": "call", "number": number}:
+            case {"command": "call", "number": str(number)}:
                 self._call = self._phone.call(number)
             case {"command": "hangup"}:
                 self._call.hangup()

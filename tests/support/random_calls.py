@@ -132,7 +132,7 @@ class RandomCall:
                 for party in self._sides("both"):
                     party.hang_up()
 
-    def _running(self) -> list:  # type: ignore[type-arg]
+    def _running(self) -> list:
         own = self.caller.session.call_id
         return [call for call in self.world.registry.calls.values() if call.record.legs[0].sip_call_id == own]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from b2bua.call.cause import CAUSES
-from b2bua.call.record import CallRecord
+from b2bua.call.record import AttemptRecord, CallRecord, LegRecord
 from sip_stack.dialog import SessionState
 from sip_stack.events import Acknowledged, Answered, Cancelled, Ended, Failed, Rejected
 from tests.support.random_calls import RandomCall
@@ -49,7 +49,8 @@ def check_record(record: CallRecord, possible: frozenset[str] = frozenset()) -> 
         assert (outcome.name, outcome.code) in KNOWN, outcome
         assert outcome.name not in NEVER - possible, outcome
     assert record.started <= (record.answered or record.started) <= record.ended
-    for part in (*record.attempts, *record.legs):
+    parts: list[AttemptRecord | LegRecord] = [*record.attempts, *record.legs]
+    for part in parts:
         assert part.ended is not None, f"without an end: {part}"
         assert part.started <= (part.answered or part.started) <= part.ended, part
     assert all(leg.ended_by for leg in record.legs), record.legs

@@ -32,11 +32,11 @@ class RtpengineDaemon(ChildProcess):
     ) -> None:
         """The times are its own defaults: a call without packets, and one without an answer, are dropped after those;
         the latter not before the former."""
-        self.ng_port = free_port() if former is None else former.ng_port
-        self.tcp_port = free_port() if former is None else former.tcp_port
-        self.http_port = free_port() if former is None else former.http_port
-        self.digits_port = free_port() if former is None else former.digits_port
-        self.ports = PortBlock(blocks) if former is None else former.ports
+        self.ng_port: int = free_port() if former is None else former.ng_port
+        self.tcp_port: int = free_port() if former is None else former.tcp_port
+        self.http_port: int = free_port() if former is None else former.http_port
+        self.digits_port: int = free_port() if former is None else former.digits_port
+        self.ports: PortBlock = PortBlock(blocks) if former is None else former.ports
         command = [
             "rtpengine",
             "--config-file=none",

@@ -147,4 +147,4 @@ def _short(command: str, arguments: Mapping[str, Writable]) -> str:
         more = str(read(str(arguments["sdp"])).address[1])
     elif command == "answer":
         more = ""
-    return f"{arguments['call-id']} {command.removesuffix(' media')} {more}".strip()
+    return f"{arguments['call-id']!s} {command.removesuffix(' media')} {more}".strip()

@@ -80,7 +80,10 @@ class Soak:
             route = f"sip:desk@{stack.enter_context(desk).address}"
             sealed = {"sbc": {"accept": {"addresses": [LOOPBACK]}, "srtp": "required"}}
             self.far = stack.enter_context(self._b2bua("far", {"desk": {"route": route}}, {"trunks": sealed}))
-            over_tls = {"route": f"sip:desk@{self.far.host_port_of('tls')}", "encryption": "tls/srtp"}
+            over_tls: dict[str, object] = {
+                "route": f"sip:desk@{self.far.host_port_of('tls')}",
+                "encryption": "tls/srtp",
+            }
             self.near = stack.enter_context(
                 self._b2bua("near", {"plain": {"route": route}, "sealed": over_tls}, {})
             )

@@ -11,6 +11,7 @@ from tests.support.media_leg_double import LegDouble, Nothing, PromptDouble
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.leg import Leg
     from tests.support.b2bua_world import World
 
 PULSE = 0.1
@@ -91,7 +92,7 @@ class Audio:
         )
 
     @staticmethod
-    def _legs_of(call: Call) -> Iterator:  # type: ignore[type-arg]
+    def _legs_of(call: Call) -> Iterator[Leg]:
         return iter(call.legs)
 
     def _complain(self, call: Call, what: str, holds: bool, patience: float) -> None:

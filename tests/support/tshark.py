@@ -16,7 +16,7 @@ class Capture(ChildProcess):
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "wire.pcap"
-        options = ["-i", "lo", "-w", self._file, "-a", f"filesize:{MAX_OCTETS // 1000}"]
+        options: list[str | Path] = ["-i", "lo", "-w", self._file, "-a", f"filesize:{MAX_OCTETS // 1000}"]
         super().__init__("tshark", ["tshark", *options], folder)
         try:
             # Its header is written once the socket is open.
