@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from b2bua.encryption import MediaProtection
 from b2bua.sdp_bridge.formats import (
@@ -32,6 +33,7 @@ from sip_stack.sdp import (
     Crypto,
     Direction,
     Media,
+    MediaLines,
     Session,
     common,
     media_address,
@@ -40,6 +42,7 @@ from sip_stack.sdp import (
 )
 
 RTCP_MUX = "rtcp-mux"
+_NOISE = str(COMFORT_NOISE)
 _LIKE_RTCP = range(64, 96)
 """Payload types that cannot be told from RTCP on one port (RFC 5761 section 4)."""
 
@@ -64,7 +67,8 @@ class AudioStream:
     def parameters(self) -> Parameters:
         """What the peer says of its codecs, those that are passed through: it is for who talks to it to know."""
         said = {
-            codec: self.media.format_parameters(number) for number, codec in formats_of(self.media).codecs
+            codec: self.media.lines.format_parameters(number)
+            for number, codec in formats_of(self.media).codecs
         }
         return {codec: text for codec, text in said.items() if text and codec.passes_through}
 
@@ -86,7 +90,7 @@ class AudioStream:
     @property
     def rtcp_mux(self) -> bool:
         """True when the peer wants RTCP on the RTP port, and it can be told apart there."""
-        if not _is_multiplexed(self.media):
+        if not self.media.lines.rtcp_mux:
             return False
         return self.payload_type not in _LIKE_RTCP and self.telephone_event not in _LIKE_RTCP
 
@@ -134,7 +138,7 @@ class StreamReader:
         media = remote.media[before.slot]
         if not media.port and media.kind.lower() == "audio":
             # What else a section says that is off means nothing; it comes back under the profile it had.
-            off = media._replace(protocol=before.media.protocol)
+            off = media.with_lines(media.lines._replace(protocol=before.media.lines.protocol))
             return replace(before, media=off, direction=Direction.INACTIVE, address=None)
         return self._choose(remote, [(before.slot, media)], admit, before)
 
@@ -190,11 +194,7 @@ def _refusal(protection: MediaProtection, before: AudioStream | None) -> RemoteE
 
 
 def _lists_noise(media: Media) -> bool:
-    return str(COMFORT_NOISE) in media.formats
-
-
-def _is_multiplexed(media: Media) -> bool:
-    return media.attribute(RTCP_MUX) is not None
+    return _NOISE in media.lines.formats
 
 
 @value_class
@@ -227,13 +227,14 @@ class OurSections:
     @property
     def rtcp_mux(self) -> bool:
         """True when we agreed to RTCP on the RTP port."""
-        return _is_multiplexed(self.sections[self.slot])
+        return self.sections[self.slot].lines.rtcp_mux
 
     def turned_to(self, direction: Direction) -> OurSections:
         """The same with another direction and nothing else changed."""
         audio = self.sections[self.slot]
-        kept = [each for each in audio.attributes if each != (str(self.direction), None)]
-        return self._with(audio._replace(attributes=(*kept, (str(direction), None))), direction)
+        kept = [each for each in audio.lines.attributes if each != (str(self.direction), None)]
+        lines = audio.lines._replace(attributes=(*kept, (str(direction), None)))
+        return self._with(audio.with_lines(lines), direction)
 
     def with_codecs(self, codecs: Sequence[Codec]) -> OurSections:
         """The same without others than these, so that nobody can choose them in an answer to the next offer."""
@@ -246,12 +247,12 @@ class OurSections:
             return self
         attributes = tuple(
             (name, value)
-            for name, value in audio.attributes
+            for name, value in audio.lines.attributes
             if name not in ("rtpmap", "fmtp") or (value or "").partition(" ")[0] not in gone
         )
-        formats = tuple(each for each in audio.formats if each not in gone)
-        kept = audio._replace(formats=formats, attributes=attributes)
-        return replace(self._with(kept, self.direction), events=events)
+        formats = tuple(each for each in audio.lines.formats if each not in gone)
+        kept = audio.lines._replace(formats=formats, attributes=attributes)
+        return replace(self._with(audio.with_lines(kept), self.direction), events=events)
 
     def with_key(self, crypto: Crypto | None) -> OurSections:
         """The same with this key alone, or with none: what is said again once the others were declined."""
@@ -259,9 +260,9 @@ class OurSections:
         if cryptos == self.cryptos:
             return self
         audio = self.sections[self.slot]
-        kept = [each for each in audio.attributes if each[0] != CRYPTO]
-        narrowed = audio._replace(attributes=(*_key_lines(cryptos), *kept))
-        return replace(self._with(narrowed, self.direction), cryptos=cryptos)
+        kept = [each for each in audio.lines.attributes if each[0] != CRYPTO]
+        lines = audio.lines._replace(attributes=(*_key_lines(cryptos), *kept))
+        return replace(self._with(audio.with_lines(lines), self.direction), cryptos=cryptos)
 
     def with_audio(self, audio: Media, direction: Direction, events: tuple[Event, ...]) -> OurSections:
         """The same with another audio section."""
@@ -275,8 +276,8 @@ class OurSections:
 def audio_section(
     port: int,
     profile: str,
-    formats: Sequence[Format],
-    events: Sequence[Event],
+    formats: Iterable[Format],
+    events: tuple[Event, ...],
     ptime: int,
     direction: Direction,
     *,
@@ -286,12 +287,32 @@ def audio_section(
     cryptos: Sequence[Crypto] = (),
 ) -> Media:
     """Our audio section."""
+    said = profile, tuple(formats), events, ptime, direction, comfort_noise, rtcp_mux
+    lines = _our_lines(*said, parameters, cryptos) if parameters or cryptos else _remembered_lines(*said)
+    return Media("audio", port, lines)
+
+
+def _our_lines(
+    profile: str,
+    formats: tuple[Format, ...],
+    events: tuple[Event, ...],
+    ptime: int,
+    direction: Direction,
+    comfort_noise: bool,
+    rtcp_mux: bool,
+    parameters: Parameters | None = None,
+    cryptos: Sequence[Crypto] = (),
+) -> MediaLines:
     numbers, lines = format_lines(formats, parameters or {}, events, comfort_noise=comfort_noise)
     attributes = [*_key_lines(cryptos), *lines, ("ptime", str(ptime))]
     if rtcp_mux:
         attributes.append((RTCP_MUX, None))
     attributes.append((str(direction), None))
-    return Media("audio", port, profile, numbers, attributes=tuple(attributes))
+    return MediaLines(profile, numbers, attributes=tuple(attributes))
+
+
+# Without keys and texts of a peer's there are few, and most legs have the same.
+_remembered_lines = lru_cache(maxsize=256)(_our_lines)
 
 
 def _key_lines(cryptos: Iterable[Crypto]) -> list[Attribute]:

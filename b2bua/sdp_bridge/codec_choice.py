@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from b2bua.sdp_bridge.audio_stream import StreamReader
-from b2bua.sdp_bridge.formats import PAYLOAD_TYPES, formats_of
+from b2bua.sdp_bridge.formats import formats_of, our_formats
 from media.engine import passes_through
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ class CodecChoice:
         """Some of them only suit a peer whose other side has the same."""
 
     @property
-    def formats(self) -> list[Format]:
+    def formats(self) -> tuple[Format, ...]:
         """All of them with our numbers, for an offer."""
-        return [(PAYLOAD_TYPES[codec], codec) for codec in self.codecs]
+        return our_formats(self.codecs)
 
     def said(self, stream: AudioStream) -> tuple[Codec, ...]:
         """Those that the peer says it has, in its order: settled or not."""

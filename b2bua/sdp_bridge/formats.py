@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
 from media.engine import Codec
 from sip_stack.sdp import Attribute, Media
-from sip_stack.sdp.rtpmap import may_remember, rtpmaps_of
+from sip_stack.sdp.rtpmap import rtpmaps_of
 
 PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9, Codec.OPUS: 96}
 """Our numbers for our codecs."""
@@ -26,7 +25,6 @@ Format = tuple[int, Codec]
 Parameters = Mapping[Codec, str]
 """The fmtp text of codecs: what who listens wants to hear."""
 
-_NO_PARAMETERS: Parameters = MappingProxyType({})
 _CHANNELS = {Codec.OPUS: 2}
 """In SDP opus always has two, whatever is sent (RFC 7587 section 7)."""
 _BY_NAME = {codec.upper(): codec for codec in Codec}
@@ -46,10 +44,9 @@ class AudioFormats(NamedTuple):
 
 def formats_of(media: Media) -> AudioFormats:
     """What an audio section lists."""
-    lines = media.rtpmap_lines
-    return (_remembered_formats if may_remember(media.formats, lines) else _read_formats)(
-        media.formats, lines
-    )
+    lines = media.lines
+    read = _remembered_formats if lines.may_remember_formats else _read_formats
+    return read(lines.formats, lines.rtpmaps)
 
 
 def _read_formats(formats: tuple[str, ...], lines: tuple[str, ...]) -> AudioFormats:
@@ -77,6 +74,12 @@ def event_beside(codec: Codec, events: Iterable[Event]) -> int | None:
 
 
 @lru_cache(maxsize=512)
+def our_formats(codecs: tuple[Codec, ...]) -> tuple[Format, ...]:
+    """These codecs with our numbers, for an offer."""
+    return tuple((PAYLOAD_TYPES[codec], codec) for codec in codecs)
+
+
+@lru_cache(maxsize=512)
 def our_events(codecs: tuple[Codec, ...], number: int | None = None) -> tuple[Event, ...]:
     """The telephone-events beside these codecs, in an offer of ours; `number` is that beside G.711, where it is not
     ours to choose."""
@@ -93,17 +96,6 @@ def format_lines(
     comfort_noise: bool,
 ) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
     """The numbers and lines of an audio section, rtpmap lines for static payload types too: some phones want them."""
-    if not parameters:
-        return _remembered_lines(tuple(formats), tuple(events), comfort_noise)
-    return _write_lines(formats, events, comfort_noise, parameters)
-
-
-def _write_lines(
-    formats: Iterable[Format],
-    events: Iterable[Event],
-    comfort_noise: bool,
-    parameters: Parameters = _NO_PARAMETERS,
-) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
     numbers: list[str] = []
     attributes: list[Attribute] = []
     for number, codec in formats:
@@ -124,5 +116,3 @@ def _write_lines(
 
 # The phones and gateways of a trunk say the same in each call.
 _remembered_formats = lru_cache(maxsize=512)(_read_formats)
-# Without texts of a peer's there are few, and most legs have the same.
-_remembered_lines = lru_cache(maxsize=256)(_write_lines)

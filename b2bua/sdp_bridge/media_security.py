@@ -94,14 +94,14 @@ def admit_offer(terms: MediaTerms, before: Media | None, active: Crypto | None) 
     line in use."""
 
     def admit(media: Media) -> Agreement | None:
-        profile = media.protocol.upper()
+        profile = media.lines.protocol.upper()
         if profile not in PLAIN_PROFILES + SECURE_PROFILES:
             return None
         theirs = _choose(media, terms, active) if terms.protection != "disabled" else None
         if theirs is not None:
             return Agreement(theirs)
         plain = profile in PLAIN_PROFILES and terms.protection != "required" and active is None
-        return PLAIN if plain and (before is None or profile == before.protocol.upper()) else None
+        return PLAIN if plain and (before is None or profile == before.lines.protocol.upper()) else None
 
     return admit
 
@@ -116,16 +116,16 @@ def admit_answer(offered: Media, ours: tuple[Crypto, ...], *, may_decline: bool)
     """Judges the section that answers ours, which offered these lines. `may_decline`: plain RTP answers them too."""
 
     def admit(media: Media) -> Agreement | None:
-        profile = media.protocol.upper()
+        profile = media.lines.protocol.upper()
         if not ours:
-            return PLAIN if profile == offered.protocol.upper() else None
+            return PLAIN if profile == offered.lines.protocol.upper() else None
         if profile not in PLAIN_PROFILES + SECURE_PROFILES:
             return None
         lines = cryptos_of(media)
         agreement = _match(lines, ours)
         if agreement is not None:
             return agreement
-        declined = profile in PLAIN_PROFILES and not media.attribute_values("crypto")
+        declined = profile in PLAIN_PROFILES and not media.lines.attribute_values("crypto")
         return PLAIN if declined and may_decline else None
 
     return admit

@@ -79,10 +79,10 @@ class SectionWriter:
     ) -> OurSections:
         audio = audio_section(
             self.port,
-            stream.media.protocol,
+            stream.media.lines.protocol,
             formats,
             events,
-            stream.media.ptime() or PTIME,
+            stream.media.lines.ptime or PTIME,
             direction,
             parameters=self.choice.parameters,
             comfort_noise=comfort_noise,
@@ -108,10 +108,10 @@ class SectionWriter:
         if not stream.off:
             sections[stream.slot] = audio_section(
                 self.port,
-                stream.media.protocol,
+                stream.media.lines.protocol,
                 [stream.format],
                 events,
-                stream.media.ptime() or PTIME,
+                stream.media.lines.ptime or PTIME,
                 direction,
                 parameters=self.choice.parameters,
                 comfort_noise=comfort_noise and stream.comfort_noise and not stream.codec.passes_through,

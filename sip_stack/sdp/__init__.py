@@ -3,16 +3,8 @@
 from sip_stack.sdp.addresses import Address, media_address, offered_host, rtcp_address
 from sip_stack.sdp.crypto import CRYPTO, KEY_OCTETS, Crypto, cryptos_of, parse_crypto
 from sip_stack.sdp.local_description import LocalDescription
-from sip_stack.sdp.model import (
-    Attribute,
-    Connection,
-    Direction,
-    KeyText,
-    Media,
-    Origin,
-    Session,
-    parse,
-)
+from sip_stack.sdp.media_lines import Attribute, Connection, Direction, MediaLines
+from sip_stack.sdp.model import KeyText, Media, Origin, Session, parse
 from sip_stack.sdp.negotiation import BodyRole, Glare, Negotiation, OfferToken, StaleOffer, State, body_role
 from sip_stack.sdp.not_acceptable import (
     WARN_ADDRESS,
@@ -46,6 +38,7 @@ __all__ = [
     "KeyText",
     "LocalDescription",
     "Media",
+    "MediaLines",
     "Negotiation",
     "OfferToken",
     "Origin",

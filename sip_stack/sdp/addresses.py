@@ -55,7 +55,7 @@ def rtcp_address(media: Media, address: Address) -> Address | None:
     A port equal to the RTP port is what rtcp-mux offers say; we do not multiplex, so the default holds then
     (RFC 5761 section 5.1.1). An address we could not send to is ignored: RTCP is not worth a call.
     """
-    found = media.rtcp()
+    found = media.lines.rtcp
     if found is None:
         return None
     connection, port = found

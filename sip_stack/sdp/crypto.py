@@ -94,7 +94,7 @@ def parse_crypto(text: str) -> Crypto | None:
 def cryptos_of(media: Media) -> list[Crypto]:
     """The lines of a media section that can be used, in their order; of two with one tag the first."""
     found: dict[int, Crypto] = {}
-    for text in media.attribute_values(CRYPTO)[:MAX_LINES]:
+    for text in media.lines.attribute_values(CRYPTO)[:MAX_LINES]:
         crypto = parse_crypto(text)
         if crypto is not None:
             found.setdefault(crypto.tag, crypto)

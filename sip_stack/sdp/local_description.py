@@ -6,7 +6,8 @@ RFC 3264 section 8, RFC 8866 section 5.2. What stands in them is decided in `b2b
 from __future__ import annotations
 
 from sip_stack.sdp.addresses import Address
-from sip_stack.sdp.model import Connection, Media, Origin, Session
+from sip_stack.sdp.media_lines import Connection
+from sip_stack.sdp.model import Media, Origin, Session
 
 
 class LocalDescription:

@@ -10,11 +10,19 @@ It does not choose codecs, does not know what is negotiated and opens no port: s
 
 from __future__ import annotations
 
-from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
+from sip_stack.sdp.media_lines import (
+    Attribute,
+    Connection,
+    Direction,
+    MediaLines,
+    direction_in,
+    first_value,
+    printed,
+)
 from sip_stack.sdp.rtpmap import MAX_REMEMBERED, decimal
 
 MAX_OCTETS = 32_768
@@ -22,9 +30,6 @@ MAX_OCTETS = 32_768
 MAX_LINES = 1_000
 MAX_MEDIA = 32
 MAX_FORMATS = 128
-
-Attribute = tuple[str, str | None]
-"""Name and value of one a= line; the value of a flag such as `sendrecv` is None."""
 
 _BEFORE_CONNECTION = "iuep"
 
@@ -36,35 +41,6 @@ class KeyText(str):
 
     def __repr__(self) -> str:
         return "'...'"
-
-
-class Direction(StrEnum):
-    """Which way a stream flows, seen from the side that wrote the description (RFC 3264 section 5.1)."""
-
-    SENDRECV = "sendrecv"
-    SENDONLY = "sendonly"
-    RECVONLY = "recvonly"
-    INACTIVE = "inactive"
-
-    @cached_property
-    def sends(self) -> bool:
-        """True when the writer of the description sends media."""
-        return self is Direction.SENDRECV or self is Direction.SENDONLY
-
-    @cached_property
-    def receives(self) -> bool:
-        """True when the writer of the description wants media."""
-        return self is Direction.SENDRECV or self is Direction.RECVONLY
-
-    @classmethod
-    def of(cls, *, sends: bool, receives: bool) -> Direction:
-        """The direction with these two properties."""
-        if sends:
-            return cls.SENDRECV if receives else cls.SENDONLY
-        return cls.RECVONLY if receives else cls.INACTIVE
-
-
-_DIRECTIONS = {str(direction): direction for direction in Direction}
 
 
 class Origin(NamedTuple):
@@ -80,17 +56,6 @@ class Origin(NamedTuple):
         return f"{self.username} {self.session_id} {self.version} IN {self.address_type} {self.address}"
 
 
-class Connection(NamedTuple):
-    """A c= line (RFC 8866 section 5.7). `address` is raw: literal, `0.0.0.0`, host name, `224.2.1.1/127`."""
-
-    address_type: str
-    """"IP4" or "IP6"."""
-    address: str
-
-    def __str__(self) -> str:
-        return f"IN {self.address_type} {self.address}"
-
-
 class Media(NamedTuple):
     """One m= section (RFC 8866 section 5.14) with its c= and a= lines."""
 
@@ -98,53 +63,12 @@ class Media(NamedTuple):
     """"audio", "video", "image", ... as written."""
     port: int
     """0 means refused or switched off (RFC 3264 section 6)."""
-    protocol: str
-    """"RTP/AVP", "RTP/SAVP", ... as written."""
-    formats: tuple[str, ...]
-    connection: Connection | None = None
-    attributes: tuple[Attribute, ...] = ()
-    others: tuple[tuple[str, str], ...] = ()
-    """The remaining lines (i=, b=, k=, further c=) as (letter, text)."""
+    lines: MediaLines
     port_count: int = 1
 
-    def attribute(self, name: str) -> str | None:
-        """Value of the first attribute called `name`, "" for a flag, None when there is none."""
-        return _attribute(self.attributes, name)
-
-    def attribute_values(self, name: str) -> list[str]:
-        """Values of every attribute called `name`, in order (`crypto`, `candidate`, `fmtp`)."""
-        return [value or "" for key, value in self.attributes if key == name]
-
-    @property
-    def rtpmap_lines(self) -> tuple[str, ...]:
-        """The values of the rtpmap attributes."""
-        return tuple([value for name, value in self.attributes if name == "rtpmap" and value])
-
-    def format_parameters(self, payload_type: int) -> str | None:
-        """Text of the fmtp attribute of a payload type, None without one."""
-        for value in self.attribute_values("fmtp"):
-            number, _, text = value.partition(" ")
-            if number == str(payload_type):
-                return text.strip()
-        return None
-
-    def ptime(self) -> int | None:
-        """Milliseconds of audio per packet the writer wants to receive; None when absent or senseless."""
-        text = self.attribute("ptime")
-        number = None if text is None else decimal(text.strip(), 200)
-        return number or None
-
-    def rtcp(self) -> tuple[Connection | None, int] | None:
-        """The a=rtcp attribute (RFC 3605): address if it has its own, and port; None when unusable."""
-        parts = (self.attribute("rtcp") or "").split()
-        if len(parts) not in (1, 4):
-            return None
-        port = decimal(parts[0], 65_535)
-        if not port:
-            return None
-        if len(parts) == 1:
-            return None, port
-        return (Connection(parts[2].upper(), parts[3]), port) if parts[1].upper() == "IN" else None
+    def with_lines(self, lines: MediaLines) -> Media:
+        """The same kind and port with other lines."""
+        return Media(self.kind, self.port, lines, self.port_count)
 
 
 class Session(NamedTuple):
@@ -160,19 +84,15 @@ class Session(NamedTuple):
 
     def attribute(self, name: str) -> str | None:
         """Value of the first session-level attribute called `name`, "" for a flag, None without one."""
-        return _attribute(self.attributes, name)
+        return first_value(self.attributes, name)
 
     def connection_of(self, media: Media) -> Connection | None:
         """The c= line that holds for a media section: its own, else the session's."""
-        return media.connection or self.connection
+        return media.lines.connection or self.connection
 
     def direction_of(self, media: Media) -> Direction:
         """The direction that holds for a media section: its own, else the session's, else sendrecv."""
-        for attributes in (media.attributes, self.attributes):
-            for name, value in attributes:
-                if value is None and name in _DIRECTIONS:
-                    return _DIRECTIONS[name]
-        return Direction.SENDRECV
+        return media.lines.direction or direction_in(self.attributes) or Direction.SENDRECV
 
     def encode(self) -> bytes:
         """The description as octets, lines in the order of RFC 8866 section 5, each ended by CRLF."""
@@ -183,9 +103,10 @@ class Session(NamedTuple):
         if self.connection is not None:
             lines.append(f"c={self.connection}")
         lines += tail
-        _print_attributes(self.attributes, lines)
+        lines += printed(self.attributes)
         for media in self.media:
-            _print_media(media, lines)
+            port = f"{media.port}/{media.port_count}" if media.port_count != 1 else media.port
+            lines.append(f"m={media.kind} {port} {media.lines.text}")
         lines.append("")
         return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
@@ -216,14 +137,6 @@ class _SessionLines(NamedTuple):
     """The lines of a session but for o=."""
 
     name: str
-    connection: Connection | None
-    attributes: tuple[Attribute, ...]
-    others: tuple[tuple[str, str], ...]
-
-
-class _MediaLines(NamedTuple):
-    """The lines of a media section below m=."""
-
     connection: Connection | None
     attributes: tuple[Attribute, ...]
     others: tuple[tuple[str, str], ...]
@@ -280,12 +193,30 @@ def _read_session_lines(text: str) -> _SessionLines:
 def _build_media(section: str) -> Media:
     """`section` begins with the text of its m= line."""
     line, _, text = section.partition("\n")
-    kind, port, port_count, protocol, formats = _parse_media_line(line)
-    lines = (_remembered_media_lines if _may_remember(text) else _read_media_lines)(text)
-    return Media(kind, port, protocol, formats, *lines, port_count)
+    fields = line.split(None, 2)
+    if len(fields) < 3:
+        raise RemoteError(400, "SDP m= line with less than four fields")
+    kind, ports, said = fields
+    port_text, slash, count_text = ports.partition("/")
+    port = decimal(port_text, 65_535)
+    count = decimal(count_text, 65_535) if slash else 1
+    if port is None or not count:
+        raise RemoteError(400, "SDP m= line with a bad port")
+    return Media(kind, port, _media_lines(f"{said}\n{text}"), count)
 
 
-def _read_media_lines(text: str) -> _MediaLines:
+def _media_lines(text: str) -> MediaLines:
+    return (_remembered_media_lines if _may_remember(text) else _read_media_lines)(text)
+
+
+def _read_media_lines(text: str) -> MediaLines:
+    """`text` begins with what an m= line says after its port."""
+    line, _, text = text.partition("\n")
+    protocol, *formats = line.split()
+    if not formats:
+        raise RemoteError(400, "SDP m= line with less than four fields")
+    if len(formats) > MAX_FORMATS:
+        raise RemoteError(400, "SDP m= line with too many formats")
     connection: Connection | None = None
     attributes: list[Attribute] = []
     others: list[tuple[str, str]] = []
@@ -299,26 +230,12 @@ def _read_media_lines(text: str) -> _MediaLines:
             raise RemoteError(400, f"SDP {letter}= line after m=")
         else:
             others.append((letter, KeyText(value) if letter == "k" else value))
-    return _MediaLines(connection, tuple(attributes), tuple(others))
+    return MediaLines(protocol, tuple(formats), connection, tuple(attributes), tuple(others))
 
 
 # The phones and gateways of a trunk say the same in each call.
 _remembered_session_lines = lru_cache(maxsize=512)(_read_session_lines)
 _remembered_media_lines = lru_cache(maxsize=512)(_read_media_lines)
-
-
-def _parse_media_line(text: str) -> tuple[str, int, int, str, tuple[str, ...]]:
-    parts = text.split()
-    if len(parts) < 4:
-        raise RemoteError(400, "SDP m= line with less than four fields")
-    if len(parts) > MAX_FORMATS + 3:
-        raise RemoteError(400, "SDP m= line with too many formats")
-    port_text, slash, count_text = parts[1].partition("/")
-    port = decimal(port_text, 65_535)
-    count = decimal(count_text, 65_535) if slash else 1
-    if port is None or not count:
-        raise RemoteError(400, "SDP m= line with a bad port")
-    return parts[0], port, count, parts[2], tuple(parts[3:])
 
 
 def _parse_origin(text: str) -> Origin:
@@ -346,28 +263,3 @@ def _parse_attribute(text: str) -> Attribute:
     if not name:
         raise RemoteError(400, "SDP attribute without a name")
     return name, value if colon else None
-
-
-def _attribute(attributes: tuple[Attribute, ...], name: str) -> str | None:
-    for key, value in attributes:
-        if key == name:
-            return value or ""
-    return None
-
-
-def _print_attributes(attributes: tuple[Attribute, ...], lines: list[str]) -> None:
-    for name, value in attributes:
-        lines.append(f"a={name}" if value is None else f"a={name}:{value}")
-
-
-def _print_media(media: Media, lines: list[str]) -> None:
-    port = f"{media.port}/{media.port_count}" if media.port_count != 1 else str(media.port)
-    lines.append(f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}")
-    others = media.others
-    if others:
-        lines += [f"{letter}={text}" for letter, text in others if letter == "i"]
-    if media.connection is not None:
-        lines.append(f"c={media.connection}")
-    if others:
-        lines += [f"{letter}={text}" for letter, text in others if letter != "i"]
-    _print_attributes(media.attributes, lines)

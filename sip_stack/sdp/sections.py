@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from functools import cache
 
-from sip_stack.sdp.model import Direction, Media, Session
+from sip_stack.sdp.media_lines import Direction, MediaLines
+from sip_stack.sdp.model import Media, Session
 from sip_stack.sdp.not_acceptable import WARN_MEDIA, not_acceptable
 
 
 def refuse(media: Media) -> Media:
     """The answer to a media section we do not carry: its own line with port 0 (RFC 3264 section 6)."""
-    return Media(media.kind, 0, media.protocol, media.formats)
+    return Media(media.kind, 0, MediaLines(media.lines.protocol, media.lines.formats))
 
 
 @cache

@@ -72,9 +72,9 @@ def test_a_description_is_read_or_refused_and_reads_the_same_when_printed(body: 
         return
     assert parse(session.encode()) == session
     for media in session.media:
-        rtpmaps_of(media.formats, media.rtpmap_lines)
-        media.ptime()
-        media.rtcp()
+        rtpmaps_of(media.lines.formats, media.lines.rtpmaps)
+        assert media.lines.ptime is None or media.lines.ptime > 0
+        assert media.lines.rtcp is None or media.lines.rtcp[1] > 0
         session.direction_of(media)
 
 

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from sip_stack.sdp import KEY_OCTETS, Crypto, Media, cryptos_of, parse, parse_crypto
+from sip_stack.sdp import KEY_OCTETS, Crypto, Media, MediaLines, cryptos_of, parse, parse_crypto
 
 KEY = bytes(range(30))
 TEXT = base64.b64encode(KEY).decode()
@@ -72,7 +72,9 @@ def test_lifetime_identifier_and_advice(suffix: str, lifetime: int | None, octet
 def test_what_cannot_be_used_is_stepped_over(text: str) -> None:
     assert parse_crypto(text) is None
     media = Media(
-        "audio", 4000, "RTP/SAVP", ("0",), attributes=(("crypto", text), ("crypto", "7" + USUAL[1:]))
+        "audio",
+        4000,
+        MediaLines("RTP/SAVP", ("0",), attributes=(("crypto", text), ("crypto", "7" + USUAL[1:]))),
     )
     assert [crypto.tag for crypto in cryptos_of(media)] == [7]
 
@@ -102,7 +104,9 @@ def test_padding_may_be_missing() -> None:
 
 def test_of_two_lines_with_one_tag_the_first_holds() -> None:
     other = USUAL.replace(TEXT, base64.b64encode(bytes(30)).decode())
-    media = Media("audio", 4000, "RTP/SAVP", ("0",), attributes=(("crypto", USUAL), ("crypto", other)))
+    media = Media(
+        "audio", 4000, MediaLines("RTP/SAVP", ("0",), attributes=(("crypto", USUAL), ("crypto", other)))
+    )
 
     assert [crypto.key for crypto in cryptos_of(media)] == [KEY]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sip_stack.errors import RemoteError
-from sip_stack.sdp import Connection, Direction, Media, Origin, RtpMap, Session, parse
+from sip_stack.sdp import Connection, Direction, Media, MediaLines, Origin, RtpMap, Session, parse
 from sip_stack.sdp.model import MAX_FORMATS, MAX_LINES, MAX_MEDIA, MAX_OCTETS
 from sip_stack.sdp.rtpmap import rtpmaps_of
 
@@ -49,11 +49,11 @@ def test_a_phone_s_description_is_understood_and_printed_as_it_came() -> None:
     assert session.connection == Connection("IP4", "192.0.2.10")
     assert session.attribute("X-vendor") == "keep me"
     voice, video = session.media
-    assert (voice.kind, voice.port, voice.port_count, voice.protocol) == ("audio", 4000, 2, "RTP/AVP")
-    assert voice.formats == ("0", "8", "96")
+    assert (voice.kind, voice.port, voice.port_count, voice.lines.protocol) == ("audio", 4000, 2, "RTP/AVP")
+    assert voice.lines.formats == ("0", "8", "96")
     assert session.connection_of(voice) == Connection("IP6", "2001:db8::1")
     assert session.connection_of(video) == Connection("IP4", "192.0.2.10")
-    assert (video.kind, video.port, video.protocol) == ("video", 0, "RTP/SAVP")
+    assert (video.kind, video.port, video.lines.protocol) == ("video", 0, "RTP/SAVP")
 
     assert session.encode() == PHONE
 
@@ -61,13 +61,13 @@ def test_a_phone_s_description_is_understood_and_printed_as_it_came() -> None:
 def test_attributes_are_read_as_written() -> None:
     voice = parse(PHONE).media[0]
 
-    assert voice.attribute("sendonly") == ""
-    assert voice.attribute("sendrecv") is None
-    assert [line.split()[0] for line in voice.attribute_values("crypto")] == ["1", "2"]
-    assert voice.format_parameters(96) == "0-16"
-    assert voice.format_parameters(9) is None
-    assert voice.ptime() == 30
-    assert voice.rtcp() == (Connection("IP4", "192.0.2.77"), 5003)
+    assert voice.lines.attribute("sendonly") == ""
+    assert voice.lines.attribute("sendrecv") is None
+    assert [line.split()[0] for line in voice.lines.attribute_values("crypto")] == ["1", "2"]
+    assert voice.lines.format_parameters(96) == "0-16"
+    assert voice.lines.format_parameters(9) is None
+    assert voice.lines.ptime == 30
+    assert voice.lines.rtcp == (Connection("IP4", "192.0.2.77"), 5003)
 
 
 def test_payload_types_keep_the_order_of_the_media_line() -> None:
@@ -75,7 +75,7 @@ def test_payload_types_keep_the_order_of_the_media_line() -> None:
         "m=audio 4000 RTP/AVP 8 101 0", "a=rtpmap:101 telephone-event/8000", "a=rtpmap:8 PCMA/8000/1"
     )
 
-    assert list(rtpmaps_of(media.formats, media.rtpmap_lines).items()) == [
+    assert list(rtpmaps_of(media.lines.formats, media.lines.rtpmaps).items()) == [
         (8, RtpMap("PCMA", 8000)),
         (101, RtpMap("telephone-event", 8000)),
         (0, RtpMap("PCMU", 8000)),
@@ -89,7 +89,7 @@ def test_payload_types_keep_the_order_of_the_media_line() -> None:
 def test_a_format_that_nobody_explains_is_left_out(rtpmap: str) -> None:
     media = audio("m=audio 4000 RTP/AVP 96 0", f"a=rtpmap:{rtpmap}")
 
-    assert list(rtpmaps_of(media.formats, media.rtpmap_lines)) == [0]
+    assert list(rtpmaps_of(media.lines.formats, media.lines.rtpmaps)) == [0]
 
 
 def test_an_unreadable_rtpmap_leaves_a_static_payload_type_its_meaning() -> None:
@@ -103,12 +103,12 @@ def test_a_format_that_is_no_payload_type_is_left_out(formats: str) -> None:
 
 @pytest.mark.parametrize("ptime", ["0", "-20", "abc", "", "201", "20.5", "9" * 5000])
 def test_a_senseless_ptime_is_no_ptime(ptime: str) -> None:
-    assert audio("m=audio 4000 RTP/AVP 0", f"a=ptime:{ptime}").ptime() is None
+    assert audio("m=audio 4000 RTP/AVP 0", f"a=ptime:{ptime}").lines.ptime is None
 
 
 @pytest.mark.parametrize("rtcp", ["0", "65536", "x", "", "5001 IN IP4", "5001 XX IP4 192.0.2.1"])
 def test_a_senseless_rtcp_attribute_is_none(rtcp: str) -> None:
-    assert audio("m=audio 4000 RTP/AVP 0", f"a=rtcp:{rtcp}").rtcp() is None
+    assert audio("m=audio 4000 RTP/AVP 0", f"a=rtcp:{rtcp}").lines.rtcp is None
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_what_we_build_is_what_a_peer_reads() -> None:
     built = Session(
         Origin("-", "17", "1", "IP6", "2001:db8::9"),
         Connection("IP6", "2001:db8::9"),
-        (Media("audio", 16384, "RTP/AVP", ("0",), attributes=(("ptime", "20"), ("sendrecv", None))),),
+        (Media("audio", 16384, MediaLines("RTP/AVP", ("0",), None, (("ptime", "20"), ("sendrecv", None)))),),
     )
 
     assert built.encode().decode() == (

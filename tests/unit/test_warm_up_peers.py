@@ -32,7 +32,7 @@ def test_a_call_from_invite_to_bye() -> None:
     ringing, ok = responses(callee.hear(invite))
     assert (ringing.status, ok.status) == (180, 200)
     assert ringing.to.tag == ok.to.tag == "callee"
-    assert parse(ok.body).media[0].formats == ("0",)
+    assert parse(ok.body).media[0].lines.formats == ("0",)
 
     answer = Answer.of(callee.hear(invite)[1])
     assert answer == Answer(7, "desk", "sip:callee@127.0.0.1:6002", ";tag=callee")
