@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -21,7 +19,10 @@ class Background(Generic[Item]):
         """`take` must not raise. Beyond `capacity` items nothing more is accepted until some were taken."""
         self._take = take
         self._capacity = capacity
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._waiting: list[Item] = []
+        """Whoever has an item appends it, the thread alone takes items away: both are one step of the interpreter."""
+        self._news = threading.Event()
+        """Set once something waits that the thread has not begun to look for."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -31,24 +32,28 @@ class Background(Generic[Item]):
 
     def put(self, item: Item) -> bool:
         """Hand over an item; never blocks. False: there is no room for it."""
-        if self._queue.qsize() >= self._capacity:
+        if len(self._waiting) >= self._capacity:
             return False
-        self._queue.put(item)
+        self._waiting.append(item)
+        if not self._news.is_set():
+            self._news.set()
         return True
 
     def close(self, deadline: float) -> None:
         """Have taken what waits, and stop; gives up after `deadline` seconds."""
         if self._thread.is_alive():
             self._closing.set()
-            self._queue.put(None)
+            self._news.set()
             self._thread.join(deadline)
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            self._closing.wait(GATHER)
-            batch = [first]
-            with suppress(queue.Empty):
-                while (item := self._queue.get_nowait()) is not None:
-                    batch.append(item)
-                self._queue.put(None)  # To be found again when this batch is written.
-            self._take(batch)
+        is_last = False
+        while not is_last:
+            self._news.wait()
+            self._news.clear()
+            is_last = self._closing.is_set()
+            while self._waiting:
+                self._closing.wait(GATHER)
+                batch = self._waiting.copy()
+                del self._waiting[: len(batch)]
+                self._take(batch)

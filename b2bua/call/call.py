@@ -164,8 +164,14 @@ class Call:
         """Live through a story to its end, however it ends."""
         record = self.record
         if not self.answered:  # Else it has begun in another process.
-            self.services.feed.publish(
-                CallStarted(self.id, record.clock, record.started, record.trunk, record.caller, record.called)
+            self.services.feed.tell(
+                CallStarted,
+                self.id,
+                record.clock,
+                record.started,
+                record.trunk,
+                record.caller,
+                record.called,
             )
         try:
             outcome = await story
@@ -243,8 +249,8 @@ class Call:
         last = self.handoffs[-1] if self.handoffs else None
         handoff_id = last.id if last is not None and last.is_talking else ""
         now, leg_id = self.services.now(), leg.record.sip_call_id
-        self.services.feed.publish(
-            DigitPressed(self.id, self.record.clock, now, leg.role, leg_id, digit, duration_ms, handoff_id)
+        self.services.feed.tell(
+            DigitPressed, self.id, self.record.clock, now, leg.role, leg_id, digit, duration_ms, handoff_id
         )
 
     def ringback(self) -> Prompt:
@@ -280,7 +286,7 @@ class Call:
             self.services.counters.answered(self.record)
             self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
             where = "" if peer.place is None else peer.place.name
-            self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, peer.role, where))
+            self.services.feed.tell(CallAnswered, self.id, self.record.clock, now, peer.role, where)
         recording.begin_if_asked(self, peer.is_recorded)
         self.note_up()
 
@@ -378,8 +384,8 @@ class Call:
         ended, outcome = self.record.ended, self.record.outcome
         assert ended is not None, "it has ended"
         assert outcome is not None, "it has ended"
-        self.services.feed.publish(
-            CallEnded(self.id, self.record.clock, ended, outcome, self.record.duration_ms)
+        self.services.feed.tell(
+            CallEnded, self.id, self.record.clock, ended, outcome, self.record.duration_ms
         )
 
     def let_go(self) -> None:

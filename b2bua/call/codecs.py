@@ -10,6 +10,7 @@ than is answered with at last, by a fallback for instance, a re-INVITE follows t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from b2bua.control import ControlError
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 def understood(configuration: Configuration) -> tuple[Codec, ...]:
     """Those of `media.codecs` that work everywhere."""
-    return tuple(codec for codec in configuration.media.codecs if codec in G711)
+    return _of_g711(configuration.media.codecs)
+
+
+@lru_cache(maxsize=64)
+def _of_g711(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    return tuple(codec for codec in codecs if codec in G711)
 
 
 def of_call(configuration: Configuration, route: Route, invite: Request) -> tuple[Codec, ...]:

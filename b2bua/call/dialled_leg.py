@@ -197,7 +197,7 @@ class DialledLeg(Leg):
         if not self._alerted:
             self._alerted = True
             call = self.call
-            call.services.feed.publish(LegRinging(call.id, call.record.clock, self.now(), self.facts, status))
+            call.services.feed.tell(LegRinging, call.id, call.record.clock, self.now(), self.facts, status)
 
     def _answer(self, response: Response) -> None:
         now = self.now()
@@ -209,7 +209,7 @@ class DialledLeg(Leg):
         outcome = self._take_answer(response)
         if outcome is None:
             call = self.call
-            call.services.feed.publish(LegAnswered(call.id, call.record.clock, now, self.facts))
+            call.services.feed.tell(LegAnswered, call.id, call.record.clock, now, self.facts)
             self.tell(events.Answered(self))
             self.reoffers.tell()
             return

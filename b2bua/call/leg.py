@@ -292,8 +292,9 @@ class Leg:
             if self._counts and self.place is not None:
                 call.services.outgoing.leave(self.place.name)
             if self.facts is not None:
-                ended = LegEnded(call.id, call.record.clock, now, self.facts, outcome, by, record.answered)
-                call.services.feed.publish(ended)
+                call.services.feed.tell(
+                    LegEnded, call.id, call.record.clock, now, self.facts, outcome, by, record.answered
+                )
             if self.home is not None:
                 self.home.inbox.put(events.MoveOver(self, outcome))
         record.end(by, now)

@@ -6,7 +6,6 @@ for what it names, nothing is tried twice, and no credentials go to another host
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
@@ -58,7 +57,7 @@ class Detour:
         """`uri` of `place` is where the attempt begins."""
         self._place = place
         self._seen = {uri}
-        self._waiting: deque[str] = deque()
+        self._waiting: list[str] = []
 
     def add(self, contacts: tuple[str, ...], policy: Policy) -> None:
         """Take those that may be dialled, before the others that wait."""
@@ -70,13 +69,13 @@ class Detour:
             ]
             new = new[: MAX_REDIRECTS + 1 - len(self._seen)]
             self._seen.update(new)
-            self._waiting.extendleft(reversed(new))
+            self._waiting[:0] = new
 
     def next(self) -> tuple[Dialled, str] | None:
         """The next one to dial, and as what; None when there is none left."""
         if not self._waiting:
             return None
-        uri = self._waiting.popleft()
+        uri = self._waiting.pop(0)
         return self._place_at(uri), uri
 
     def _may_dial(self, uri: str, policy: Policy) -> bool:

@@ -52,7 +52,7 @@ def replace_leg(old: Leg, session: ServerSession, request: Request) -> None:
     new.answer()
     if new.facts is not None:
         now = call.services.now()
-        call.services.feed.publish(LegAnswered(call.id, call.record.clock, now, new.facts))
+        call.services.feed.tell(LegAnswered, call.id, call.record.clock, now, new.facts)
     call.log.info("replaced", leg=old.role, by=new.record.remote_address, ringing=ringing)
     if isinstance(old, DialledLeg) and ringing:
         old.picked_up_by = new

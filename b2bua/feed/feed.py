@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, ParamSpec, Protocol
 
 from b2bua.feed.events import FeedEvent
 from b2bua.telemetry.logs import get_logger
+
+_Facts = ParamSpec("_Facts")
 
 
 class Entry(NamedTuple):
@@ -25,10 +27,11 @@ class Listener(Protocol):
 
 
 class Feed:
-    """Tells each event to the listeners of its kind. With none, `publish` costs a look into a table."""
+    """Tells each event to the listeners of its kind. With none, `tell` and `publish` cost a look into a table."""
 
     def __init__(self) -> None:
-        self._listeners: dict[type[FeedEvent], tuple[Listener, ...]] = {}
+        self._listeners: dict[object, tuple[Listener, ...]] = {}
+        """By the class of what they hear."""
         self._number = 0
         self.defects = 0
         """Events that a listener failed to take."""
@@ -49,6 +52,11 @@ class Feed:
             kind: tuple(each for each in listeners if each is not listener)
             for kind, listeners in self._listeners.items()
         }
+
+    def tell(self, kind: Callable[_Facts, FeedEvent], *facts: _Facts.args, **named: _Facts.kwargs) -> None:
+        """Publish an event of this class, which is only made when it has a listener."""
+        if self._listeners.get(kind):
+            self.publish(kind(*facts, **named))
 
     def publish(self, event: FeedEvent) -> None:
         """Tell an event; returns when every listener has taken it, and never raises."""

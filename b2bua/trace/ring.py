@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from sip_stack.transport import Address, Flow
@@ -26,6 +27,7 @@ MAX_UNCLAIMED = 500
 MAX_UNCLAIMED_MESSAGES = 10
 
 _CALL_ID = b"\r\nCall-ID: "
+_NAME_LENGTH = len(_CALL_ID)
 _ANY_CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -40,6 +42,10 @@ class Message(NamedTuple):
     """By us."""
     data: bytes
     flow: Flow
+
+
+_message = partial(tuple.__new__, Message)
+"""One of a tuple of its values: a call has thirteen, and the class itself takes three times as long."""
 
 
 def near_end(flow: Flow) -> Address:
@@ -140,7 +146,7 @@ class TraceRing:
         if dialog is None and not data.startswith(b"INVITE ") and key not in self._unclaimed:
             return
         self._number += 1
-        message = Message(self._number, now, sent, data, flow)
+        message = _message((self._number, now, sent, data, flow))
         if dialog is None:
             self._let_wait(key, message)
             return
@@ -153,9 +159,9 @@ class TraceRing:
             self.tell(dialog, message)
         if not self._max_octets:
             return
+        octets = len(message.data) + OVERHEAD
         messages = dialog.messages
         messages.append(message)
-        octets = len(message.data) + OVERHEAD
         if len(messages) > MAX_MESSAGES:
             octets -= len(messages.pop(BEGINNING).data) + OVERHEAD
             dialog.skipped += 1
@@ -187,7 +193,7 @@ def call_id_of(data: bytes) -> bytes:
     """The Call-ID of a message as it was written; empty when there is none."""
     start = data.find(_CALL_ID)
     if start >= 0 and data.find(b"\r\n\r\n", 0, start + 2) < 0:  # Else it is in the body.
-        start += len(_CALL_ID)
+        start += _NAME_LENGTH
         return data[start : data.find(b"\r\n", start)].strip()
     head = data.find(b"\r\n\r\n")
     found = _ANY_CALL_ID.search(data, 0, head if head >= 0 else len(data))
