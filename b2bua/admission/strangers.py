@@ -107,7 +107,7 @@ class Strangers:
         self._failures.put(key, failures)
         if len(failures) < MAX_FAILURES or now - failures[0] > FAILURE_WINDOW:
             return False
-        self._failures.pop(key)
+        self._failures.pop(key, None)
         self.lock(source, now)
         return True
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 V = TypeVar("V")
 
@@ -38,39 +37,16 @@ class TokenBucket:
         return True
 
 
-class BoundedTable(Generic[V]):
+class BoundedTable(OrderedDict[str, V]):
     """A mapping that forgets its oldest entry when it is full: what strangers can fill must not grow."""
 
-    __slots__ = ("_capacity", "_entries")
-
     def __init__(self, capacity: int) -> None:
+        super().__init__()
         self._capacity = capacity
-        self._entries: OrderedDict[str, V] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def get(self, key: str) -> V | None:
-        """The value of `key`, None when there is none."""
-        return self._entries.get(key)
 
     def put(self, key: str, value: V) -> None:
         """Keep `value`; the entry becomes the youngest."""
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
-
-    def pop(self, key: str) -> None:
-        """Forget `key`, if it is there."""
-        self._entries.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self._capacity:
+            self.popitem(last=False)

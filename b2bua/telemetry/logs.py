@@ -11,7 +11,7 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, TextIO, cast
 
@@ -43,10 +43,12 @@ def configure(level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    wrapper = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+    lowest = logging.getLevelNamesMapping()[level.upper()]
+    wrapper = structlog.make_filtering_bound_logger(lowest)
+    straight = type("LineLogger", (_Straight, wrapper), {"info": _info} if lowest <= logging.INFO else {})
     structlog.configure(
         processors=[*shared, renderer] if for_people else [_json_line],
-        wrapper_class=wrapper if for_people else type("LineLogger", (_Straight, wrapper), {}),
+        wrapper_class=wrapper if for_people else straight,
         logger_factory=structlog.WriteLoggerFactory(out) if for_people else lambda: _Lines(out),
         cache_logger_on_first_use=True,
     )
@@ -63,13 +65,21 @@ class _Straight(structlog.BoundLoggerBase):
     """Takes a line from its values to where it goes without what structlog does for loggers of other kinds."""
 
     def _proxy_to_logger(self, method_name: str, event: str | None = None, **event_kw: object) -> None:
-        line: Any = {**self._context, **event_kw, "event": event}
+        self._say(method_name, event, event_kw)
+
+    def _say(self, level: str, event: str | None, values: Mapping[str, object]) -> None:
+        line: Any = {**self._context, **values, "event": event}
         try:
             for process in self._processors:
-                line = process(self._logger, method_name, line)
+                line = process(self._logger, level, line)
         except structlog.DropEvent:
             return
         self._logger.msg(line)
+
+
+def _info(logger: _Straight, event: str, **values: object) -> None:
+    """What nearly all lines are written by: structlog's own method passes the values on once more."""
+    logger._say("info", event, values)
 
 
 class _Lines:
@@ -94,8 +104,7 @@ def _json_line(logger: object, name: str, event: EventDict) -> str:
 
 def _stamp(now: int) -> str:
     """Microseconds since 1970 as ISO 8601."""
-    second, micros = divmod(now, 1_000_000)
-    return f"{text_of_second(second)}.{micros:06d}Z"
+    return f"{text_of_second(now // 1_000_000)}.{str(now)[-6:]}Z"
 
 
 class MutableStream(io.TextIOBase):

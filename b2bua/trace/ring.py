@@ -26,8 +26,8 @@ MAX_UNCLAIMED = 500
 """INVITEs that wait to be claimed."""
 MAX_UNCLAIMED_MESSAGES = 10
 
-_CALL_ID = b"\r\nCall-ID: "
-_NAME_LENGTH = len(_CALL_ID)
+_CALL_ID = re.compile(rb"\r\n(?:Call-ID: ([^\r\n]*)|\r\n)")
+"""What comes first: the line as nearly everybody writes it, or the end of the headers."""
 _ANY_CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -191,10 +191,10 @@ class TraceRing:
 
 def call_id_of(data: bytes) -> bytes:
     """The Call-ID of a message as it was written; empty when there is none."""
-    start = data.find(_CALL_ID)
-    if start >= 0 and data.find(b"\r\n\r\n", 0, start + 2) < 0:  # Else it is in the body.
-        start += _NAME_LENGTH
-        return data[start : data.find(b"\r\n", start)].strip()
+    usual = _CALL_ID.search(data)
+    key = None if usual is None else usual[1]
+    if key is not None:
+        return key.strip()
     head = data.find(b"\r\n\r\n")
     found = _ANY_CALL_ID.search(data, 0, head if head >= 0 else len(data))
     return found[1].strip() if found is not None else b""

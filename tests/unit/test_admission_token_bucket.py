@@ -47,5 +47,5 @@ def test_a_full_table_forgets_its_oldest_entry() -> None:
     assert [table.get(key) for key in "abcd"] == [10, None, 2, 4]
     assert "b" not in table
     table.pop("d")
-    table.pop("never there")
+    table.pop("never there", None)
     assert len(table) == 2
