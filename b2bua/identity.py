@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from b2bua.headers import P_EARLY_MEDIA, hops_of, pass_through, received_variables
@@ -70,6 +71,7 @@ class Caller:
         return ANONYMOUS if self.private or not self.user else self.user
 
     @classmethod
+    @lru_cache(maxsize=512)
     def of_uri(cls, uri: str) -> Caller:
         """Somebody we called, as those may come to know them whom they are connected with."""
         return cls(user=_user_of(NameAddr("", uri)), display="", private=False, max_forwards=70)

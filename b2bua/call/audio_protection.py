@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from sip_stack.errors import RemoteError
     from sip_stack.transport import Flow
 
+_PLAIN = MediaTerms()
+
 
 def media_terms(call: Call, media: MediaLeg, flow: Flow, protection: MediaProtection) -> MediaTerms:
     """What a leg over `flow` asks of its audio. Raises `SrtpRequired` where keys would have to cross in clear."""
     srtp = call.configuration.media.srtp
     if protection == "disabled":
-        return MediaTerms()
+        return _PLAIN
     if flow.transport != "tls" and not srtp.keys_in_clear:
         if protection == "required":
             raise SrtpRequired("SRTP is required, and its keys only cross over TLS")
-        return MediaTerms()
+        return _PLAIN
     return MediaTerms(protection, srtp.suites, media.master_key)
 
 

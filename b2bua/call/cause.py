@@ -264,16 +264,25 @@ class Outcome:
         if self.event == "lost_race":
             # In these words: phones that read them count no missed call.
             return [("Reason", 'SIP;cause=200;text="Call completed elsewhere"')]
+        if not self.reasons and self.sip_status is None:
+            return list(_OWN_REASONS[self.cause.event])
         causes = dict(self.reasons)
         if not causes and self.cause.q850 is not None:
             causes["Q.850"] = self.cause.q850
         if self.sip_status is not None:
             causes["SIP"] = self.sip_status
-        return [("Reason", self._reason(protocol, number)) for protocol, number in sorted(causes.items())]
+        return [_reason(self.cause, protocol, number) for protocol, number in sorted(causes.items())]
 
-    def _reason(self, protocol: str, number: int) -> str:
-        text = f';text="{self.name}"' if protocol == "Q.850" else ""
-        return f"{protocol};cause={number}{text}"
+
+def _reason(cause: Cause, protocol: str, number: int) -> tuple[str, str]:
+    text = f';text="{cause.name}"' if protocol == "Q.850" else ""
+    return "Reason", f"{protocol};cause={number}{text}"
+
+
+_OWN_REASONS = {
+    row.event: () if row.q850 is None else (_reason(row, "Q.850", row.q850),) for row in CAUSES.values()
+}
+"""Where nobody else has given one."""
 
 
 def local(event: str, *, source: str | None = None, detail: str = "") -> Outcome:

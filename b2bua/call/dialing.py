@@ -145,8 +145,7 @@ class Dialing:
 
         When none is left, a fallback is better than waiting for one of them; without a fallback they are dialled.
         """
-        reachability, tls = self._services.reachability, needs_tls(place.encryption)
-        alive = tuple(uri for uri in place.route if not reachability.is_down(uri, tls=tls))
+        alive = self._services.reachability.alive(place.route, tls=needs_tls(place.encryption))
         if alive == place.route:
             return alive
         self._call.log.info("skipped", destination=place.name, unreachable=len(place.route) - len(alive))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sip_stack.transaction import ServerTransaction
 
 
+_TALKS = Wish()
 _ENDED_BY = {"expired": "session_expired", "no_ack": "not_acknowledged", "no_prack": "not_pracked"}
 
 
@@ -73,7 +74,7 @@ class Leg:
         self._media_timeout: float | None = None
         self._watched: float | None = None
         self._agreed: StreamParameters | None = None
-        self._wish = self._permitted = Wish()
+        self._wish = self._permitted = _TALKS
         self.keys_by_info = KeysByInfo(self)
         self._waits_for_keys = self._hears_tones = False
         self.notifys_open = 0
@@ -213,7 +214,7 @@ class Leg:
     def agree(self) -> None:
         """Put into effect what the descriptions say now, and tell the call if the far end wants something new."""
         parameters = self.description.parameters
-        if parameters is not None and parameters != self._agreed:
+        if parameters is not None and parameters is not self._agreed and parameters != self._agreed:
             self._agreed = parameters
             self.media.set_remote(parameters)
             self.record.has_srtp = parameters.keys is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,14 +26,8 @@ from b2bua.encryption import MediaProtection
 from b2bua.pass_list import DEFAULT_LIST, PassList
 from media.engine import Latching
 from sip_stack.aio.tls_contexts import TlsSettings
-from sip_stack.extensions import Extensions, TimerTerms, Use
+from sip_stack.extensions import Extensions
 from sip_stack.transport import TlsTerms
-
-
-@lru_cache(maxsize=1024)
-def _extensions(timer: TimerTerms, reliable: Use) -> Extensions:
-    """One object for all that agree: it knows the lines it puts into messages."""
-    return Extensions(timer, reliable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +154,7 @@ class Configuration:
             or (named and named.reliable_provisionals)
             or self.sip.reliable_provisionals
         )
-        return _extensions(timers.terms, reliable)
+        return timers.extensions[reliable]
 
     def passes_of(self, trunk: str) -> PassList:
         """What of a trunk's headers may go on."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Annotated, Literal, Self
+from functools import cached_property, lru_cache
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, model_validator
 
 from b2bua.config.durations import SessionInterval
 from b2bua.config.section import Section, refusal
-from sip_stack.extensions import TimerTerms, Use
+from sip_stack.extensions import Extensions, TimerTerms, Use
 
 
 class SessionTimers(Section):
@@ -35,6 +35,17 @@ class SessionTimers(Section):
     def terms(self) -> TimerTerms:
         """The same in the stack's words."""
         return TimerTerms(self.use, int(self.expires), int(self.min_se), self.refresher)
+
+    @cached_property
+    def extensions(self) -> dict[Use, Extensions]:
+        """What a session may use that has these timers, by the use of reliable provisional responses."""
+        return {use: _extensions(self.terms, use) for use in get_args(Use)}
+
+
+@lru_cache(maxsize=1024)
+def _extensions(timer: TimerTerms, reliable: Use) -> Extensions:
+    """One object for all that agree: it knows the lines it puts into messages."""
+    return Extensions(timer, reliable)
 
 
 def _as_mapping(value: object) -> object:

@@ -49,6 +49,12 @@ class Reachability:
         health = self._known.get(hop) if hop is not None else None
         return health.state if health is not None else None
 
+    def alive(self, route: tuple[str, ...], *, tls: bool) -> tuple[str, ...]:
+        """The URIs of a route without those that it is in vain to dial."""
+        if not self._known:
+            return route
+        return tuple(uri for uri in route if not self.is_down(uri, tls=tls))
+
     def is_down(self, uri: str, *, tls: bool) -> bool:
         """True when pings say that dialling this URI is in vain."""
         return self.state(uri, tls=tls) is State.DOWN

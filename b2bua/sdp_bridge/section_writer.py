@@ -102,11 +102,12 @@ class SectionWriter:
     ) -> OurSections:
         """One section for each of theirs, in their order: the audio answered, the others refused."""
         cryptos = () if key is None else (key,)
-        sections = [refuse(media) for media in remote.media]
         number, clock = stream.telephone_event, stream.codec.clock_rate
         events = () if number is None else ((number, clock),)
-        if not stream.off:
-            sections[stream.slot] = audio_section(
+        if stream.off:
+            audio = refuse(stream.media)
+        else:
+            audio = audio_section(
                 self.port,
                 stream.media.lines.protocol,
                 [stream.format],
@@ -118,4 +119,7 @@ class SectionWriter:
                 rtcp_mux=stream.rtcp_mux,
                 cryptos=cryptos,
             )
-        return OurSections(tuple(sections), stream.slot, direction, events, cryptos)
+        sections = tuple(
+            [audio if slot == stream.slot else refuse(media) for slot, media in enumerate(remote.media)]
+        )
+        return OurSections(sections, stream.slot, direction, events, cryptos)
