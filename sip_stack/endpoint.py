@@ -17,7 +17,7 @@ from sip_stack.dialog import ClientSession, OutOfDialogRequest, Session
 from sip_stack.dialog.core import HeaderLines, body_headers, contact, is_secure, session_key, via
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.replaces import Replaces, find_replaced
-from sip_stack.dialog.restored import RestoredSession, SessionSnapshot
+from sip_stack.dialog.restored import AnsweredInvite, RestoredSession, SessionSnapshot
 from sip_stack.dialog.session import SDP
 from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.uac import build_invite
@@ -302,14 +302,16 @@ class Endpoint:
         return session
 
     def take_up(self, *, flow: Flow, left: UnansweredSnapshot) -> UnansweredInvite:
-        """Take up an INVITE that an earlier process of ours received and has not answered, to refuse it; its responses
-        go over `flow`. Raises `SipError` for one that nobody can read, `LocalError` when it is there already: it came
-        again before, and is served."""
-        core, restored = self._core, left.invite.restored()
-        if core.transactions.find(server_key(restored)) is not None:
+        """Take up an INVITE that an earlier process of ours received, and whose sender may have no final response, to
+        refuse it; its responses go over `flow`. Raises `SipError` for one that nobody can read, `LocalError` when it is
+        there already: it came again before, and is served."""
+        self._check_unserved(left.invite.restored())
+        self._core.gate.expect(flow.remote[0])
+        return UnansweredInvite(self._core, left, flow)
+
+    def _check_unserved(self, invite: Request) -> None:
+        if self._core.transactions.find(server_key(invite)) is not None:
             raise LocalError("the INVITE is served already")
-        core.gate.expect(flow.remote[0])
-        return UnansweredInvite(core, left, flow)
 
     def restore(
         self,
@@ -320,13 +322,18 @@ class Endpoint:
         session: SessionSnapshot,
         credentials: Credentials | None = None,
         extensions: Extensions = NO_EXTENSIONS,
+        unanswered: tuple[UnansweredSnapshot, Flow] | None = None,
     ) -> RestoredSession:
         """Go on with an answered session that an earlier process of ours left behind; `flow` leads to its far end.
 
-        A refresh that may be due goes out at once. Raises `RemoteError` for a dialog that nobody can read, and
+        `unanswered`: its INVITE, whose sender may not have our 2xx in `session`, and where that goes: it is repeated
+        until its ACK. A refresh that may be due goes out at once. Raises `RemoteError` for what nobody can read, and
         `LocalError` when it is there already or a limit is reached."""
         self._check_limits()
         core = self._core
+        answered = None if unanswered is None else AnsweredInvite.read(*unanswered, session.answer)
+        if answered is not None:
+            self._check_unserved(answered.request)
         if session_key(dialog.call_id, NameAddr.parse(dialog.local).tag or "") in core.sessions:
             raise LocalError("the session is there already")
         restored = RestoredSession(
@@ -338,6 +345,8 @@ class Endpoint:
             extensions=extensions,
         )
         core.gate.expect(flow.remote[0])
+        if answered is not None:
+            restored.answer_again(now, answered)
         restored.resume(session.refreshing, now)
         return restored
 

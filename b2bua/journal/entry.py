@@ -52,7 +52,7 @@ class JournalEntry(NamedTuple):
     """In the order of the handoffs."""
     ringing: tuple[Ringing, ...] = ()
     waiting: Waiting | None = None
-    """Its caller, while nobody has answered."""
+    """Its caller, as long as they may have no final response."""
     brought: tuple[Brought, ...] = ()
     """Humans of handoffs of calls that are over."""
     state: CallState | None = None

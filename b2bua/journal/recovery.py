@@ -23,7 +23,7 @@ from b2bua.journal.reopened import reopened_handoffs, reopened_record
 from b2bua.journal.ringing import take_back
 from b2bua.journal.takeover import Stranger, Takeover
 from b2bua.journal.told import Follow, facts_of
-from b2bua.journal.waiting import LOST, take_up
+from b2bua.journal.waiting import LOST, still_waiting, take_up
 from b2bua.store import StoreUnavailable
 from b2bua.telemetry.logs import get_logger
 
@@ -109,7 +109,7 @@ class Recovery:
 
             await self._for_each(left_behind, take_over)
             lost = [entry for entry in lost if not self._take_home(entry)]
-            taken_up = [take_up(self._services, entry) for entry in left_behind]
+            taken_up = [take_up(self._services, entry) for entry in lost]
             self._let_in()
             for entry in left_behind:
                 take_back(self._services, self._reaching, entry)
@@ -174,7 +174,8 @@ class Recovery:
                     self._history.keep_closed(as_recorded(entry, record))
                 self._journal.take_over(entry)
         self._journal.recorded(recorded)
-        return [entry for entry in entries if entry.call_id not in recorded]
+        now = time.time()
+        return [still_waiting(entry, now) for entry in entries if entry.call_id not in recorded]
 
     def _count(self, fate: str) -> None:
         self._services.counters.left_behind.add((fate,))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from b2bua.journal.reaching import Reaching
     from b2bua.sdp_bridge import LegDescription
     from media.engine import MediaLeg
+    from sip_stack.dialog.snapshot import UnansweredSnapshot
 
 GoOn = Callable[[Call], None]
 
@@ -60,6 +61,8 @@ class Found(NamedTuple):
     media: MediaLeg
     flow: Flow
     place: Dialled | None
+    unanswered: tuple[UnansweredSnapshot, Flow] | None
+    """Its INVITE, where it may not have our 200, and where that goes."""
 
 
 class Takeover:
@@ -197,7 +200,9 @@ class Takeover:
             return None
         ours = (state.host, state.port)
         like = Flow(target.transport, ours, (target.host, target.port), ours)
-        return Found(state, media, self._services.stack.flow_to(target, like), place)
+        waiting = entry.waiting if number == entry.state.caller else None
+        unanswered = None if waiting is None else (waiting.left, waiting.flow(self._services))
+        return Found(state, media, self._services.stack.flow_to(target, like), place, unanswered)
 
     def _leg(
         self,
@@ -207,6 +212,7 @@ class Takeover:
         media: MediaLeg,
         flow: Flow,
         place: Dialled | None,
+        unanswered: tuple[UnansweredSnapshot, Flow] | None,
     ) -> RestoredLeg:
         configuration = call.configuration
         protection = (
@@ -222,6 +228,7 @@ class Takeover:
             session=state.session,
             credentials=far_end.credentials,
             extensions=configuration.extensions_for(leg.trunk, place),
+            unanswered=unanswered,
         )
         restored = RestoredLeg(
             call,

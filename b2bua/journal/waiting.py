@@ -1,8 +1,10 @@
-"""A caller whom nobody had answered when the process was killed: the next one gives their INVITE its final response.
+"""A caller who may have no final response to their INVITE when the process is killed: the next one gives them one.
 
-That is 503, and no Retry-After. 503 has an SBC try another node, or this one, which is there again (RFC 3263 section
+Nobody had answered, or our 200 was not acknowledged. Where the call goes on, it is that 200 again (`takeover.py`). Else
+it is 503, and no Retry-After. 503 has an SBC try another node, or this one, which is there again (RFC 3263 section
 4.3): the caller has waited for somebody, and may still get them. With a Retry-After it would send us no other call
-either for so long, and 500 ends the call at many (RFC 3261 section 21.5.4).
+either for so long, and 500 ends the call at many (RFC 3261 section 21.5.4). Who has our 200 after all takes no other
+response, and hears the BYE.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import TypeAdapter
 
 from b2bua.call import cause
-from b2bua.call.received_leg import ReceivedLeg
 from b2bua.telemetry.logs import get_logger
+from sip_stack.dialog.answering import AnsweringSession
 from sip_stack.dialog.snapshot import UnansweredSnapshot
 from sip_stack.errors import SipError
 from sip_stack.transport import Flow, Target
@@ -28,8 +30,14 @@ LOST = cause.local("process_lost_unanswered")
 """How such a call ends."""
 
 
+LATE = 5.0
+"""Seconds before the end of 64*T1 from which on a 200 is taken for acknowledged. The ACK may have come after the entry
+was written: the caller sends it again, but for 64*T1 only (RFC 3261 section 13.2.2.4), and without it we would hang up.
+"""
+
+
 class Waiting(NamedTuple):
-    """A caller whose INVITE has no final response."""
+    """A caller whose INVITE may have no final response."""
 
     transport: str
     host: str
@@ -40,15 +48,37 @@ class Waiting(NamedTuple):
     ours: tuple[str, int]
     """Our socket toward the caller."""
     left: UnansweredSnapshot
+    until: float | None
+    """Where they were answered: from then on, in seconds since 1970, they do not wait any more."""
+
+    def flow(self, services: Services) -> Flow:
+        """Over which their response goes. Raises `TransportError`."""
+        target = Target(self.transport, self.host, self.port, self.tls_name)
+        like = Flow(self.transport, self.ours, (self.host, self.port), self.ours)
+        return services.stack.flow_to(target, like)
 
 
 def waiting_of(call: Call) -> Waiting | None:
     """The caller of a call; None where they have their final response, or we called."""
     caller = call.caller
-    if not isinstance(caller, ReceivedLeg) or caller.over or (found := caller.session.unanswered) is None:
+    if caller is None or caller.over or not isinstance(caller.session, AnsweringSession):
+        return None
+    found, answered = caller.session.unanswered, caller.record.answered
+    if found is None:
         return None
     flow, target, left = found
-    return Waiting(target.transport, target.host, target.port, target.name, flow.local, left)
+    until = None
+    if answered is not None:
+        until = call.record.clock.seconds(answered + call.services.stack.endpoint.settings.timeout - LATE)
+    return Waiting(target.transport, target.host, target.port, target.name, flow.local, left, until)
+
+
+def still_waiting(entry: JournalEntry, now: float) -> JournalEntry:
+    """An entry as it is read at `now`, seconds since 1970."""
+    waiting = entry.waiting
+    if waiting is None or waiting.until is None or now < waiting.until:
+        return entry
+    return entry._replace(waiting=None)
 
 
 def read(plain: object) -> Waiting | None:
@@ -60,15 +90,13 @@ _ADAPTER: TypeAdapter[Waiting | None] = TypeAdapter(Waiting | None)
 
 
 class TakenUp:
-    """The INVITE of a call that nobody had answered; a CANCEL finds it from now on."""
+    """The INVITE of a call that does not go on; a CANCEL finds it from now on."""
 
     def __init__(self, services: Services, entry: JournalEntry, waiting: Waiting) -> None:
         """Raises `SipError` when the caller cannot be reached, and when the INVITE came again and is a call by now."""
         self._services = services
         self._log = get_logger().bind(call_id=entry.call_id)
-        target = Target(waiting.transport, waiting.host, waiting.port, waiting.tls_name)
-        like = Flow(waiting.transport, waiting.ours, (waiting.host, waiting.port), waiting.ours)
-        flow = services.stack.flow_to(target, like)
+        flow = waiting.flow(services)
         self._invite: UnansweredInvite = services.stack.endpoint.take_up(flow=flow, left=waiting.left)
 
     def refuse(self) -> None:

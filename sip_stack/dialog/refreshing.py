@@ -50,10 +50,10 @@ class Refreshing:
         timer = self.timer.snapshot()
         return None if timer is None else RefreshingSnapshot(timer, self._by_update)
 
-    def resume(self, snapshot: RefreshingSnapshot, now: float) -> None:
-        """Go on with what an earlier process has agreed on."""
+    def resume(self, snapshot: RefreshingSnapshot, now: float, *, at_once: bool) -> None:
+        """Go on with what an earlier process has agreed on; not `at_once` where that was just now."""
         self._by_update = snapshot.by_update
-        self.timer.resume(snapshot.timer, now)
+        self.timer.resume(snapshot.timer, now, at_once=at_once)
 
     def end(self) -> None:
         """The session is over. This and the timer name each other: untied, both and the session are freed at once."""

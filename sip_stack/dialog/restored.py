@@ -1,7 +1,8 @@
 """A session that an earlier process of ours left behind, and that goes on here.
 
 Its dialog is confirmed; what the other process was in the middle of is over: requests of ours without a response, 2xx
-of ours without an ACK. A far end that waits for the ACK to a 2xx gets one, else it would end the call after 64*T1.
+of ours to a re-INVITE without an ACK. The 2xx to the INVITE goes on being repeated. A far end that waits for the ACK to
+a 2xx gets one, else it would end the call after 64*T1.
 RFC 3261 section 12.2.2 lets CSeq rise by more than one, so that ours are higher than any it sent.
 """
 
@@ -10,14 +11,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sip_stack.auth import Credentials
+from sip_stack.dialog.answering import AnsweringSession
 from sip_stack.dialog.core import Core, session_key, via
 from sip_stack.dialog.refreshing import Refreshing, RefreshingSnapshot
 from sip_stack.dialog.session import Session
-from sip_stack.dialog.snapshot import DialogSnapshot
+from sip_stack.dialog.snapshot import DialogSnapshot, UnansweredSnapshot
+from sip_stack.dialog.unacknowledged import UnacknowledgedAnswer
 from sip_stack.dialog.usage import SessionState
+from sip_stack.errors import RemoteError
 from sip_stack.extensions import Extensions
-from sip_stack.message import NameAddr, Response
-from sip_stack.transport import Flow, Transmit
+from sip_stack.message import NameAddr, Request, Response, parse_message
+from sip_stack.transaction.key import server_key
+from sip_stack.transport import Flow, Target, Transmit
 
 
 class SessionSnapshot(NamedTuple):
@@ -33,6 +38,8 @@ class SessionSnapshot(NamedTuple):
     """The user part of our Contact."""
     refreshing: RefreshingSnapshot | None
     """Its session timer; None while none runs."""
+    answer: str
+    """Our 2xx to the INVITE where it has no ACK, its octets as Latin-1; else empty."""
 
     @classmethod
     def of(cls, session: Session) -> SessionSnapshot:
@@ -43,13 +50,35 @@ class SessionSnapshot(NamedTuple):
             session.secure,
             session.contact_user,
             None if session.refreshing is None else session.refreshing.snapshot(),
+            session.unacknowledged_answer.decode("latin-1") if isinstance(session, AnsweringSession) else "",
         )
 
 
-class RestoredSession(Session):
-    """Both sides of it: who called whom matters for a glare alone."""
+class AnsweredInvite(NamedTuple):
+    """An INVITE whose sender may not have our 2xx."""
 
-    __slots__ = ("_first_cseq", "_we_called")
+    left: UnansweredSnapshot
+    request: Request
+    answer: Response
+    flow: Flow
+    """Over which that goes."""
+
+    @classmethod
+    def read(cls, left: UnansweredSnapshot, flow: Flow, answer: str) -> AnsweredInvite | None:
+        """None where it was acknowledged. Raises `RemoteError` for what nobody can read."""
+        if not answer:
+            return None
+        request, response = left.invite.restored(), parse_message(answer.encode("latin-1"))
+        request.from_, request.to, request.cseq  # noqa: B018  # Before there is a session that would be left over.
+        if not isinstance(response, Response):
+            raise RemoteError(400, "Not a response")
+        return cls(left, request, response, flow)
+
+
+class RestoredSession(AnsweringSession):
+    """Both sides of it: who called whom matters for a glare, and for what an INVITE of theirs has been answered."""
+
+    __slots__ = ("_answered", "_first_cseq", "_we_called")
 
     def __init__(
         self,
@@ -74,6 +103,8 @@ class RestoredSession(Session):
             credentials=credentials,
             owner=None,
         )
+        self._held_requests = []
+        self._answered: AnsweredInvite | None = None
         self._we_called = usage.we_called
         self.dialog = restored
         self._first_cseq = restored.local_cseq
@@ -86,7 +117,31 @@ class RestoredSession(Session):
         """Keep it alive as was agreed, whatever is configured by now."""
         if refreshing is not None:
             self.refreshing = self.refreshing or Refreshing(self, self.extensions.timer)
-            self.refreshing.resume(refreshing, now)
+            self.refreshing.resume(refreshing, now, at_once=self._answered is None)
+
+    def answer_again(self, now: float, answered: AnsweredInvite) -> None:
+        """Repeat our 2xx to the INVITE until its ACK comes, or send BYE after 64*T1 (RFC 3261 section 13.3.1.4).
+
+        Who has acknowledged it to the process before does so again (section 13.2.2.4)."""
+        self._answered = answered
+        request, transactions = answered.request, self.core.transactions
+        transaction = transactions.restore(request, server_key(request), answered.flow)
+        transaction.dialog_tag = self.local_tag
+        data, cseq = transactions.respond(now, transaction, answered.answer), self.invite_cseq
+        again = UnacknowledgedAnswer(self, transaction, data, cseq, offers=False, now=now)
+        self.unacknowledged[cseq] = again
+
+    @property
+    def invite_cseq(self) -> int:
+        return 0 if self._answered is None else self._answered.request.cseq.number
+
+    @property
+    def unanswered(self) -> tuple[Flow, Target, UnansweredSnapshot] | None:
+        if self._answered is None or not self.awaits_first_acknowledgement:
+            return None
+        flow = self._answered.flow
+        name = "" if flow.peer is None else flow.peer.name
+        return flow, Target(flow.transport, *flow.remote, name), self._answered.left
 
     @property
     def we_called(self) -> bool:

@@ -192,12 +192,12 @@ class SessionTimer:
             return None
         return TimerSnapshot(self.state is not THEIRS, self._interval, self._min_se)
 
-    def resume(self, snapshot: TimerSnapshot, now: float) -> None:
-        """Go on with what was agreed on. Nobody knows when the last refresh was: ours is sent at once, theirs gets a
-        whole interval."""
+    def resume(self, snapshot: TimerSnapshot, now: float, *, at_once: bool) -> None:
+        """Go on with what was agreed on. Where nobody knows when the last refresh was, ours is sent `at_once`; theirs
+        gets a whole interval."""
         self._interval, self._min_se = snapshot.interval, snapshot.min_se
         self._feed(Input.AGREED_OURS if snapshot.ours else Input.AGREED_THEIRS, now)
-        if snapshot.ours:
+        if snapshot.ours and at_once:
             self._refresh_at = now
             self._wait(now)
 

@@ -57,7 +57,8 @@ _REPEATED = ("Via", "From", "To", "Call-ID", "CSeq", "Route", "Session-ID")
 
 
 class InviteSnapshot(NamedTuple):
-    """An INVITE that has no final response: what its CANCEL repeats (RFC 3261 section 9.1), and its responses."""
+    """An INVITE whose sender may have no final response: what its CANCEL repeats (RFC 3261 section 9.1), and its
+    responses."""
 
     uri: str
     lines: tuple[tuple[str, str], ...]
@@ -74,10 +75,11 @@ class InviteSnapshot(NamedTuple):
 
 
 class UnansweredSnapshot(NamedTuple):
-    """An INVITE that we received and have answered by a 1xx at most."""
+    """An INVITE that we received, and whose sender may have no final response: none was sent, or a 2xx that has no
+    ACK."""
 
     invite: InviteSnapshot
     tag: str
-    """Ours, as our provisional responses have told it."""
+    """Ours, as our responses have told it."""
     session_id: str
     """Of our responses (RFC 7989); empty for none."""

@@ -5,12 +5,12 @@ RFC 3261 sections 9.2, 13.3 and 15.1.2, RFC 3262 section 3. What follows the ans
 
 from __future__ import annotations
 
+from sip_stack.dialog.answering import AnsweringSession
 from sip_stack.dialog.core import PROGRESS_INTERVAL, Core, HeaderLines, is_secure
 from sip_stack.dialog.dialog import Dialog
 from sip_stack.dialog.glare import short_delay
 from sip_stack.dialog.provisional import Provisional, ReliableProvisionals
-from sip_stack.dialog.requests import DialogRequest
-from sip_stack.dialog.session import SDP, Session
+from sip_stack.dialog.session import SDP
 from sip_stack.dialog.snapshot import InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError, RemoteError
@@ -31,13 +31,12 @@ from sip_stack.transport import Flow, Target
 KEEP_ALIVE = "1xx again"
 
 
-class ServerSession(Session):
+class ServerSession(AnsweringSession):
     """A call we receive. It ends with `Cancelled` or `Ended`, or silently with our own `reject`."""
 
     __slots__ = (
         "_agreed",
         "_held_answer",
-        "_held_requests",
         "_last_progress",
         "_provisionals",
         "_transaction",
@@ -68,8 +67,7 @@ class ServerSession(Session):
         self._provisionals: ReliableProvisionals | None = None
         self._held_answer: Provisional | None = None
         """Our 2xx while it waits for a PRACK."""
-        self._held_requests: list[DialogRequest] = []
-        """Requests of ours that wait for the ACK of our 2xx."""
+        self._held_requests = []
         self._agreed = False
         """Offer and answer are complete before the 2xx."""
 
@@ -159,9 +157,7 @@ class ServerSession(Session):
 
     @property
     def unanswered(self) -> tuple[Flow, Target, UnansweredSnapshot] | None:
-        """The INVITE that has no final response, the flow that this would go over, and where it goes once a connection
-        is gone; None when it has one."""
-        if self.state is not SessionState.EARLY:
+        if self.state is not SessionState.EARLY and not self.awaits_first_acknowledgement:
             return None
         flow = self._transaction.flow
         target = self._transaction.fallback or Target(flow.transport, *flow.remote)
@@ -169,27 +165,16 @@ class ServerSession(Session):
         return flow, target, left
 
     @property
+    def invite_cseq(self) -> int:
+        return self.invite.cseq.number
+
+    @property
+    def awaits_first_acknowledgement(self) -> bool:
+        return self._held_answer is not None or super().awaits_first_acknowledgement
+
+    @property
     def awaits_acknowledgement(self) -> bool:
         return self._held_answer is not None or super().awaits_acknowledgement
-
-    def request(
-        self, now: float, method: str, headers: HeaderLines = (), body: bytes = b"", content_type: str = ""
-    ) -> None:
-        """As of every session, but a caller who has not acknowledged our 2xx may not have it: a request that overtakes
-        it finds no dialog, and its 481 would end the call. It waits, as a BYE does (section 15)."""
-        answered = self.state is SessionState.CONFIRMED
-        if answered and (self._held_answer is not None or self.invite.cseq.number in self.unacknowledged):
-            self._held_requests.append(DialogRequest(self, method, headers, body, content_type))
-        else:
-            super().request(now, method, headers, body, content_type)
-
-    def receive_acknowledgement(self, request: Request, now: float) -> None:
-        super().receive_acknowledgement(request, now)
-        if self._held_requests and request.cseq.number == self.invite.cseq.number:
-            held, self._held_requests = self._held_requests, []
-            if self.state is SessionState.CONFIRMED:
-                for each in held:
-                    each.send(now)
 
     @property
     def first_offer_is_open(self) -> bool:
@@ -284,7 +269,6 @@ class ServerSession(Session):
             self._provisionals.stop()
             self._provisionals = None
         self._held_answer = None
-        self._held_requests.clear()
         super().finish(event)
 
     def on_timer(self, kind: str, now: float) -> None:

@@ -26,7 +26,7 @@ class AnswerUser(Protocol):
 class UnacknowledgedAnswer:
     """The octets of one 2xx and the timer that repeats them; `stop` when the ACK of that CSeq comes."""
 
-    __slots__ = ("_data", "_given_up_at", "_interval", "_timer", "_transaction", "_user", "cseq", "offers")
+    __slots__ = ("_given_up_at", "_interval", "_timer", "_transaction", "_user", "cseq", "data", "offers")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class UnacknowledgedAnswer:
         """`offers`: the 2xx holds the offer, so the answer comes in the ACK."""
         self._user: AnswerUser | None = user
         self._transaction = transaction
-        self._data = data
+        self.data = data
         self.cseq = cseq
         self.offers = offers
         settings = user.core.settings
@@ -58,7 +58,7 @@ class UnacknowledgedAnswer:
             self.stop()
             user.never_acknowledged(self, now)
             return
-        user.core.transactions.repeat_answer(self._transaction, self._data, now)
+        user.core.transactions.repeat_answer(self._transaction, self.data, now)
         self._interval = min(self._interval * 2, user.core.settings.t2)
         left = self._given_up_at - now
         if left > self._interval:
@@ -70,4 +70,4 @@ class UnacknowledgedAnswer:
         """The ACK came, or the session is over."""
         self._timer.stop()
         self._user = None
-        self._data = b""
+        self.data = b""

@@ -1,7 +1,7 @@
-"""An INVITE that an earlier process of ours received and gave no final response: it is refused here.
+"""An INVITE that an earlier process of ours received, and whose sender may have no final response: it is refused here.
 
 Nothing else comes of it: its sender has a transaction that waits (RFC 3261 section 17.1.1), and at most an early dialog
-beside it.
+beside it. One who has our 2xx after all hears nothing of it (RFC 6026 section 7.2).
 """
 
 from __future__ import annotations

@@ -68,9 +68,9 @@ class Wire:
         self._drops: list[tuple[Rule, list[int]]] = []
         self._delays: list[tuple[Rule, list[int], float]] = []
 
-    def drop(self, title: str, times: int = 1_000_000) -> None:
-        """Lose the next `times` datagrams of that title."""
-        self._drops.append((lambda datagram: datagram.title == title, [times]))
+    def drop(self, title: str, times: int = 1_000_000, *, source: str = "") -> None:
+        """Lose the next `times` datagrams of that title, those from the host `source` where it is given."""
+        self._drops.append((lambda each: each.title == title and source in ("", each.source[0]), [times]))
 
     def cut(self, host: str) -> None:
         """Lose everything from and to that host from now on."""

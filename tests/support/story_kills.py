@@ -9,9 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from b2bua.feed import Feed
-from b2bua.journal.entry import JournalEntry
 from b2bua.store import Kind
-from sip_stack.dialog import ClientSession, SessionState
 
 if TYPE_CHECKING:
     from tests.support.next_process import Watched
@@ -115,8 +113,6 @@ class Kills:
             if age > FRESH:
                 self.complaints.append(f"{call_id} is not in the journal after {age:.1f} s")
         known = "".join(entries.values())
-        answered = {key for key, body in entries.items() if JournalEntry.read(body).record["answered"]}
-        up = "".join(entries[key] for key in answered)
         for handoff_id, told in stage.told.handoffs.items():
             if not told[-1].state.final and handoff_id not in known and handoff_id not in self.lost_handoffs:
                 self.lost_handoffs.add(handoff_id)
@@ -124,9 +120,6 @@ class Kills:
                     self.complaints.append(f"handoff {handoff_id} is not in the journal")
         for party in [each for phone in stage.phones.values() for each in phone.parties]:
             unwritten = party.session.call_id not in known or now - party.answered_at < WRITTEN
-            # Our 200 has not reached them, and nobody repeats it (docs/restart.md).
-            rings = party.session.state is SessionState.EARLY and isinstance(party.session, ClientSession)
-            unwritten |= rings and party.session.call_id in up
             if unwritten and not party.over.is_set():
                 self.lost_dialogs.add(party.session.call_id)
                 party.phone.spawn(self._give_up(party))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sip_stack.dialog import ClientSession
-from sip_stack.dialog.snapshot import InviteSnapshot, UnansweredSnapshot
+from sip_stack.dialog import ClientSession, Session
+from sip_stack.dialog.restored import SessionSnapshot
+from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.unanswered import UnansweredInvite
 from sip_stack.errors import LocalError, SipError
-from sip_stack.events import Ended, InviteReceived, Progress, Rejected
+from sip_stack.events import Acknowledged, Answered, Ended, InviteReceived, Progress, Rejected
 from tests.support.fake_network import FakeNetwork, Peer
 
 REASON = ("Reason", 'Q.850;cause=41;text="process_lost"')
@@ -139,9 +140,10 @@ def test_an_answered_or_cancelled_invite_is_none_to_take_up() -> None:
         theirs = waiting.before.one(InviteReceived).session
         if how == "answered":
             theirs.answer(waiting.network.now, body=b"v=0\r\n")
+            assert theirs.unanswered is not None, "they may not have it"
         else:
             waiting.session.cancel(waiting.network.now)
-            waiting.network.run_for(0.1)
+        waiting.network.run_for(0.1)
         assert theirs.unanswered is None
 
 
@@ -159,3 +161,78 @@ def test_what_nobody_can_read_is_refused_and_leaves_nothing(missing: str) -> Non
     with pytest.raises(SipError):
         waiting.take_up(us)
     assert us.endpoint.transaction_count == 0
+
+
+# -- answered, and not acknowledged ------------------------------------------------------------------------------------
+
+
+class Unacknowledged(Waiting):
+    """A caller whose 200 was lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        theirs = self.before.one(InviteReceived).session
+        self.network.wire.drop("200 INVITE", times=1)
+        theirs.answer(self.network.now, body=b"v=0\r\n")
+        self.before.drain()
+        assert theirs.dialog is not None
+        self.dialog, self.usage = DialogSnapshot.of(theirs.dialog), SessionSnapshot.of(theirs)
+
+    def restore(self, us: Peer) -> Session:
+        """It has read what was left, and goes on."""
+        flow = us.flow(self.caller.address)
+        session = us.endpoint.restore(
+            us.now, flow=flow, dialog=self.dialog, session=self.usage, unanswered=(self.left, flow)
+        )
+        us.endpoint.sessions_restored(us.now)
+        return session
+
+
+def test_a_2xx_without_an_ack_is_sent_again_to_the_octet_until_it_comes() -> None:
+    waiting = Unacknowledged()
+    us = waiting.restart()
+    waiting.network.wire.drop("200 INVITE", times=2)
+    session = waiting.restore(us)
+    waiting.network.run_for(3)
+    sent = [each.data for each in waiting.network.wire.log if each.title == "200 INVITE"]
+    assert (len(sent), len(set(sent))) == (4, 1)
+    assert waiting.caller.one(Answered).response.encode() == sent[0]
+    us.one(Acknowledged)
+    session.bye(us.now)
+    waiting.network.run_for(1)
+    assert waiting.caller.one(Ended).by == "remote"
+    waiting.settled(us)
+
+
+def test_an_invite_that_comes_again_begins_no_call_when_its_2xx_is_repeated() -> None:
+    waiting = Unacknowledged()
+    us = waiting.restart()
+    session = waiting.restore(us)
+    waiting.network.send(waiting.caller.address, us.address, waiting.session.invite.encode())
+    waiting.network.run_for(1)
+    assert us.all(InviteReceived) == []
+    session.bye(us.now)
+    waiting.network.run_for(1)
+    waiting.settled(us)
+
+
+def test_an_invite_that_is_served_already_leaves_no_session() -> None:
+    waiting = Unacknowledged()
+    us = waiting.restart()
+    waiting.network.send(waiting.caller.address, us.address, waiting.session.invite.encode())
+    waiting.network.run_for(0.1)
+    with pytest.raises(LocalError):
+        waiting.restore(us)
+    us.one(InviteReceived).session.reject(us.now, 486)
+    waiting.network.run_for(1)
+    waiting.settled(us)
+
+
+@pytest.mark.parametrize("answer", ["nonsense", "OPTIONS sip:a SIP/2.0\r\n\r\n"])
+def test_a_2xx_that_nobody_can_read_leaves_nothing(answer: str) -> None:
+    waiting = Unacknowledged()
+    waiting.usage = waiting.usage._replace(answer=answer)
+    us = waiting.restart()
+    with pytest.raises(SipError):
+        waiting.restore(us)
+    assert (us.endpoint.session_count, us.endpoint.transaction_count) == (0, 0)
