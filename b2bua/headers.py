@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 
-from b2bua.pass_list import DEFAULT_LIST, PassList
+from b2bua.pass_list import DEFAULT_LIST, OF_EACH_SIDE, PassList
 from b2bua.user_to_user import UserToUser
 from media.value_class import value_class
 from sip_stack.message import Headers, Message, Request, Response, is_token
@@ -145,6 +145,8 @@ def render(
     its variables are filled in, has a control character (CR, LF, NUL, ...).
     """
     rendered = RenderedHeaders()
+    if not configured and not per_request:
+        return rendered
     given = {name.lower() for name in per_request}
     room = _Room()
     for name, template in configured.items():
@@ -174,7 +176,7 @@ def pass_through(message: Message, passes: PassList = DEFAULT_LIST) -> list[Head
     In the order received, names as written. Headers beyond the limits, or not fit to be sent on, stay behind.
     """
     # The cheap look first: an INVITE has twenty headers of other kinds for each of these, and other messages have none.
-    likely = [each for each in message.headers.items() if each[0][:2] in passes.heads]
+    likely = [each for each in message.headers.items() if each[0] not in OF_EACH_SIDE]
     if not likely:
         return likely
     room = _Room()
@@ -192,7 +194,7 @@ def pass_through(message: Message, passes: PassList = DEFAULT_LIST) -> list[Head
 def received_variables(headers: Headers) -> dict[str, str]:
     """`$x_<name>` for the X- headers of a message: lower case, `-` as `_`; the first of a name counts."""
     found: dict[str, str] = {}
-    for name, value in headers.items():
+    for name, value in [each for each in headers.items() if each[0] not in OF_EACH_SIDE]:
         if name[:2] in ("X-", "x-") and value and len(found) < MAX_HEADERS:
             found.setdefault(name.lower().replace("-", "_"), value)
     return found
@@ -200,6 +202,8 @@ def received_variables(headers: Headers) -> dict[str, str]:
 
 def combine(passed: Iterable[Header], rendered: RenderedHeaders) -> list[Header]:
     """The caller's headers and the destination's in one request: a rendered header replaces a passed one."""
+    if not rendered.sent:
+        return list(passed)
     ours = {name.lower() for name, _ in rendered.sent}
     return [header for header in passed if header[0].lower() not in ours] + rendered.sent
 

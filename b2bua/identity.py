@@ -35,6 +35,8 @@ ANONYMOUS = "anonymous"
 WITHHOLDING = frozenset({"id", "user", "header"})
 """Values of Privacy that make a caller anonymous (RFC 3323 section 4.2, RFC 3325 section 9.3)."""
 
+_LONGEST_REMEMBERED = 200
+"""Characters of a URI: those of redirects come from far ends, which would fill memory."""
 _NUMBER = re.compile(r"\+?[0-9][0-9().\-]{1,30}")
 """A user that a signature may be about, whatever its host (RFC 8224 section 8.3)."""
 
@@ -70,11 +72,10 @@ class Caller:
         """The user part by which a destination comes to know them."""
         return ANONYMOUS if self.private or not self.user else self.user
 
-    @classmethod
-    @lru_cache(maxsize=512)
-    def of_uri(cls, uri: str) -> Caller:
+    @staticmethod
+    def of_uri(uri: str) -> Caller:
         """Somebody we called, as those may come to know them whom they are connected with."""
-        return cls(user=_user_of(NameAddr("", uri)), display="", private=False, max_forwards=70)
+        return (_remembered_callee if len(uri) <= _LONGEST_REMEMBERED else _callee)(uri)
 
     @classmethod
     def from_invite(cls, request: Request, passes: PassList = DEFAULT_LIST) -> Caller:
@@ -95,6 +96,14 @@ class Caller:
             dialled=_user_of(request.to),
             date=headers.get("Date") or "",
         )
+
+
+def _callee(uri: str) -> Caller:
+    return Caller(user=_user_of(NameAddr("", uri)), display="", private=False, max_forwards=70)
+
+
+# Destinations are called again and again.
+_remembered_callee = lru_cache(maxsize=512)(_callee)
 
 
 def _user_of(address: NameAddr) -> str:
@@ -157,4 +166,4 @@ def asserted_identity(caller: Caller, place: Dialled, host: str, headers: list[H
 
 
 def _has(headers: list[Header], key: str) -> bool:
-    return any(header_key(name) == key for name, _ in headers)
+    return key in [header_key(name) for name, _ in headers]

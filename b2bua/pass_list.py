@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
-from sip_stack.message.headers import COMPACT_FORMS, header_key
+from sip_stack.message.headers import COMMON_NAMES, header_key
 
 DEFAULT = ("X-*", "User-to-User", "Identity")
 """Without `pass_headers`."""
@@ -49,6 +48,9 @@ _NEVER = (
 NEVER = frozenset(_NEVER.split())
 """What each side says for itself."""
 
+OF_EACH_SIDE = frozenset(name for name, key in COMMON_NAMES.items() if key in NEVER)
+"""The same as they are most often written: nearly all headers of a message are these, and need no further look."""
+
 
 @dataclass(frozen=True, slots=True)
 class PassList:
@@ -56,8 +58,6 @@ class PassList:
 
     names: frozenset[str]
     prefixes: tuple[str, ...]
-    heads: frozenset[str]
-    """The first two letters of all of them, in every spelling, and the compact forms, which have one."""
     trusted: bool
 
     def admits(self, name: str) -> bool:
@@ -74,12 +74,7 @@ def pass_list(patterns: tuple[str, ...] | None, *, trusted: bool) -> PassList:
     lower = [each.lower() for each in (patterns if patterns is not None else _default(trusted))]
     prefixes = tuple(each[:-1] for each in lower if each.endswith("*"))
     names = frozenset(each for each in lower if not each.endswith("*"))
-    heads = {each[:2] for each in (*prefixes, *names)}
-    spelled = {
-        "".join(letters) for head in heads for letters in product(*zip(head, head.upper(), strict=True))
-    }
-    compact = {spelling for letter in COMPACT_FORMS for spelling in (letter, letter.upper())}
-    return PassList(names, prefixes, frozenset(spelled | compact), trusted)
+    return PassList(names, prefixes, trusted)
 
 
 def _default(trusted: bool) -> Iterable[str]:

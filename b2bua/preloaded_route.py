@@ -36,5 +36,7 @@ def way_to(place: Dialled, uri: str, bindings: Bindings) -> Way:
     asks for."""
     proxies = place.proxies
     if not place.route_set:
-        proxies += tuple(NameAddr.parse(value).uri for value in bindings.service_route(place.trunk))
+        asked_for = bindings.service_route(place.trunk)
+        if asked_for:
+            proxies += tuple(NameAddr.parse(value).uri for value in asked_for)
     return way_through(uri, proxies)

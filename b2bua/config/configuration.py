@@ -74,6 +74,7 @@ class Configuration:
     _trunk_table: PrefixTable[Trunk] = field(init=False, repr=False, compare=False)
     _advertised: PrefixTable[str] = field(init=False, repr=False, compare=False)
     _timers_of: Mapping[str, Timers] = field(init=False, repr=False, compare=False)
+    _passes_of: Mapping[str, PassList] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         networks = [
@@ -100,6 +101,7 @@ class Configuration:
         object.__setattr__(self, "_trunk_table", PrefixTable(networks))
         object.__setattr__(self, "_advertised", PrefixTable(self.sip.advertised_networks()))
         object.__setattr__(self, "_timers_of", timers)
+        object.__setattr__(self, "_passes_of", {name: trunk.passes for name, trunk in self.trunks.items()})
 
     @property
     def default_destination(self) -> Destination:
@@ -116,7 +118,10 @@ class Configuration:
 
     def route_for(self, trunk: str, user: str) -> Route | None:
         """The first route for a call of the trunk named `trunk` to `user`, the unescaped Request-URI user."""
-        return next((route for route in self.routes if route.matches(trunk, user)), None)
+        for route in self.routes:
+            if route.matches(trunk, user):
+                return route
+        return None
 
     def assistant_for(self, route: Route) -> Assistant | None:
         """The assistant of a route, ready to dial as destinations are; None for a route to a destination."""
@@ -158,8 +163,7 @@ class Configuration:
 
     def passes_of(self, trunk: str) -> PassList:
         """What of a trunk's headers may go on."""
-        named = self.trunks.get(trunk)
-        return DEFAULT_LIST if named is None else named.passes
+        return self._passes_of.get(trunk, DEFAULT_LIST)
 
     def srtp_for(self, trunk: str) -> MediaProtection:
         """Whether the audio of a trunk's calls is encrypted."""

@@ -16,4 +16,4 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
 
 def matches(pattern: str, text: str) -> bool:
     """True when all of `text` matches; upper and lower case differ (RFC 3261 section 19.1.4, user part)."""
-    return compile_glob(pattern).fullmatch(text) is not None
+    return pattern == "*" or compile_glob(pattern).fullmatch(text) is not None

@@ -113,7 +113,7 @@ class NativeLeg:
             lost=counters.lost,
             late=counters.late,
             duplicates=counters.duplicates,
-            jitter_ms=round(counters.jitter_ms, 3),
+            jitter_ms=counters.jitter_ms,
             longest_gap_ms=counters.longest_gap_ms,
             foreign=counters.foreign,
             malformed=counters.malformed,

@@ -7,6 +7,7 @@ is `Message`'s; its results are cached here because this is the place that knows
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from types import MappingProxyType
 from typing import TypedDict, cast
 
 from sip_stack.errors import LocalError, RemoteError
@@ -62,6 +63,8 @@ def _spellings() -> dict[str, str]:
 
 # Spelling -> key for the names everybody sends: one look-up instead of checking and lowering.
 _KEYS = _spellings()
+COMMON_NAMES = MappingProxyType(_KEYS)
+"""The names that most headers have, as they are most often written, and the key of each."""
 
 ParsedHeaders = TypedDict(
     "ParsedHeaders",
