@@ -68,10 +68,11 @@ class Trunks:
             or self._configuration.trunk_for(source)
             or self._configuration.trunk_of_certificate(subjects)
         )
-        if trunk is not None and trunk.accept is not None and not trunk.accept.has_shown(subjects):
+        accept = None if trunk is None else trunk.accept
+        if trunk is not None and accept is not None and not accept.has_shown(subjects):
             self._note_certificate(trunk, subjects, source)
             return FORBIDDEN
-        if trunk is not None and (trunk.accept is None or trunk.accept.auth is None):
+        if trunk is not None and (accept is None or accept.auth is None):
             return trunk
         logins = self._configuration.logins if trunk is None else _login_of(trunk)
         if not logins:

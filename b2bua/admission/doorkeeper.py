@@ -68,7 +68,7 @@ class Doorkeeper:
         """Whom we hear, with the trunk that has this address."""
         self._logins: BoundedTable[tuple[str, float]] = BoundedTable(MAX_SOURCES)
         """Name of the trunk a source logged in as, and until when that counts."""
-        self._rates: dict[str, TokenBucket] = {}
+        self._rates: dict[str, TokenBucket | None] = {}
         self._log = get_logger()
         self._once = OncePerInterval(60.0, clock)
         self._unread = 0
@@ -233,15 +233,12 @@ class Doorkeeper:
 
     def _bucket(self, trunk: str, now: float) -> TokenBucket | None:
         """The calls per second of a trunk; None when they are not limited."""
-        bucket = self._rates.get(trunk)
-        if bucket is None:
+        if trunk not in self._rates:
             configured = self._configuration.trunks.get(trunk)
             rate = configured.max_calls_per_second if configured is not None else None
             rate = rate or self._configuration.limits.max_calls_per_second
-            if rate is None:
-                return None
-            bucket = self._rates[trunk] = TokenBucket(rate, max(1.0, float(rate)), now)
-        return bucket
+            self._rates[trunk] = None if rate is None else TokenBucket(rate, max(1.0, float(rate)), now)
+        return self._rates[trunk]
 
     def _report(self) -> None:
         """One line with what was refused since the last one; none when nothing was."""

@@ -122,7 +122,7 @@ class Leg:
 
     def learn_uuid(self, message: Message) -> None:
         """Note the UUID that the far end has, by one of its messages; one that says none gets one, once."""
-        if not self.call.configuration.sip.session_id:
+        if not self.call.uuid:
             return
         said = SessionId.parse(message.headers.get("Session-ID"))
         if said is not None and said.local != NIL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -76,7 +77,7 @@ class AcceptanceKeys(Section):
     """How a machine is known that answered (9100, and the next attempt follows): by its beep, or by its talking on. A
     heuristic; see docs/acceptance.md."""
 
-    @property
+    @cached_property
     def must_accept(self) -> bool:
         """True when an answer alone does not get the caller."""
         asked = self.accept_key or self.whisper or self.post_dial_digits

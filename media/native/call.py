@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from media import _native
 from media.engine import Latching, MediaCall, MediaError, MediaLeg, NoAddress, Prompt
@@ -19,9 +19,15 @@ from media.native.recording import NativeRecording
 class Registry:
     """Where the engine finds whom an event of the core is about, by the core's numbers."""
 
-    legs: WeakValueDictionary[int, NativeLeg] = field(default_factory=WeakValueDictionary)
+    legs: dict[int, ref[NativeLeg]] = field(default_factory=dict)
+    """Those of open calls; weak, as a call may be forgotten without being closed."""
     recordings: dict[int, NativeRecording] = field(default_factory=dict)
     """Those whose end was not told yet, which outlive their call for a moment."""
+
+    def leg(self, number: int) -> NativeLeg | None:
+        """An open leg; None when there is none."""
+        found = self.legs.get(number)
+        return None if found is None else found()
 
 
 class NativeCall:
@@ -57,7 +63,7 @@ class NativeCall:
         if ipv6 is not (":" in self._address) and self._address != "::":
             raise NoAddress(f"media.address {self._address} takes no audio over {'IPv6' if ipv6 else 'IPv4'}")
         leg = NativeLeg(asked(self._core.open_leg, self._link, latching), role, self._on_event)
-        self._registry.legs[leg.core.id] = leg
+        self._registry.legs[leg.number] = ref(leg)
         self._legs.append(leg)
         return leg
 
@@ -146,14 +152,18 @@ class NativeCall:
 
     def close_leg(self, leg: MediaLeg) -> None:
         """Stops a leg and gives its ports back."""
-        self._own(leg).close()
+        self._close_leg(self._own(leg))
+
+    def _close_leg(self, leg: NativeLeg) -> None:
+        leg.close()
+        self._registry.legs.pop(leg.number, None)
 
     def close(self) -> None:
         """Closes every leg. Who hears of events is forgotten, as it most often holds this call."""
         self._open = False
         self._on_event = nobody
         for leg in self._legs:
-            leg.close()
+            self._close_leg(leg)
 
     async def settle(self) -> None:
         """Nothing to wait for."""

@@ -134,7 +134,7 @@ class NativeEngine:
                 self._lose(number)
             elif name == "recording_ended":
                 self._registry.recordings.pop(number).deliver(digit)
-            elif (leg := self._registry.legs.get(number)) is not None:
+            elif (leg := self._registry.leg(number)) is not None:
                 leg.deliver(name, digit, duration_ms)
 
     def _lose(self, worker: int) -> None:

@@ -27,6 +27,8 @@ class NativeLeg:
 
     def __init__(self, core: _native.Leg, role: str, on_event: OnMediaEvent) -> None:
         self.core = core
+        self.number = core.id
+        """By which the core tells of it."""
         self._role = role
         self._on_event = on_event
         self.is_open = True
