@@ -80,6 +80,10 @@ class RenderedHeaders:
     dropped: list[Dropped] = field(default_factory=list)
 
 
+NOTHING = RenderedHeaders()
+"""Of a request without custom headers; never changed."""
+
+
 @value_class
 class Variables:
     """What `$name` may stand for in a configured header."""
@@ -144,9 +148,9 @@ def render(
     are and win over configured ones of the same name in any case. Raises `HeaderRefused` when a value, after
     its variables are filled in, has a control character (CR, LF, NUL, ...).
     """
-    rendered = RenderedHeaders()
     if not configured and not per_request:
-        return rendered
+        return NOTHING
+    rendered = RenderedHeaders()
     given = {name.lower() for name in per_request}
     room = _Room()
     for name, template in configured.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from b2bua.config.media import WILDCARDS
 from media.engine import NoAddress
 from sip_stack.aio.advertise import facing_address
 from sip_stack.errors import TransportError
@@ -13,17 +14,13 @@ if TYPE_CHECKING:
     from b2bua.sdp_bridge import RemoteOffer
     from sip_stack.transport import Flow
 
-_WILDCARDS = ("0.0.0.0", "::")
-
 
 def far_host(configuration: Configuration, signalling: str, offer: RemoteOffer | None) -> str:
     """An address whose version of IP the audio has: the one that is offered, which need not be of the version that the
     signalling has."""
     if offer is not None and offer.host is not None:
         return offer.host
-    media = configuration.media
-    # An audio address of our own is offered to everybody.
-    return signalling if media.address in _WILDCARDS or media.engine != "native" else media.address
+    return configuration.media.own_address or signalling
 
 
 def our_host(configuration: Configuration, flow: Flow, offer: RemoteOffer | None) -> str:
@@ -35,7 +32,7 @@ def our_host(configuration: Configuration, flow: Flow, offer: RemoteOffer | None
     host = configuration.advertised_address(theirs if crosses else signalling)
     if host is not None:
         return host
-    if bound not in _WILDCARDS:
+    if bound not in WILDCARDS:
         return bound
     if not crosses:
         return flow.advertised[0]

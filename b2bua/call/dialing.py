@@ -21,7 +21,7 @@ from b2bua.call.record import AttemptRecord
 from b2bua.call.redirects import Detour
 from b2bua.config import Destination
 from b2bua.encryption import needs_tls
-from b2bua.headers import HeaderRefused, RenderedHeaders, Variables, combine, render
+from b2bua.headers import NOTHING, HeaderRefused, RenderedHeaders, Variables, combine, render
 from b2bua.identity import headers_to
 from b2bua.preloaded_route import Way, way_to
 from media.engine import NoAddress, PortsExhausted
@@ -61,7 +61,7 @@ class Errand:
     variables: Variables = field(default_factory=Variables)
     headers: Mapping[str, str] = field(default_factory=dict)
     """Custom headers that came with the request; they win over the place's own."""
-    rendered: RenderedHeaders = field(default_factory=RenderedHeaders)
+    rendered: RenderedHeaders = NOTHING
     """What became of the custom headers of the last place dialled."""
     alert: Callable[[DialledLeg, Progress], None] = _nobody
     """Told when a far end rings or sends early media."""

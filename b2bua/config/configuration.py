@@ -139,8 +139,9 @@ class Configuration:
 
     def timers_for(self, place: Dialled) -> Timers:
         """The timers of a destination or an assistant: its own where it has them, else the defaults."""
-        if self.destinations.get(place.name) is place:
-            return self._timers_of[place.name]
+        name = place.name
+        if self.destinations.get(name) is place:
+            return self._timers_of[name]
         return place.over(self.timers)
 
     def latching_for(self, trunk: str | None) -> Latching:

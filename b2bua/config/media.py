@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -12,6 +13,9 @@ from b2bua.config.rtpengine import Rtpengine
 from b2bua.config.section import Section, refusal
 from b2bua.config.srtp import Srtp
 from media.engine import G711, Codec, Latching, Ringback
+
+WILDCARDS = ("0.0.0.0", "::")
+"""All addresses of this machine."""
 
 
 def _codecs(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
@@ -46,6 +50,11 @@ class Media(Section):
     `it`, `se`."""
     dscp: ClassOfService = 46
     """The class of service of RTP and RTCP, 0 to 63 or a name such as EF."""
+
+    @cached_property
+    def own_address(self) -> str | None:
+        """Where everybody is to send audio; None where that depends on who it is."""
+        return None if self.address in WILDCARDS or self.engine != "native" else self.address
 
     @model_validator(mode="after")
     def _needs_daemons(self) -> Self:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,13 @@ class Section(BaseModel):
         arbitrary_types_allowed=True,
     )
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, without what was worked out of the values that it had before: its cached properties."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
+
 
 def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """The keys of a part as they are written: `100rel` is no name in Python."""
@@ -56,7 +63,6 @@ class NamedSection(Section):
         """A copy that knows its name."""
         copy = self.model_copy()
         copy._name = name
-        copy.__dict__.pop("name", None)
         return copy
 
 

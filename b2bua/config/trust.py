@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StrictBool
@@ -40,7 +41,7 @@ class TrustKeys(Section):
         """Only who is said to be."""
         return self.trusted is True
 
-    @property
+    @cached_property
     def passes(self) -> PassList:
         """What may pass."""
         return pass_list(self.pass_headers, trusted=self.is_trusted)

@@ -19,10 +19,16 @@ from media.native.recording import NativeRecording
 class Registry:
     """Where the engine finds whom an event of the core is about, by the core's numbers."""
 
+    calls: dict[int, ref[NativeCall]] = field(default_factory=dict)
+    """The open ones by their `id`, weak as they may be forgotten without being closed."""
     legs: dict[int, ref[NativeLeg]] = field(default_factory=dict)
-    """Those of open calls; weak, as a call may be forgotten without being closed."""
+    """Those of open calls; weak as well."""
     recordings: dict[int, NativeRecording] = field(default_factory=dict)
     """Those whose end was not told yet, which outlive their call for a moment."""
+
+    def open_calls(self) -> list[NativeCall]:
+        """The calls that are open."""
+        return [call for each in self.calls.values() if (call := each()) is not None]
 
     def leg(self, number: int) -> NativeLeg | None:
         """An open leg; None when there is none."""
@@ -49,6 +55,7 @@ class NativeCall:
         self._address = address
         self._legs: list[NativeLeg] = []
         self._open = True
+        registry.calls[id(self)] = ref(self)
 
     @property
     def worker(self) -> int:
@@ -161,6 +168,7 @@ class NativeCall:
     def close(self) -> None:
         """Closes every leg. Who hears of events is forgotten, as it most often holds this call."""
         self._open = False
+        self._registry.calls.pop(id(self), None)
         self._on_event = nobody
         for leg in self._legs:
             self._close_leg(leg)

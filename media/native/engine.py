@@ -11,7 +11,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakSet
 
 from media import _native
 from media.engine import MediaError, Ringback
@@ -53,7 +52,6 @@ class NativeEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ringbacks: dict[Ringback, NativePrompt] = {}
         self._registry = Registry()
-        self._calls: WeakSet[NativeCall] = WeakSet()
 
     @property
     def capacity(self) -> int:
@@ -88,9 +86,7 @@ class NativeEngine:
     def open_call(self, on_event: OnMediaEvent) -> NativeCall:
         """A call without legs, on the worker with the fewest."""
         core = self._running()
-        call = NativeCall(core, asked(core.open_call), on_event, self._registry, self._settings.address)
-        self._calls.add(call)
-        return call
+        return NativeCall(core, asked(core.open_call), on_event, self._registry, self._settings.address)
 
     def load_prompt(self, path: Path) -> NativePrompt:
         """Reads a WAV file. Blocks for as long as that takes, without the GIL: call it in a thread."""
@@ -113,7 +109,7 @@ class NativeEngine:
             return
         self._core = self._loop = None
         loop.remove_reader(core.fileno())
-        for call in list(self._calls):
+        for call in self._registry.open_calls():
             call.close()
         await loop.run_in_executor(None, core.close)
 
@@ -139,6 +135,6 @@ class NativeEngine:
 
     def _lose(self, worker: int) -> None:
         _log.error("media worker lost", extra={"worker": worker})
-        for call in list(self._calls):
+        for call in self._registry.open_calls():
             if call.worker == worker:
                 call.lose("a media worker failed")
