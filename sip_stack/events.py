@@ -99,6 +99,13 @@ class ProvisionalAcknowledged:
 
 
 @value_class
+class AnswerSent:
+    """Our 200, which waited for the PRACK of what was said before it, is on its way."""
+
+    session: ServerSession
+
+
+@value_class
 class Acknowledged:
     """The first ACK to one of our 2xx (the INVITE's or a re-INVITE's)."""
 
@@ -217,6 +224,7 @@ SessionEvent = (
     | Rejected
     | Failed
     | ProvisionalAcknowledged
+    | AnswerSent
     | Acknowledged
     | Ended
     | RefreshDue

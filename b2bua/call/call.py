@@ -276,19 +276,26 @@ class Call:
         """The caller talks to `peer` now: it was answered, its audio is watched."""
         self.peer = peer
         attempts.tie(self, peer)
-        now = self.services.now()
         self.watch(peer)
         if self.caller is not None:
             self.caller.wait_for_keys(peer.hangs_up_on_star)
-        if not self.answered:
-            self.answered = True
-            self.record.answered = now
-            self.services.counters.answered(self.record)
-            self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
-            where = "" if peer.place is None else peer.place.name
-            self.services.feed.tell(CallAnswered, self.id, self.record.clock, now, peer.role, where)
+        if self.caller is None or not self.caller.answer_is_held:
+            self.note_caller_answered()
         recording.begin_if_asked(self, peer.is_recorded)
         self.note_up()
+
+    def note_caller_answered(self) -> None:
+        """The caller has been sent our 200, or whom we called has answered; only the first counts."""
+        who = self.peer or self.left
+        if self.answered or who is None:
+            return
+        now = self.services.now()
+        self.answered = True
+        self.record.answered = now
+        self.services.counters.answered(self.record)
+        self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
+        where = "" if who.place is None else who.place.name
+        self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, who.role, where))
 
     def watch(self, peer: Leg) -> None:
         """End the call when the caller or `peer` sends no audio for `media_timeout`."""

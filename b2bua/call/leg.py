@@ -166,6 +166,11 @@ class Leg:
         """True for a caller who hears before they are answered."""
         return False
 
+    @property
+    def answer_is_held(self) -> bool:
+        """True for a caller whose 200 waits for a PRACK of theirs (RFC 3262 section 3): for them it still rings."""
+        return False
+
     def flush(self) -> None:
         """Send what the session wants sent; follows every command to it."""
         self.call.services.stack.flush()

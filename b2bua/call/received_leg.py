@@ -136,7 +136,6 @@ class ReceivedLeg(Leg):
         if self.over:
             return
         self._answered = True
-        self.record.answered = self.now()
         if self._said_early:
             # The same answer may be said again (RFC 3261 section 13.2.1), and old devices look for it here; but not our
             # offer, nor the answer to another offer that was made since.
@@ -148,8 +147,14 @@ class ReceivedLeg(Leg):
             self._our_offer = self.description.make_offer()
             body = self._our_offer.body
         self.session.answer(self.now(), body=body, headers=headers_for(said, self.passes))
+        if not self.answer_is_held:
+            self.record.answered = self.now()
         self.flush()
         self.reoffers.tell()
+
+    @property
+    def answer_is_held(self) -> bool:
+        return self._answered and self.session.answer_is_held
 
     def acknowledged(self, request: Request) -> None:
         """Take the answer in the ACK, or the PRACK, if our 200 or 18x had the offer; a call without a good one cannot
@@ -174,27 +179,23 @@ class ReceivedLeg(Leg):
             return
         self.over = True
         self.note_end("b2bua" if outcome.source == self.role else outcome.source, outcome)
-        if self._answered:
+        if self._answered and not self.answer_is_held:
             self.session.bye(self.now(), headers=[*headers, *self.parting(outcome)])
         else:
-            status = outcome.caller_status or 500
+            status = outcome.caller_status or (480 if self._answered else 500)
             self.session.reject(self.now(), status, headers=outcome.reason_headers())
         self.flush()
-
-    def _take_answer_back(self) -> None:
-        """Our 200 waited for the PRACK of a response before it (RFC 3262 section 3) and never went out: as the caller
-        has it, nobody has answered."""
-        self.record.answered = None
-        if self.call.caller is self:
-            self.call.record.answered = None
 
     def deliver_first(self, event: sip.SessionEvent) -> None:
         match event:
             case sip.ProvisionalAcknowledged(_, request):
                 self.acknowledged(request)
+            case sip.AnswerSent():
+                self.record.answered = self.now()
+                if self.call.caller is self:
+                    self.call.note_caller_answered()
+                self.call.note_up()
             case sip.Cancelled(_, request):
-                if self._answered:
-                    self._take_answer_back()
                 self.record.end(self.role, self.now())
                 outcome = replace(cause.local("cancel", source="caller"), reasons=reasons_of(request))
                 self.tell(events.Cancelled(self, outcome))

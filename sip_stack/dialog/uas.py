@@ -15,6 +15,7 @@ from sip_stack.dialog.snapshot import InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.usage import SessionState
 from sip_stack.errors import LocalError, RemoteError
 from sip_stack.events import (
+    AnswerSent,
     Cancelled,
     Ended,
     EndedBy,
@@ -119,7 +120,8 @@ class ServerSession(AnsweringSession):
     def answer(self, now: float, *, body: bytes, headers: HeaderLines = ()) -> None:
         """Send 200, repeated until its ACK comes: `Acknowledged`, or after 64*T1 `Ended(by="no_ack")`.
 
-        It waits for the PRACK of what was said before (RFC 3262 section 3); without one `Ended(by="no_prack")`.
+        It waits for the PRACK of what was said before (RFC 3262 section 3): `answer_is_held` until `AnswerSent`, or
+        without one `Ended(by="no_prack")`.
         """
         if self.state is SessionState.ENDED:
             return
@@ -131,13 +133,23 @@ class ServerSession(AnsweringSession):
         self._held_answer = Provisional(200, None, tuple(headers), body)
         self._send_answer_when_allowed(now)
 
-    def _send_answer_when_allowed(self, now: float) -> None:
+    @property
+    def answer_is_held(self) -> bool:
+        """True while our 200 waits: as the caller has it, nobody has answered."""
+        return self._held_answer is not None
+
+    def _send_held_answer(self, now: float) -> None:
+        if self._send_answer_when_allowed(now):
+            self.core.events.append(AnswerSent(self))
+
+    def _send_answer_when_allowed(self, now: float) -> bool:
+        """True when it was sent."""
         answer, provisionals = self._held_answer, self._provisionals
         if answer is None or self.remote_reoffer is not None:
-            return
+            return False
         if provisionals is not None:
             if provisionals.pending:
-                return
+                return False
             provisionals.stop()
         self._held_answer = None
         lines = [
@@ -149,6 +161,7 @@ class ServerSession(AnsweringSession):
         transaction = self._transaction
         data = self._respond(now, 200, None, lines, answer.body)
         self.await_acknowledgement(transaction, self.invite, data, now)
+        return True
 
     @property
     def _is_pending(self) -> bool:
@@ -182,17 +195,17 @@ class ServerSession(AnsweringSession):
 
     def send_reoffer_when_allowed(self, now: float) -> None:
         """Whose turn it was is over: our answer may have waited for that."""
-        self._send_answer_when_allowed(now)
+        self._send_held_answer(now)
         super().send_reoffer_when_allowed(now)
 
     def reject(
         self, now: float, status: int, *, reason: str | None = None, headers: HeaderLines = ()
     ) -> None:
-        """Send a final response >= 300. No event follows. Raises LocalError for another status or once
-        answered."""
+        """Send a final response >= 300, in place of a 200 that is held. No event follows. Raises LocalError for another
+        status or once answered."""
         if self.state is SessionState.ENDED:
             return
-        if self.state is not SessionState.EARLY or not 300 <= status <= 699:
+        if not self._is_pending or not 300 <= status <= 699:
             raise LocalError(f"{status} does not reject a pending INVITE")
         self._respond(now, status, reason, headers)
         self.finish(None)
@@ -247,7 +260,7 @@ class ServerSession(AnsweringSession):
             self.remote_reoffer = transaction
             self.core.events.append(ReofferReceived(self, transaction, request))
         provisionals.send_next(now)
-        self._send_answer_when_allowed(now)
+        self._send_held_answer(now)
 
     def provisional_unacknowledged(self, now: float) -> None:
         """64*T1 without a PRACK: the INVITE is refused (RFC 3262 section 3)."""

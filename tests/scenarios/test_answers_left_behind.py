@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from b2bua.feed import CallAnswered, Entry
 from b2bua.journal.seal import Seal
-from sip_stack.dialog import ClientSession, SessionState
+from sip_stack.dialog import ClientSession, ServerSession, SessionState
 from sip_stack.events import Acknowledged, Answered, Ended, Rejected, RequestReceived
 from sip_stack.extensions import Extensions, TimerTerms
+from sip_stack.message import Request
 from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, SBC, Phone, World, offer, play
 from tests.support.handoff_cast import answer_at_once
 from tests.support.kept_history import as_object, as_objects
@@ -292,3 +294,91 @@ def test_a_caller_who_has_it_hears_bye(tmp_path: Path) -> None:
         await recorded(world, watched, "process_lost")
 
     play(story, tmp_path)
+
+
+# -- a 200 that waits for the caller's PRACK ---------------------------------------------------------------------------
+
+
+async def preview_and_answer(phone: Phone, session: ServerSession, request: Request) -> None:
+    """Early media, and 200 half a second later."""
+    phone.do(lambda now: session.progress(now, 183, body=offer(phone.host)))
+    await asyncio.sleep(0.5)
+    phone.do(lambda now: session.answer(now, body=offer(phone.host)))
+
+
+async def held(world: World, seconds: float = 3.0) -> tuple[Watched, Phone, Phone, ClientSession]:
+    """The desk has answered, and the caller, who does without a 200, has not acknowledged what they heard before."""
+    world.media.outlives = True
+    watched = Watched(world)
+    desk, alice = await world.phone(DESK, preview_and_answer), await world.phone(SBC)
+    session = alice.call("desk", extensions=Extensions(reliable="supported"))
+    await asyncio.sleep(seconds)
+    assert alice.events_of(Answered) == []
+    return watched, alice, desk, session
+
+
+def told_answered(world: World) -> list[CallAnswered]:
+    """Where the feed tells that calls are answered, from now on."""
+    told: list[CallAnswered] = []
+
+    class Listener:
+        def hear(self, entry: Entry) -> None:
+            assert isinstance(entry.event, CallAnswered)
+            told.append(entry.event)
+
+    world.registry.services.feed.listen(Listener(), [CallAnswered])
+    return told
+
+
+RELIABLY = CONFIGURATION.replace("    max_calls: 100", "    100rel: supported\n    max_calls: 100")
+
+
+def test_a_caller_whose_200_waits_has_not_been_answered(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.network.wire.drop("PRACK", source=SBC)
+        told = told_answered(world)
+        watched, alice, desk, _ = await held(world)
+        await killed(world, watched, "ended")
+        assert (await desk.until(Ended)).by == "remote"
+        response = (await alice.until(Rejected)).response
+        assert (response.status, told) == (503, [])
+        record = await recorded(world, watched, "process_lost")
+        assert (record["answered"], as_object(record["outcome"])["code"]) == (None, 11073)
+
+    play(story, tmp_path, main=RELIABLY)
+
+
+def test_once_it_is_sent_the_call_goes_on(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.network.wire.hold("PRACK", 2.0, times=20)
+        told = told_answered(world)
+        watched, alice, desk, _ = await held(world, 1.0)
+        assert told == []
+        answered_at = (await alice.until(Answered)) and world.stack.now()
+        await asyncio.sleep(0.5)
+        (event,) = told
+        assert abs(event.at - answered_at) < 0.1
+        await killed(world, watched)
+        desk.do(desk.sessions[0].bye)
+        assert (await alice.until(Ended)).by == "remote"
+        assert (await recorded(world, watched))["answered"]
+
+    play(story, tmp_path, main=RELIABLY)
+
+
+@pytest.mark.parametrize("who", ["caller", "human"])
+def test_a_call_that_ends_while_it_waits_was_never_answered(tmp_path: Path, who: str) -> None:
+    async def story(world: World) -> None:
+        world.network.wire.drop("PRACK", source=SBC)
+        told = told_answered(world)
+        watched, alice, desk, session = await held(world)
+        if who == "caller":
+            alice.do(session.cancel)
+            assert (await desk.until(Ended)).by == "remote"
+        else:
+            desk.do(desk.sessions[0].bye)
+            assert (await alice.until(Rejected)).response.status == 480
+        record = await recorded(world, watched, "cancel" if who == "caller" else "normal_hangup")
+        assert (record["answered"], told) == (None, [])
+
+    play(story, tmp_path, main=RELIABLY)
