@@ -45,6 +45,8 @@ class Kills:
         """Call-IDs of dialogs that no process knows any more."""
         self.lost_handoffs: set[str] = set()
         """Ids of handoffs that were taken in the moment of a kill."""
+        self.lost_legs: set[str] = set()
+        """Ids of calls that had lost somebody in the moment of a kill, who still stands in the journal."""
         self.complaints: list[str] = []
         self._stage = stage
         self._watched = watched
@@ -80,7 +82,12 @@ class Kills:
         self.under_way = True
         await asyncio.sleep(WRITTEN)
         self.down = True
-        self.moments.append(self._stage.world.stack.now())
+        now = self._stage.world.stack.now()
+        self.moments.append(now)
+        for running in self._stage.world.registry.calls.values():
+            ends = [leg.record.ended for leg in running.own_legs() if leg.record.ended is not None]
+            if any(now - WRITTEN <= ended for ended in ends):
+                self.lost_legs.add(running.id)
         self._stage.world.registry.services.feed.leave(self._stage.told)
         for task in self._asking:
             task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -37,11 +37,10 @@ LOUD = ("warning", "error", "critical", "exception")
 OF_STEPS = {
     "drain": ("drain_deadline",),
     "place is taken": ("unknown_source",),
-    "kill": ("calls_left_behind", "not_taken_over"),
+    "kill": ("calls_left_behind",),
     "store fails": ("store_unavailable",),
 }
-"""What may be in the log where there was such a step: who asks in vain for the place of somebody may be a stranger, and
-a leg that was let go in the moment of a kill is still written down."""
+"""What may be in the log where there was such a step: who asks in vain for the place of somebody may be a stranger."""
 
 
 class Told:
@@ -172,7 +171,13 @@ class Stage:
             expected = {name for step in self.plan.steps for name in OF_STEPS.get(step.what, ())}
             expected |= {"not_recorded"} if self.plan.outlives else set()
             loud = [line for line in lines if line["log_level"] in LOUD]
-            self.logged += [str(line) for line in loud if line["event"] not in expected]
+            self.logged += [
+                str(line) for line in loud if line["event"] not in expected and not self._lost(line)
+            ]
+
+    def _lost(self, line: Mapping[str, object]) -> bool:
+        """Whether it tells that a call does not go on which had lost somebody in the moment of a kill."""
+        return line["event"] == "not_taken_over" and line["call_id"] in self.kills.lost_legs
 
 
 class _Heard(logging.Handler):
