@@ -21,6 +21,8 @@ MAX_CACHED_URI = 512
 """Longer URIs are parsed each time, so that a peer cannot fill memory through the cache."""
 
 _MARK = "-_.!~*'()"
+_SAFE_IN_USER = _MARK + "&=+$,;?/"
+_PLAIN_USER = re.compile(rf"[A-Za-z0-9{re.escape(_SAFE_IN_USER)}]*")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_.])?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _TELEPHONE = re.compile(r"\+?[0-9A-Fa-f*#().\-]+")
@@ -30,7 +32,9 @@ _NOT_IN_A_URI = re.compile(r'[\x00-\x20"<>\x7f]')
 
 def escape_user(text: str) -> str:
     """Percent-escape the user part of a SIP URI (RFC 3261 `user`)."""
-    return _percent_encode(text, safe=_MARK + "&=+$,;?/", errors="surrogateescape")
+    if _PLAIN_USER.fullmatch(text):  # Most are, and the other takes five times as long.
+        return text
+    return _percent_encode(text, safe=_SAFE_IN_USER, errors="surrogateescape")
 
 
 def escape_param(text: str) -> str:
