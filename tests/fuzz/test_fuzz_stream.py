@@ -31,7 +31,7 @@ def messages(draw: st.DrawFn) -> bytes:
 def fed(stream: bytes, cuts: list[int]) -> tuple[list[bytes], bool]:
     """The items of a stream that arrives in pieces, and whether it ended with a fault."""
     framer = StreamFramer()
-    items = []
+    items: list[bytes] = []
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
     try:
         for start, end in pairwise(edges):

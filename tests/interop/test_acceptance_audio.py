@@ -49,7 +49,7 @@ def stage(
         bot = stack.enter_context(RtpCallee(streams[0], answers=True))
         human = stack.enter_context(RtpCallee(streams[1], answers=True))
         desk = {"route": f"sip:desk@{human.address}"}
-        destinations = {
+        destinations: dict[str, dict[str, object]] = {
             "asked": {"whisper": "whisper.wav", "accept_key": "4", "accept_timeout": "5s", **desk},
             "star": {"hangup_on_star": True, "after_agent": "assistant", **desk},
         }

@@ -31,7 +31,7 @@ def cast_of(engine: Carrier, folder: Path, host: str = LOOPBACK, port: int = 0) 
         bot = stack.enter_context(PjsuaPhone(folder, "bot", ASSISTANT))
         gate = stack.enter_context(DigestGate((LOOPBACK, human.settings.port), "acme", "unused"))
         alice = stack.enter_context(PjsuaPhone(folder, "alice", CALLER))
-        destinations = {
+        destinations: dict[str, dict[str, object]] = {
             "desk": {"route": human.uri, "agent_may_transfer": True},
             "home": {"route": alice.uri},
         }

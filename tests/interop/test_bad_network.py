@@ -231,5 +231,6 @@ def test_rtcp_and_the_record_tell_the_truth_through_hold_new_keys_and_digits(
         assert report.block.ssrc == way.talker.ssrc
         assert record["media"][role]["late"] > 20
         assert record["media"][role]["unauthenticated"] == record["media"][role]["replayed"] == 0
+    assert to_the_caller.sender is not None
     # One more may leave between the record's look and the last report.
     assert to_the_caller.sender.packet_count - record["media"]["caller"]["packets_out"] in (0, 1)

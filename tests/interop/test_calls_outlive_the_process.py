@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.b2bua_process import B2bua
@@ -196,7 +197,7 @@ def test_fifty_calls_go_on_and_can_be_hung_up_from_both_sides(tmp_path: Path) ->
                 bye = stays.wait_for_request("BYE", 10.0)
                 assert "cause=16" in bye.header("Reason")
                 wait_until(
-                    lambda leaves=leaves: len(byes_answered(leaves)) == 1, 10.0, "their BYE is answered"
+                    partial(lambda each: len(byes_answered(each)) == 1, leaves), 10.0, "their BYE is answered"
                 )
                 assert leaves.requests("BYE") == []
 

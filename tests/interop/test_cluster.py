@@ -165,7 +165,7 @@ def test_either_side_holds_and_resumes(stage: Stage) -> None:
     with calling(stage, "anybody") as caller:
         for holder, held in ((caller, stage.human), (stage.human, caller)):
             assert holder.change("sendonly").direction == "recvonly"
-            wait_until(lambda held=held: not held.audio.speaks, 5.0, "the other side knows")
+            wait_until(partial(lambda each: not each.audio.speaks, held), 5.0, "the other side knows")
             assert holder.change("sendrecv").direction == "sendrecv"
             until_heard(caller.audio, HUMAN)
             until_heard(stage.human.audio, CALLER)
@@ -256,7 +256,7 @@ def test_a_killed_node_costs_no_new_call_and_its_own_go_on_when_it_is_back(
         wait_until(lambda: stage.live() == {call.id: call.node}, 10.0, "the call is known again")
         until_heard(caller.audio, HUMAN)
         until_heard(stage.human.audio, CALLER)
-        {"caller": caller, "human": stage.human}[who].hang_up()
+        (caller if who == "caller" else stage.human).hang_up()
         until_over(stage)
         where, record = stage.record_of(call.id)
         assert (where, record["outcome"]["source"]) == (call.node, source)
@@ -309,7 +309,9 @@ def test_a_killed_rtpengine_ends_its_calls_and_both_nodes_use_the_other(stage: S
     place = f"tcp:{stage.cluster.compose.services['node-1'].environment[killed.upper().replace('-', '_')]}"
     for name in NODES:
         api = stage.cluster.api(name)
-        wait_until(lambda api=api: api.metric("rtpengine_up", node=place) == 0, 10.0, "it is seen")
+        wait_until(
+            partial(lambda each: each.metric("rtpengine_up", node=place) == 0, api), 10.0, "it is seen"
+        )
     for _ in range(3):
         with calling(stage) as caller:
             assert carrier_of(stage, caller) != killed

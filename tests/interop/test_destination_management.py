@@ -41,7 +41,7 @@ def test_the_next_call_goes_by_the_edit(tmp_path: Path) -> None:
                 "destinations",
                 *edit,
                 "--config",
-                tmp_path / "b2bua.yaml",
+                str(tmp_path / "b2bua.yaml"),
             ]
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=20)
             wait_until(lambda: _reloads(b2bua) > reloads or None, 10, "the edit is taken")

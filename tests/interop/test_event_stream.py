@@ -36,8 +36,8 @@ class Cut(httpx2.HTTPTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         answer = super().handle_request(request)
         self.asked.append(request.headers.get("Last-Event-ID"))
+        assert isinstance(answer.stream, httpx2.SyncByteStream)
         stream = answer.stream
-        assert isinstance(stream, httpx2.SyncByteStream)
         cut = self.now
 
         class Cuttable(httpx2.SyncByteStream):

@@ -72,7 +72,7 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Cast]]:
             bot = stack.enter_context(PjsuaPhone(tmp_path, "bot", ASSISTANT))
             address = (LOOPBACK, human.settings.port)
             gate = stack.enter_context(DigestGate(address, "acme", PASSWORD))
-            destinations = {
+            destinations: dict[str, dict[str, object]] = {
                 "billing": {
                     "route": f"sip:human@{gate.address}",
                     "auth": {"username": "acme", "password": password},
@@ -98,9 +98,9 @@ def tones(heard: Samples, *frequencies: float) -> None:
         assert share_of(piece, frequency) > 0.9, "and nobody else"
 
 
-def told(bot: PjsuaPhone) -> list[object]:
+def told(bot: PjsuaPhone) -> list[int]:
     """The statuses of the NOTIFYs that came to the assistant."""
-    return [event["status"] for event in bot.events("notify")]
+    return [int(str(event["status"])) for event in bot.events("notify")]
 
 
 def test_over_http_with_digest(stage: Callable[..., Cast]) -> None:

@@ -50,7 +50,7 @@ def test_its_calls_go_on_there(tmp_path: Path, human: RtpCallee[ToneStream], who
         port = f":{cluster.node(node).port}"
         for peer in (caller, human):
             wait_until(
-                lambda peer=peer: any(port in each.contact_uri for each in peer.requests("INVITE")),
+                partial(lambda each: any(port in one.contact_uri for one in each.requests("INVITE")), peer),
                 10.0,
                 "they are told where",
             )
@@ -66,7 +66,7 @@ def test_its_calls_go_on_there(tmp_path: Path, human: RtpCallee[ToneStream], who
         if who == "api":
             cluster.api(node).ask("DELETE", told)
         else:
-            {"caller": caller, "human": human}[who].hang_up()
+            (caller if who == "caller" else human).hang_up()
         (record,) = cluster.node(node).records(1)
         assert (record["call_id"], record["node"]) == (call_id, node)
         assert (record["outcome"]["name"], record["outcome"]["source"]) == ("normal_hangup", source)

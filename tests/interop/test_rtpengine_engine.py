@@ -47,7 +47,7 @@ def test_legs_outlive_the_process_that_opened_them(
                 ):
                     await heard_until(people[1], None)
                     after = engine.open_call(lambda event: None)
-                    new = [await after.take_over(leg.identity, leg.role) for leg in old]
+                    new = [await after.take_over(str(leg.identity), leg.role) for leg in old]
                     assert [leg.local_address for leg in new] == [leg.local_address for leg in old]
                     for leg, peer in zip(new, people, strict=True):
                         leg.set_remote(peer.parameters())

@@ -74,7 +74,8 @@ def test_a_tone_crosses_each_way(
         pair=pair if bob_tls else None,
         ca=ca.file if bob_tls else "",
         srtp=bob_srtp,
-        **login,
+        username=login["username"],
+        password=login["password"],
     ) as bob:
         destination = {"route": f"sip:bob@{bob.address}", "encryption": encryption, "auth": login}
         with (

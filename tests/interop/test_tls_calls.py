@@ -46,15 +46,24 @@ def test_phones_hear_each_other(
 ) -> None:
     """TLS is mutual on both sides, and alice shows certificate and password."""
     pair = ca.issue("phone", [LOOPBACK], common_name="alice-sbc")
-    phone = {"pair": pair, "ca": ca.file}
     login = {"username": "alice", "password": "s3cret-of-alice"}
+    by_udp, by_tls = (None, ""), (pair, ca.file)
+    (alice_pair, alice_ca), (bob_pair, bob_ca) = (by_tls if tls else by_udp for tls in (alice_tls, bob_tls))
     accept = {"tls_subject": "alice-sbc", "auth": login} if alice_tls else {"addresses": LOOPBACK}
     main = {"sip": our_sip(ca), "trunks": {"sbc": {"accept": accept}}, "routes": ROUTES}
-    with PjsuaPhone(tmp_path, "bob", 620, **(phone if bob_tls else {})) as bob:
+    with PjsuaPhone(tmp_path, "bob", 620, pair=bob_pair, ca=bob_ca) as bob:
         destination = {"route": f"sip:bob@{bob.address}", "encryption": "tls/rtp" if bob_tls else "udp/rtp"}
         with (
             B2bua(tmp_path, {"bob": destination}, main=main, media=engine.media) as b2bua,
-            PjsuaPhone(tmp_path, "alice", 440, **login, **(phone if alice_tls else {})) as alice,
+            PjsuaPhone(
+                tmp_path,
+                "alice",
+                440,
+                pair=alice_pair,
+                ca=alice_ca,
+                username=login["username"],
+                password=login["password"],
+            ) as alice,
         ):
             transport = "tls" if alice_tls else "udp"
             alice.tell("call", uri=f"sip:bob@{b2bua.host_port_of(transport)};transport={transport}")

@@ -26,7 +26,7 @@ def stage(tmp_path: Path, agent: Sipp) -> Iterator[tuple[B2bua, Api]]:
     """A B2BUA with a destination for each method."""
     dialled = f"sip:queue@{agent.address}"
     taken_back = {"data": "$shared_id", "encoding": "ascii", "purpose": "pop"}
-    places = {
+    places: dict[str, dict[str, object]] = {
         "queue": {"encryption": "udp/rtp", "route": dialled, "preset": "genesys"},
         "desk": {"method": "refer", "route": "sip:desk@sbc.example.com", "preset": "genesys"},
         "back": {"method": "bye", "preset": "five9", "user_to_user": taken_back},

@@ -109,7 +109,16 @@ def test_a_signal_ends_it_at_once_and_nobody_was_let_in(tmp_path: Path) -> None:
     port = free_port()
     ConfigFiles(tmp_path, MAIN.replace("udp:127.0.0.1:0", f"udp:{LOOPBACK}:{port}"))
     before = folders()
-    command = [sys.executable, "-m", "b2bua", "run", "--config", tmp_path / "b2bua.yaml", "--warm-up", "600"]
+    command = [
+        sys.executable,
+        "-m",
+        "b2bua",
+        "run",
+        "--config",
+        str(tmp_path / "b2bua.yaml"),
+        "--warm-up",
+        "600",
+    ]
     with ChildProcess("b2bua", command, tmp_path, environment={"PYTHONPATH": str(ROOT)}) as b2bua:
         wait_until(lambda: bool(folders() - before), 20.0, "it has begun")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:

@@ -28,6 +28,7 @@ from tests.support.b2bua_world import (
     ring,
 )
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, summary, talking
+from tests.support.kept_history import as_objects
 from tests.support.media_leg_double import LegDouble, Nothing, PromptDouble
 
 WAV = b"RIFF\x24\0\0\0WAVEfmt "
@@ -86,7 +87,8 @@ def test_the_human_hears_the_whisper_alone_and_gets_the_caller_by_the_key(tmp_pa
         assert agent.peer is cast.caller
         await cast.bot.until(Ended)
         cast.hang_up()
-        assert (await world.record()).handoffs[0]["attempts"][0]["answered"] is not None
+        (written,) = (await world.record()).handoffs
+        assert as_objects(written["attempts"])[0]["answered"] is not None
 
     destinations = asking(tmp_path, 'whisper: whisper.wav\naccept_key: "1"')
     play(story, tmp_path, main=MAIN, destinations=destinations)

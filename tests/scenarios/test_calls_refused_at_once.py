@@ -123,7 +123,7 @@ def test_a_copy_that_came_another_way_is_no_other_call(tmp_path: Path) -> None:
         copy = parse_message(call.invite.encode())
         flow = Flow("udp", (SBC, 5060), (B2BUA, 5060), (SBC, 5060))
         text = copy.encode().replace(call.invite.branch.encode(), b"z9hG4bKanother")
-        world.network.open((SBC, 5099), world.phones[SBC].stack).send(text, flow)  # type: ignore[arg-type]
+        world.network.open((SBC, 5099), world.phones[SBC].stack).send(text, flow)
         await world.until(lambda: any(e.title == "482 INVITE" for e in world.network.wire.log))
         sbc.do(call.bye)
         await world.record()

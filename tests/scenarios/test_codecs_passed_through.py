@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -214,12 +215,13 @@ def test_a_codec_that_is_passed_through_cannot_be_left_in_the_middle_of_a_call(t
         for number, (body, status) in enumerate(
             [(description(SBC, "0 101", LINES[3]), 488), (description(SBC, BOTH, *LINES, port=4002), 200)], 1
         ):
-            sbc.do(lambda now, body=body: call.reoffer(now, body))
+            sbc.do(partial(call.reoffer, body=body))
             completed = await sbc.until(ReofferCompleted, count=number)
             assert completed.response is not None
             assert completed.response.status == status
             assert caller.parameters is not None
             assert caller.parameters.codec is Codec.OPUS
+        assert caller.parameters is not None
         assert caller.parameters.remote == (SBC, 4002)
         sbc.do(call.bye)
         await world.record()

@@ -259,8 +259,7 @@ def test_hold_and_resume_are_answered_by_us_and_the_media_follows(tmp_path: Path
         sbc.do(lambda now: call.reoffer(now, held))
         await asyncio.sleep(1)
         assert caller.parameters is not None
-        assert caller.parameters.receive is True
-        assert caller.parameters.send is False
+        assert (caller.parameters.receive, caller.parameters.send) == (True, False)
         moved = offer(SBC, port=4444)
         sbc.do(lambda now: call.reoffer(now, moved))
         await asyncio.sleep(1)

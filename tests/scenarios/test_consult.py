@@ -79,7 +79,8 @@ def staged(
 
 
 async def _brief_then_accept(scene: Scene) -> None:
-    assert scene.handoff.state is HandoffState.RINGING
+    before = scene.handoff.state
+    assert before is HandoffState.RINGING
     assert scene.caller_is_with_assistant(), "the caller notices nothing"
     assert scene.agent().source is Nothing.SILENCE, "the human is expected"
     await scene.go("brief", ConsultPhase.BRIEFING)

@@ -31,6 +31,7 @@ from tests.support.b2bua_world import (
 )
 from tests.support.fake_network import Wire
 from tests.support.handoff_cast import ASSISTANT, MAIN, Cast, answer_at_once, summary, talking, with_route
+from tests.support.kept_history import as_object, as_objects
 from tests.support.media_leg_double import Nothing, PromptDouble
 
 
@@ -55,9 +56,9 @@ def test_the_caller_hears_the_assistant_until_the_human_speaks(tmp_path: Path) -
         record = await world.record()
         assert record.outcome is not None
         assert (record.outcome.code, record.outcome.source) == (4000, "agent")
-        (written,) = record.as_json()["handoffs"]  # type: ignore[misc]
+        (written,) = as_objects(record.as_json()["handoffs"])
         assert written["destination"] == "front-desk"
-        assert written["outcome"]["code"] == 4000
+        assert as_object(written["outcome"])["code"] == 4000
         assert summary(handoff) == ("completed", "normal_hangup", 4000)
         assert [leg.role for leg in record.legs] == ["caller", "assistant", "agent"]
 

@@ -99,7 +99,7 @@ def test_music_does_not_begin_anew_when_the_assistant_is_let_go(tmp_path: Path) 
             begun.append(source)
             hear(listener, source, **options)  # type: ignore[arg-type]
 
-        cast.call.hear = count  # type: ignore[method-assign,assignment]
+        cast.call.hear = count  # type: ignore[method-assign]
         world.hand_off(destination="front-desk", hold_music="ringback", release_assistant="on_start")
         await cast.bot.until(Ended)
         await asyncio.sleep(1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,13 +93,13 @@ class Scene:
         """Somebody refers the caller to the other human."""
         for session in phone.sessions:
             if session.state is SessionState.CONFIRMED:
-                phone.do(lambda now, session=session: session.request(now, "REFER", headers=[TO_BILLING]))
+                phone.do(partial(session.request, method="REFER", headers=[TO_BILLING]))
 
     def leave(self, phone: Phone) -> None:
         """BYE, or a refusal."""
         for session in phone.sessions:
             if session.state is SessionState.EARLY:
-                phone.do(lambda now, session=session: session.reject(now, 486))
+                phone.do(partial(session.reject, status=486))
             elif session.state is SessionState.CONFIRMED:
                 phone.do(session.bye)
 

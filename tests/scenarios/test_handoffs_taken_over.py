@@ -27,7 +27,7 @@ from tests.support.b2bua_world import (
     ring,
 )
 from tests.support.handoff_cast import MAIN, Cast, answer_at_once, talking, with_route
-from tests.support.kept_history import as_object
+from tests.support.kept_history import as_object, as_objects
 from tests.support.media_leg_double import PromptDouble
 from tests.support.next_process import Watched
 from tests.support.taken_over import fates, killed, legs_now, shown
@@ -462,9 +462,10 @@ def test_a_handoff_by_bye_is_completed_whether_the_bye_had_arrived_or_not(
         assert (await cast.bot.until(Ended)).by == "remote"
         record = (await world.record()).as_json()
         assert as_object(record["outcome"])["name"] == "normal_hangup"
-        (told,) = record["handoffs"]  # type: ignore[misc]
-        assert (told["confirmed"], told["outcome"]["code"]) == (True, 4000)
-        assert told["outcome"]["sip_status"] == (481 if arrived else 200)
+        (told,) = as_objects(record["handoffs"])
+        outcome = as_object(told["outcome"])
+        assert (told["confirmed"], outcome["code"]) == (True, 4000)
+        assert outcome["sip_status"] == (481 if arrived else 200)
         assert await shown(watched, handoff) == ("completed", 4000)
         assert fates(world) == {("ended",): 1}
         assert await watched.entries() == []

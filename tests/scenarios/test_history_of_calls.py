@@ -113,9 +113,9 @@ def test_the_story_of_a_call_has_what_was_said_about_it(tmp_path: Path) -> None:
         handoff = world.hand_off(destination="front-desk", idempotency_key="once")
         await cast.until_over(handoff)
         await operations.annotate(handoff.call_id, Annotation("while it is up", author="ann"))
-        assert [note["text"] for note in (await operations.call(handoff.call_id))["annotations"]] == [
-            "while it is up"
-        ]
+        assert [
+            note["text"] for note in as_objects((await operations.call(handoff.call_id))["annotations"])
+        ] == ["while it is up"]
         cast.hang_up()
         await world.record()
         await operations.annotate(handoff.call_id, Annotation("afterwards"))
@@ -123,9 +123,11 @@ def test_the_story_of_a_call_has_what_was_said_about_it(tmp_path: Path) -> None:
         assert kept
         assert told["state"] == "failed", "what a call came to is no opinion"
         whole = await operations.call(handoff.call_id)
-        assert [note["text"] for note in whole["annotations"]] == ["while it is up", "afterwards"]
+        assert [note["text"] for note in as_objects(whole["annotations"])] == ["while it is up", "afterwards"]
         assert whole["handoffs"] == [told]
-        assert {"annotated", "outcome called back"} <= {moment["event"] for moment in whole["timeline"]}
+        assert {"annotated", "outcome called back"} <= {
+            moment["event"] for moment in as_objects(whole["timeline"])
+        }
         assert [call["call_id"] for call in await operations.calls(limit=5)] == [handoff.call_id]
         assert (await operations.hand_off(handoff.call_id, handoff.request))["id"] == handoff.id
         await keeping.store.close(1.0)

@@ -15,8 +15,8 @@ from b2bua.journal.closing import closed
 from b2bua.journal.entry import JournalEntry
 from b2bua.store import Kind, Removal
 from sip_stack.dialog.snapshot import UNSEEN_REQUESTS
-from tests.support.b2bua_world import DESK, World, play, refuse
-from tests.support.handoff_cast import ASSISTANT, MAIN, SBC, talking
+from tests.support.b2bua_world import DESK, SBC, World, play, refuse
+from tests.support.handoff_cast import ASSISTANT, MAIN, talking
 from tests.support.kept_history import as_object, as_objects
 from tests.support.next_process import Watched
 

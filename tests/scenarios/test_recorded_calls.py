@@ -98,7 +98,8 @@ def test_over_the_api_it_is_begun_paused_resumed_stopped_and_begun_again(tmp_pat
             assert tell(call, "start").path.endswith(f"{call.id}.wav")
         (first,) = cast.call.recordings
         tell(call, "pause")
-        assert first.paused
+        paused = first.paused
+        assert paused
         tell(call, "resume")
         assert not first.paused
         tell(call, "stop")
@@ -155,6 +156,6 @@ def test_a_call_of_our_own_is_recorded_on_the_side_of_who_was_called(tmp_path: P
         assert [each.leg.role for each in media.recordings] == ["agent"]
         world.registry.end_all()
         assert len((await world.record()).recordings) == 1
-        assert desk.invites
+        assert desk.invites()
 
     play(story, tmp_path)

@@ -17,6 +17,7 @@ from b2bua.registration import Binding, Registrant, State
 from sip_stack.dialog import SessionState
 from sip_stack.message import SipUri
 from tests.support.b2bua_world import B2BUA, CONFIGURATION, DESK, World, play
+from tests.support.kept_history import as_objects
 from tests.support.registrar_double import RegistrarDouble
 
 PROVIDER = "203.0.113.20"
@@ -134,13 +135,13 @@ def test_what_the_api_tells_of_it(tmp_path: Path) -> None:
         registrar = await provider(world)
         async with registered(world):
             _, shown = far_ends.trunks(world.configuration, world.registry.services)
-            (registration,) = shown["registrations"]  # type: ignore[misc]
+            (registration,) = as_objects(shown["registrations"])
             assert (registration["state"], registration["sip_status"]) == ("registered", 200)
-            assert registration["next"] < registration["expires"]
+            assert str(registration["next"]) < str(registration["expires"])
             registrar.statuses = [500]
             await world.until(lambda: binding(world).state is State.FAILED, 600)
             _, shown = far_ends.trunks(world.configuration, world.registry.services)
-            (registration,) = shown["registrations"]  # type: ignore[misc]
+            (registration,) = as_objects(shown["registrations"])
             assert (registration["state"], registration["failures"], registration["sip_status"]) == (
                 "failed",
                 1,

@@ -116,7 +116,8 @@ def test_dropped_200(world: World) -> None:
     calling, called = world.ring()
     called.answer(world.network.now, body=ANSWER)
     world.network.run_for(0.1)
-    assert calling.state is SessionState.EARLY
+    unheard = calling.state
+    assert unheard is SessionState.EARLY
 
     world.network.run_for(2.0)
     assert calling.state is SessionState.CONFIRMED

@@ -6,6 +6,7 @@ Over UDP, as the fake network has no TLS: `media.srtp.keys_in_clear` is set wher
 from __future__ import annotations
 
 import base64
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_the_callers_keys_are_the_callers_alone(tmp_path: Path, srtp: str, profi
         assert base64.b64encode(first.local) in answered.response.body
 
         for fill in (7, 8):  # repeated, then changed
-            sbc.do(lambda now, fill=fill: call.reoffer(now, secure(fill, profile)))
+            sbc.do(partial(call.reoffer, body=secure(fill, profile)))
             await sbc.until(ReofferCompleted, count=fill - 6)
             assert caller.parameters.keys == SrtpKeys(SUITE, first.local, key_of(fill))
         sbc.do(call.bye)

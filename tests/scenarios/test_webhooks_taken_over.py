@@ -357,7 +357,7 @@ def test_a_token_in_a_url_stands_in_no_store(
     application = Application()
 
     async def story(world: World) -> None:
-        watched, cast = await asked(world, application, seal=seal, **request_)
+        watched, cast = await asked(world, application, outlives=True, seal=seal, **request_)
         await connected(cast)
         await watched.kill()
         written = " ".join(write.body for write in await watched.keeping.written() if hasattr(write, "body"))

@@ -24,7 +24,7 @@ from sip_stack.aio.network import Listen
 from sip_stack.aio.stack import SipStack
 from sip_stack.auth.digest import Credentials
 from sip_stack.dialog import ClientSession, ServerSession, SessionState
-from sip_stack.events import Event, InviteReceived, ReofferReceived, RequestReceived, SessionEvent
+from sip_stack.events import Event, InviteReceived, ReofferReceived, RequestReceived
 from sip_stack.extensions import NO_EXTENSIONS, Extensions
 from sip_stack.locating import ResolutionError
 from sip_stack.message import NameAddr, Request, parse_uri
@@ -71,7 +71,7 @@ billing:
   headers: {{X-Customer: $x_customer, X-Caller: $caller_id, X-Reason: $reason}}
 """
 
-E = TypeVar("E", bound=SessionEvent)
+E = TypeVar("E", bound=Event)
 Behaviour = Callable[["Phone", ServerSession, Request], Awaitable[None]]
 ReofferBehaviour = Callable[["Phone", ReofferReceived], Awaitable[None]]
 PHONE = EndpointSettings(user_agent="phone", allow=METHODS, supported=SUPPORTED)

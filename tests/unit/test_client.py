@@ -331,7 +331,7 @@ def test_waiting_outlives_a_b2bua_that_is_away_for_a_while(api: ApiClient, clien
 @pytest.mark.usefixtures("no_pauses")
 def test_the_other_client_does_the_same(api: ApiClient) -> None:
     async def story() -> None:
-        transport = httpx2.ASGITransport(api.app)  # type: ignore[arg-type]
+        transport = httpx2.ASGITransport(api.app)
         async with AsyncClient("http://127.0.0.1", KEY, transport=transport) as client:
             call = client.on_call("call-1")
             handoff = await call.call_handoff("billing", "refund", utterance="One moment.")

@@ -226,7 +226,8 @@ def check(server: Server, events: list[Event]) -> None:
 
 @pytest.mark.usefixtures("no_pauses")
 def test_the_stream_goes_on_where_it_was_until_the_server_says_no() -> None:
-    server, events = Server(), []
+    server = Server()
+    events: list[Event] = []
 
     note = events.append
 
@@ -242,7 +243,8 @@ def test_the_stream_goes_on_where_it_was_until_the_server_says_no() -> None:
 
 @pytest.mark.usefixtures("no_pauses")
 def test_the_other_client_reads_the_same() -> None:
-    server, events = Server(), []
+    server = Server()
+    events: list[Event] = []
 
     note = events.append
 

@@ -162,7 +162,7 @@ def test_what_a_model_makes_up_is_left_out(api: ApiClient) -> None:
 )
 def test_the_other_one_does_the_same(api: ApiClient, call_id: str, seconds: float, reason: str) -> None:
     async def story() -> ToolResult:
-        transport = httpx2.ASGITransport(api.app)  # type: ignore[arg-type]
+        transport = httpx2.ASGITransport(api.app)
         async with AsyncClient("http://127.0.0.1", KEY, transport=transport) as client:
             return await connect_to_live_agent_async(client.on_call(call_id), "{}", seconds=seconds)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from b2bua.config.editing.settings import unmasked
+from b2bua.config.editing.settings import Settings, unmasked
 from b2bua.config.masking import masked
 from tests.support.handoff_config import INVITE, handoff_files
 
@@ -31,8 +31,17 @@ def test_what_is_hidden(text: str, shown: str) -> None:
 
 
 def test_what_was_shown_means_what_was_there() -> None:
-    before = {"a": "https://h?t=1", "route": ["sip:u:1@h", "sip:u:2@h"], "b": {"c": "https://x:y@h"}}
-    wanted = {"a": "https://h?t=…", "route": ["sip:u:…@h", "sip:u:…@h"], "b": {"c": "https://…@h"}, "d": 1}
+    before: Settings = {
+        "a": "https://h?t=1",
+        "route": ["sip:u:1@h", "sip:u:2@h"],
+        "b": {"c": "https://x:y@h"},
+    }
+    wanted: Settings = {
+        "a": "https://h?t=…",
+        "route": ["sip:u:…@h", "sip:u:…@h"],
+        "b": {"c": "https://…@h"},
+        "d": 1,
+    }
 
     assert unmasked(wanted, before) == {**before, "d": 1}
     assert unmasked({"route": "sip:u:…@h", "a": "https://i?t=…"}, before) == {

@@ -21,6 +21,7 @@ from b2bua.config.editing import (
     shown,
     tag_of,
 )
+from b2bua.config.editing.settings import Settings
 from tests.support.config_files import DESTINATIONS, MAIN, ConfigFiles
 
 MORE = (
@@ -35,16 +36,18 @@ night:
   fallback: desk
 """
 )
-BYE = {"method": "bye"}
-INVITE = {"method": "invite", "encryption": "udp/rtp", "route": "sip:a@pbx.example.com"}
+BYE: Settings = {"method": "bye"}
+INVITE: Settings = {"method": "invite", "encryption": "udp/rtp", "route": "sip:a@pbx.example.com"}
 
 
 class Files(ConfigFiles):
     """Files with an editor."""
 
-    def __init__(self, folder: Path, destinations: str = MORE, **options: bool) -> None:
+    def __init__(self, folder: Path, destinations: str = MORE, own_environment: bool = True) -> None:
         super().__init__(folder, MAIN, destinations)
-        self.editor = DestinationsEditor(self.main, {"VAULT": "from-the-vault"}, **options)
+        self.editor = DestinationsEditor(
+            self.main, {"VAULT": "from-the-vault"}, own_environment=own_environment
+        )
 
     @property
     def text(self) -> str:
@@ -92,9 +95,9 @@ def test_an_edit_that_changes_nothing_writes_nothing(files: Files) -> None:
     ],
 )
 def test_what_the_configuration_does_not_allow_is_refused_with_line_and_key(
-    files: Files, settings: dict[str, object], field: str | None, message: str
+    files: Files, settings: Settings, field: str | None, message: str
 ) -> None:
-    refused = files.refusal(added("sales", settings))  # type: ignore[arg-type]
+    refused = files.refusal(added("sales", settings))
 
     assert refused.code == "invalid_destination"
     assert refused.field == field
@@ -184,13 +187,13 @@ def test_a_copy_is_not_the_default_and_keeps_what_the_original_refers_to(tmp_pat
 
 @pytest.mark.parametrize("name", ["desk", "night"])
 def test_a_name_is_given_once(files: Files, name: str) -> None:
-    assert files.refusal(added(name, BYE)).code == "destination_exists"  # type: ignore[arg-type]
+    assert files.refusal(added(name, BYE)).code == "destination_exists"
     assert files.refusal(duplicated("night", name)).code == "destination_exists"
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a.b", "x" * 65, "${VAULT}"])
 def test_a_name_is_a_name(files: Files, name: str) -> None:
-    assert files.refusal(added(name, BYE)).field == "name"  # type: ignore[arg-type]
+    assert files.refusal(added(name, BYE)).field == "name"
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------------
@@ -237,14 +240,14 @@ def test_a_password_in_clear_is_refused_and_not_quoted(files: Files, password: o
 
 
 def test_from_afar_the_environment_is_for_passwords_only(files: Files) -> None:
-    leak = {**INVITE, "headers": {"X-A": "${VAULT}"}}
+    leak: Settings = {**INVITE, "headers": {"X-A": "${VAULT}"}}
 
-    refused = files.refusal(added("sales", leak, from_afar=True))  # type: ignore[arg-type]
+    refused = files.refusal(added("sales", leak, from_afar=True))
     assert (refused.code, refused.field) == ("secret_in_clear", "headers.X-A")
 
-    files.editor.apply(added("sales", leak))  # type: ignore[arg-type]
-    kept = {**leak, "description": "$${ is two characters"}
-    files.editor.apply(replaced("sales", kept, from_afar=True))  # type: ignore[arg-type]
+    files.editor.apply(added("sales", leak))
+    kept: Settings = {**leak, "description": "$${ is two characters"}
+    files.editor.apply(replaced("sales", kept, from_afar=True))
     assert "X-A: " in files.text
 
 
@@ -273,7 +276,7 @@ def test_any_text_arrives_as_it_was(files: Files, text: str) -> None:
 
 def editing_meanwhile(files: Files, edit: Edit, hand: Callable[[], None]) -> Edit:
     """The edit, with somebody's hand in the file between its reading and its writing, once."""
-    done = []
+    done: list[bool] = []
 
     def meanwhile(current: DestinationsText) -> str:
         text = edit(current)
@@ -288,9 +291,7 @@ def editing_meanwhile(files: Files, edit: Edit, hand: Callable[[], None]) -> Edi
 def test_a_hand_edit_meanwhile_is_kept_and_the_edit_made_on_top_of_it(files: Files) -> None:
     by_hand = MORE.replace("sip:night@", "sip:nights@") + "# by hand\n"
 
-    files.editor.apply(
-        editing_meanwhile(files, added("sales", BYE), lambda: _write(files, by_hand))  # type: ignore[arg-type]
-    )
+    files.editor.apply(editing_meanwhile(files, added("sales", BYE), lambda: _write(files, by_hand)))
 
     assert files.text == by_hand.replace("# by hand\n", "\nsales:\n  method: bye\n# by hand\n")
 

@@ -45,7 +45,7 @@ class Phone:
         return cls(lambda data: sock.sendto(data, peer), receive, "UDP")
 
     async def message(self) -> Request | Response:
-        return await self._receive()  # type: ignore[misc,no-any-return]
+        return await self._receive()  # type: ignore[misc]
 
     async def response(self, status: int) -> Response:
         message = await self.message()

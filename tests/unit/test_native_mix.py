@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -46,7 +46,9 @@ def heard(packets: Sequence[Packet], codec: Codec) -> Samples:
 
 
 @asynccontextmanager
-async def talking(people: list[RtpPeer], legs: Sequence[MediaLeg], hertz: Sequence[float] = TONES):
+async def talking(
+    people: list[RtpPeer], legs: Sequence[MediaLeg], hertz: Sequence[float] = TONES
+) -> AsyncIterator[None]:
     """Everybody says their tone, a packet every 20 ms, until the block ends."""
 
     async def talk() -> None:

@@ -45,7 +45,8 @@ def encoded(codec: Codec, packets: int = 50) -> Iterator[bytes]:
 def decoded(codec: Codec, payloads: list[bytes]) -> np.ndarray:
     """8000 samples a second of what a peer hears."""
     decoder, rate = CODERS[codec][1](), CODERS[codec][2]
-    frames = [frame for payload in payloads for frame in decoder.decode(JitterFrame(payload, 0))]
+    decodings = [frame for payload in payloads for frame in decoder.decode(JitterFrame(payload, 0))]
+    frames = [frame for frame in decodings if isinstance(frame, av.AudioFrame)]
     channels = len(frames[0].layout.channels)
     sound = np.concatenate([np.asarray(frame.to_ndarray()).reshape(-1, channels)[:, 0] for frame in frames])
     return sound[:: rate // 8000].astype(np.int16)

@@ -61,7 +61,7 @@ def test_both_sides_are_in_their_channel_and_in_time_across_a_handoff(folder: Pa
             taken = await heard_until(caller, ASSISTANT, 5)
             call.hear(legs[0], bridged.engine.ringback())
             taken += await heard(caller, 10)
-        said = [caller.say(legs[0].local_address, frame(1000.0, n)) for n in range(10)]
+        said = [caller.say(legs[0].local_address, frame(1000, n)) for n in range(10)]
         call.hear_when_heard(legs[0], legs[2], within_ms=60_000)
         async with talking(agent, legs[2].local_address, AGENT):
             taken += await heard_until(caller, AGENT, 5)

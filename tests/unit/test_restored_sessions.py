@@ -44,6 +44,7 @@ class Survived:
         answering.answer(self.network.now, body=SDP)
         self.network.run_for(0.1)
         calling = caller.one(Answered).session
+        self.theirs: ClientSession | ServerSession
         old, self.theirs = (calling, answering) if we_call else (answering, calling)
         assert old.dialog is not None
         self.old: ClientSession | ServerSession = old

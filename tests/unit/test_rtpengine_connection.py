@@ -33,6 +33,7 @@ class DeafDaemon(asyncio.DatagramProtocol):
             cookie, _, body = data.partition(b" ")
             message = decode(body)
             assert isinstance(message, dict)
+            assert isinstance(message["command"], bytes)
             reply = cookie + b" " + encode({"result": "ok", "asked": message["command"]})
             for answer in (b"\xff nonsense", reply, reply):
                 self._transport.sendto(answer, address)
@@ -94,7 +95,7 @@ def test_requests_of_one_turn_go_out_together_and_before_the_end() -> None:
 def test_each_request_has_its_own_deadline() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        failed: list[tuple[str, float]] = []
+        failed: list[tuple[str, object]] = []
 
         def fails(name: str) -> OnReply:
             return lambda reply: failed.append((name, loop.time() - begun)) if reply is None else None

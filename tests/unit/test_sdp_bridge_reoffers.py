@@ -97,7 +97,8 @@ class TestOurHold:
         leg = an_answered_leg()
         before = leg.body
         leg.permit(HELD)
-        assert leg.must_tell
+        owed = leg.must_tell
+        assert owed
 
         offer = leg.make_reoffer()
 

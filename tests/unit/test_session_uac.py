@@ -283,6 +283,7 @@ def test_a_491_is_waited_out_but_not_for_ever() -> None:
         request = again
         alone.receive(sip_response(request, 100))
     assert "ReofferCompleted" not in alone.names()
+    assert isinstance(request, Request)
     alone.receive(sip_response(request, 491))
     assert alone.names()[-1] == "ReofferCompleted"
     assert session.state is SessionState.CONFIRMED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from sip_stack.dialog import SessionState
@@ -69,11 +71,12 @@ def test_the_order_of_commands_matters_on_a_live_call() -> None:
     with pytest.raises(LocalError):
         session.reject(alone.now, 200)
     answer(alone, session)
-    for command in (
+    commands: list[Callable[[], None]] = [
         lambda: session.answer(alone.now, body=OFFER),
         lambda: session.progress(alone.now, 180),
         lambda: session.reject(alone.now, 486),
-    ):
+    ]
+    for command in commands:
         with pytest.raises(LocalError):
             command()
 

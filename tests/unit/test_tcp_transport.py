@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from sip_stack.aio.connections import ConnectionLimits
+from sip_stack.aio.connections import ConnectionCounters, ConnectionLimits
 from sip_stack.aio.network import Listen
 from sip_stack.events import (
     Acknowledged,
@@ -278,6 +279,10 @@ def test_a_connection_that_is_not_made_in_time_fails_its_requests() -> None:
     run(main())
 
 
+def _has_closed(counters: ConnectionCounters, number: int) -> bool:
+    return counters.ended["closed"] >= number
+
+
 def test_a_connection_of_ours_is_made_again_when_needed() -> None:
     async def main() -> None:
         with Listening() as far:
@@ -293,9 +298,7 @@ def test_a_connection_of_ours_is_made_again_when_needed() -> None:
                     peer.send(response_text(await peer.request("OPTIONS"), 200))
                     assert (await us.until(OutOfDialogCompleted, number)).response is not None
                     await peer.close()
-                    await come_true(
-                        lambda number=number: us.stack.connection_counters.ended["closed"] >= number
-                    )
+                    await come_true(partial(_has_closed, us.stack.connection_counters, number))
 
     run(main())
 

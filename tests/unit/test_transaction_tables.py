@@ -163,7 +163,7 @@ def test_the_page_of_diagrams_is_current() -> None:
     rows: list[tuple[str, str, str, tuple[str, ...]]] = [
         (state, what, following, verbs)
         for table in tables
-        for (state, what), (following, verbs) in table.items()  # type: ignore[attr-defined]
+        for (state, what), (following, verbs) in table.items()
     ]
     expected = [
         f"    {state} --> {'[*]' if following in (State.TERMINATED, TimerState.OVER) else following} : {what}"

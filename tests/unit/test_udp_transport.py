@@ -13,7 +13,7 @@ import pytest
 from sip_stack.aio.advertise import AdvertisedAddresses, facing_address
 from sip_stack.aio.network import Listen
 from sip_stack.aio.udp import BATCH, LONG_WAIT, MAX_QUEUED, UdpTransport, open_udp
-from sip_stack.errors import TransportError
+from sip_stack.errors import LossReason, RemoteError, TransportError
 from sip_stack.transport import Flow, Target
 
 ANY_PORT = Listen("udp", "127.0.0.1", 0)
@@ -31,15 +31,21 @@ class Recorder:
         self.lost_flows: list[Flow] = []
         self.changed = asyncio.Event()
 
-    def received(self, data: bytes, flow: Flow) -> None:
+    def received(self, data: bytes, flow: Flow, fault: RemoteError | None = None) -> None:
         self.batches[-1].append((data, flow))
 
     def flush(self) -> None:
         self.batches.append([])
         self.changed.set()
 
-    def lost(self, flow: Flow, reason: str) -> None:
+    def lost(self, flow: Flow, detail: str, reason: LossReason = "transport") -> None:
         self.lost_flows.append(flow)
+
+    def hears(self, source: str) -> bool:
+        return True
+
+    def needs(self, flow: Flow) -> bool:
+        return False
 
     @property
     def datagrams(self) -> list[tuple[bytes, Flow]]:

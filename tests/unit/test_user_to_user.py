@@ -11,6 +11,7 @@ from b2bua.config.trunk import Method
 from b2bua.headers import Dropped, HeaderRefused, RenderedHeaders, Variables, render
 from b2bua.user_to_user import UserToUser
 from tests.support.handoff_config import BYE, INVITE, REFER, handoff_files
+from tests.support.kept_history import as_object
 
 CALL = Variables(handoff_id="h-1", shared_id="s-1", destination="x", data={"name": "Zoë", "long": "a" * 129})
 
@@ -184,6 +185,12 @@ def test_mistakes_are_named_with_their_line(tmp_path: Path, place: str, line: st
 
 
 def test_editors_are_told() -> None:
-    keys = destinations_schema()["$defs"]["UserToUserKeys"]["properties"]  # type: ignore[index,call-overload]
+    schema = as_object(as_object(destinations_schema()["$defs"])["UserToUserKeys"])
 
-    assert set(keys) == {"data", "encoding", "protocol_discriminator", "purpose", "content"}
+    assert set(as_object(schema["properties"])) == {
+        "data",
+        "encoding",
+        "protocol_discriminator",
+        "purpose",
+        "content",
+    }

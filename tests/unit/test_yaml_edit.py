@@ -202,20 +202,20 @@ def test_an_alias_is_left_alone_or_replaced_as_a_whole() -> None:
 
 # -- any file and any edit ---------------------------------------------------------------------------------------------
 
-WORDS = st.one_of(
+WORDS: st.SearchStrategy[Plain] = st.one_of(
     st.sampled_from(
         ["sip:a@x.example.com", "udp/rtp", "$reason", "yes", "null", "0123", "+1555", "20s", "", "a: b"]
     ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )
 KEYS = st.sampled_from(["method", "route", "auth", "headers", "X-Reason", "default", "fallback"])
-SCALARS = st.one_of(WORDS, st.booleans(), st.none(), st.integers(-(10**17), 10**17))
-VALUES = st.one_of(
+SCALARS: st.SearchStrategy[Plain] = st.one_of(WORDS, st.booleans(), st.none(), st.integers(-(10**17), 10**17))
+VALUES: st.SearchStrategy[Plain] = st.one_of(
     SCALARS,
     st.lists(SCALARS, max_size=3),
     st.dictionaries(KEYS, st.one_of(SCALARS, st.lists(WORDS)), max_size=3),
 )
-TREES = st.dictionaries(
+TREES: st.SearchStrategy[dict[str, Plain]] = st.dictionaries(
     st.sampled_from(["desk", "billing", "sales", "back"]),
     st.dictionaries(KEYS, VALUES, max_size=4),
     max_size=4,
