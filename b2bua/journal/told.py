@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from b2bua.journal.entry import JournalEntry
 
 
+CUT = 0.001
+"""Stamps are cut to milliseconds."""
+HEARD = 0.5
+"""Seconds in which an attempt has heard that its leg has answered, at the latest."""
+
+
 class Up(NamedTuple):
     """A human who has answered and is there."""
 
@@ -26,7 +32,8 @@ Follow = Callable[["CallRecord", list["Handoff"], list[Up]], None]
 
 
 def facts_of(entry: JournalEntry, record: CallRecord, handoffs: list[Handoff]) -> list[Up]:
-    """The humans of the handoffs that are not over: who has the caller while another is consulted is there, too."""
+    """The humans whom the handoffs of a call have brought and who are there: who has the caller while another is
+    consulted, and who was handed on and so has a handoff that is over."""
     return [
         Up(facts_of_leg(entry, handoff, leg), leg.answered)
         for leg in record.legs
@@ -36,10 +43,17 @@ def facts_of(entry: JournalEntry, record: CallRecord, handoffs: list[Handoff]) -
 
 
 def _handoffs_of(leg: LegRecord, handoffs: list[Handoff]) -> list[Handoff]:
-    """The handoff that has brought a leg, the last one before it; none when that is over."""
-    # Stamps are cut to milliseconds.
-    before = [each for each in handoffs if each.created - 0.001 <= leg.started]
-    return [each for each in before[-1:] if not each.state.final]
+    """The handoff that has brought a leg, the last one before it; none when that is over and has brought another."""
+    before = [each for each in handoffs if each.created - CUT <= leg.started]
+    return [each for each in before[-1:] if not each.state.final or _has_brought(each, leg)]
+
+
+def _has_brought(handoff: Handoff, leg: LegRecord) -> bool:
+    """Whether the leg is of an attempt of the handoff. Who came from another call stands in this one from then on."""
+    if leg.answered is None:
+        return False
+    answers = [each.answered for each in handoff.attempts if each.answered is not None]
+    return any(-CUT <= each - leg.answered <= HEARD for each in answers)
 
 
 def facts_of_leg(entry: JournalEntry, handoff: Handoff, leg: LegRecord) -> LegFacts:

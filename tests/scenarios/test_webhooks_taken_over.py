@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from b2bua.handoff.begin import begin
+from b2bua.handoff.handoff import HandoffRequest
 from b2bua.journal.seal import Seal
 from b2bua.store import Document, Kind
 from sip_stack.events import Acknowledged, Answered, Ended
@@ -166,6 +168,47 @@ def test_a_human_whom_the_caller_has_left_with_another_is_told_of_until_they_han
     assert int(hung_up["DialBLegDuration"]) >= (40 if outlives else 30), "with both"
     assert hung_up["DialBLegHangupCauseName"] == ("normal_hangup" if outlives else "process_lost")
     assert (final["DialStatus"], final["DialHangupCause"]) == ("completed", "normal_hangup")
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_a_human_who_is_handed_on_to_another_is_told_of_until_they_hang_up(
+    tmp_path: Path, outlives: bool
+) -> None:
+    """The caller has left them with an assistant, who hands them to the next human: their own handoff is over, and they
+    are not."""
+    application = Application()
+
+    async def story(world: World) -> None:
+        watched, cast = await asked(world, application, outlives=outlives)
+        await connected(cast)
+        alice, billing = world.phones[SBC], await world.phone(BILLING, answer_at_once)
+        (call,) = world.registry.calls.values()
+        other = alice.call("support")
+        await alice.until(Answered, count=2)
+        assert await refer(alice, cast.session, replaces(other)) == 202
+        await alice.until(Ended, count=2)
+        begin(call, HandoffRequest(destination="billing", **URLS))  # type: ignore[arg-type]
+        await billing.until(Acknowledged)
+        await world.until(lambda: any(leg.awaits for leg in cast.call.legs))
+        cast.call.legs[-1].hear()
+        await cast.bot.until(Ended, count=2)
+        await asyncio.sleep(1)
+        await watched.kill_and_restart()
+        for earlier in world.media.calls[:-1] if outlives else world.media.calls:
+            earlier.close()
+        if outlives:
+            hang_up(world)
+        await billing.until(Ended)
+        await world.until(lambda: not world.registry.calls)
+        await watched.close()
+        assert Kind.WEBHOOK not in {kind for kind, _ in watched.keeping.backend.documents}
+
+    play(story, tmp_path, main=MAIN)
+    of_each: dict[str, list[str]] = {}
+    for each in application.told:
+        of_each.setdefault(each["HandoffID"], []).append(each["Event"])
+    whole = ["DialAnswer", "DialConnected", "DialHangup", "DialAction"]
+    assert list(of_each.values()) == [whole, whole]
 
 
 def test_a_human_who_had_answered_is_told_as_connected_by_the_next_process(tmp_path: Path) -> None:
