@@ -113,8 +113,12 @@ class Refreshing:
         session, timer = self._session, self.timer
         if session.state is not SessionState.CONFIRMED:
             return True
-        if response is None or response.status in (408, 481):
+        if response is None or response.status == 408:
             timer.unanswered(now)
+        elif response.status == 481:
+            session.end_with_bye(
+                "remote", response, now
+            )  # They have hung up (RFC 5057): nothing has expired.
         elif response.status < 300:
             before = session.terms
             session.refresh_target(response)

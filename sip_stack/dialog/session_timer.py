@@ -54,7 +54,7 @@ class Input(StrEnum):
     AGREED_THEIRS = "2xx, they refresh"
     DUE = "half of what is left is over"
     EXPIRED = "the interval is over"
-    NO_ANSWER = "408, 481 or no response to our UPDATE"
+    NO_ANSWER = "408 or no response to our UPDATE"
     ENDED = "the session has ended"
 
 
@@ -290,7 +290,7 @@ class SessionTimer:
             self._wait(now)
 
     def unanswered(self, now: float) -> None:
-        """408, 481 or nothing at all came to our UPDATE."""
+        """408 or nothing at all came to our UPDATE."""
         self._feed(Input.NO_ANSWER, now)
 
     def end(self) -> None:
