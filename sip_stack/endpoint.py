@@ -9,7 +9,7 @@ What is done with what arrives is in `reception.py`, and then with the sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sip_stack.auth import Credentials
 from sip_stack.counters import Counters
@@ -22,7 +22,7 @@ from sip_stack.dialog.session import SDP
 from sip_stack.dialog.snapshot import DialogSnapshot, InviteSnapshot, UnansweredSnapshot
 from sip_stack.dialog.uac import build_invite
 from sip_stack.dialog.unanswered import UnansweredInvite
-from sip_stack.errors import LocalError, LossReason, RemoteError
+from sip_stack.errors import LocalError, LossReason
 from sip_stack.events import Event
 from sip_stack.extensions import NO_EXTENSIONS, Extensions
 from sip_stack.gate import Gate
@@ -41,7 +41,7 @@ DEFAULT_SETTINGS = EndpointSettings()
 class Endpoint:
     """One SIP user agent: both sides of every call. Not thread-safe; one event loop owns it."""
 
-    __slots__ = ("_core", "_reception", "settings")
+    __slots__ = ("_core", "_reception", "next_timer", "receive", "settings", "to_send", "to_tell")
 
     def __init__(
         self,
@@ -58,6 +58,14 @@ class Endpoint:
             token=token, settings=settings, flow_for=flow_for, is_connected=is_connected
         )
         self._core = self._reception.core
+        self.receive = self._reception.receive
+        """Take one message: its octets, the flow it came over, the time. See `Reception.receive`."""
+        self.next_timer: Callable[[], float | None] = self._core.timers.next_due
+        """When `handle_timer` is to be called at the latest; None: no need."""
+        self.to_send: Sequence[Transmit] = self._core.output
+        """What waits for `transmits`; only to be looked at, as is `to_tell`."""
+        self.to_tell: Sequence[Event] = self._core.events
+        """What waits for `events`."""
 
     @property
     def gate(self) -> Gate:
@@ -110,8 +118,6 @@ class Endpoint:
     def transmits(self) -> list[Transmit]:
         """What to send now, in order."""
         output = self._core.output
-        if not output:
-            return []
         drained = output[:]
         output.clear()
         return drained
@@ -119,21 +125,11 @@ class Endpoint:
     def events(self) -> list[Event]:
         """What happened, in order."""
         events = self._core.events
-        if not events:
-            return []
         drained = events[:]
         events.clear()
         return drained
 
-    def next_timer(self) -> float | None:
-        """When `handle_timer` is to be called at the latest; None: no need."""
-        return self._core.timers.next_due()
-
     # Inputs
-
-    def receive(self, data: bytes, flow: Flow, now: float, fault: RemoteError | None = None) -> None:
-        """Take one message from `flow`. With `fault` its transport could not tell where it ends: it is refused."""
-        self._reception.receive(data, flow, now, fault)
 
     def handle_timer(self, now: float) -> None:
         """Let everything happen that is due."""

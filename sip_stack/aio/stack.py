@@ -182,15 +182,11 @@ class SipStack:
         self._flushing = True
         try:
             endpoint = self.endpoint
-            while True:
-                transmits = endpoint.transmits()
-                for transmit in transmits:
+            while endpoint.to_send or endpoint.to_tell:
+                for transmit in endpoint.transmits():
                     self._send(transmit)
-                events = endpoint.events()
-                for event in events:
+                for event in endpoint.events():
                     self._deliver(event)
-                if not transmits and not events:
-                    break
         finally:
             self._flushing = False
         self._arm()
