@@ -20,7 +20,7 @@ from ipaddress import ip_address
 
 from sip_stack.errors import TransportError
 from sip_stack.message import SipUri, Uri, Via, parse_uri
-from sip_stack.message.uri import MAX_CACHED_URI
+from sip_stack.remembered import MAX_REMEMBERED
 from sip_stack.transport import Flow, Target
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -103,7 +103,7 @@ def next_hop(uri: str | Uri) -> NextHop:
     Raises ResolutionError for another scheme, a transport that we do not speak and a host that is no host
     name, RemoteError(400) for text that is no URI.
     """
-    return _remembered_hop(uri) if isinstance(uri, str) and len(uri) <= MAX_CACHED_URI else _next_hop(uri)
+    return _remembered_hop(uri) if isinstance(uri, str) and len(uri) <= MAX_REMEMBERED else _next_hop(uri)
 
 
 def _next_hop(uri: str | Uri) -> NextHop:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sip_stack.errors import RemoteError
 from sip_stack.message.message import SIP_VERSION, Message, Request, Response
 from sip_stack.message.uri import OtherUri, SipUri, parse_uri
-from sip_stack.message.values import CSeq, NameAddr, is_method
+from sip_stack.message.values import CSeq, is_method
 
 MAX_URI = 4096
 """Characters accepted in a Request-URI; longer ones are answered 414."""
@@ -49,12 +49,14 @@ def _check_common(message: Message) -> CSeq:
     if repeated is not None:
         raise RemoteError(400, f"More than one {_SINGLE[repeated]}")
     _, cseq, _, _ = message.via, message.cseq, message.call_id, message.content_type
-    addresses: tuple[NameAddr, ...] = (message.from_, message.to)
+    parse_uri(message.from_.uri)
+    parse_uri(message.to.uri)
     if cseq.method not in _NEVER_SENT_TO:
-        addresses += message.addresses("record-route")
-        addresses += tuple([contact for contact in message.addresses("contact") if contact.uri != "*"])
-    for address in addresses:
-        parse_uri(address.uri)
+        for address in message.addresses("record-route"):
+            parse_uri(address.uri)
+        for address in message.addresses("contact"):
+            if address.uri != "*":
+                parse_uri(address.uri)
     return cseq
 
 

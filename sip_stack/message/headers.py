@@ -1,18 +1,16 @@
 """The header lines of a message: ordered, looked up without case, compact forms known (RFC 3261 section 7.3).
 
 Values are the text of one line each, unfolded, blanks around it removed, otherwise as received. Typed access
-is `Message`'s; its results are cached here because this is the place that knows when they go stale.
+is `Message`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from types import MappingProxyType
-from typing import TypedDict, cast
 
 from sip_stack.errors import LocalError, RemoteError
 from sip_stack.message.params import BLANK, is_token, require_sendable
-from sip_stack.message.values import CSeq, MediaType, NameAddr, Via
 
 MAX_HEADERS = 256
 """Header lines accepted in one message."""
@@ -65,25 +63,7 @@ def _spellings() -> dict[str, str]:
 _KEYS = _spellings()
 COMMON_NAMES = MappingProxyType(_KEYS)
 """The names that most headers have, as they are most often written, and the key of each."""
-
-ParsedHeaders = TypedDict(
-    "ParsedHeaders",
-    {
-        "top via": Via,
-        "via": tuple[Via, ...],
-        "from": NameAddr,
-        "to": NameAddr,
-        "call-id": str,
-        "cseq": CSeq,
-        "contact": tuple[NameAddr, ...],
-        "route": tuple[NameAddr, ...],
-        "record-route": tuple[NameAddr, ...],
-        "content-type": MediaType,
-        "max-forwards": int,
-    },
-    total=False,
-)
-"""Typed values by header key. Only values that parsed are kept."""
+_SPELLINGS = frozenset(_KEYS)
 
 
 def header_key(name: str) -> str:
@@ -103,7 +83,7 @@ _NONE: dict[str, list[str]] = {}
 class Headers:
     """Header lines in order. Adding a CR, LF or NUL raises LocalError."""
 
-    __slots__ = ("_first", "_items", "_several", "parsed")
+    __slots__ = ("_first", "_items", "_several")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = list(items)
@@ -111,8 +91,6 @@ class Headers:
         """The first value by key; None until somebody asks, as for most of what we send nobody does."""
         self._several = _NONE
         """All values of the keys that have more than one, once `_first` is there."""
-        self.parsed: ParsedHeaders = {}
-        """Cache of typed values, for `Message` only."""
         _check_lines(self._items)
 
     @classmethod
@@ -144,8 +122,11 @@ class Headers:
         headers._items = items
         headers._first = None
         headers._several = _NONE
-        headers.parsed = {}
         return headers
+
+    def first_lines(self) -> dict[str, str]:
+        """The value of the first line of each name, by lower-case full name; not to be changed."""
+        return self._first or self._indexed()
 
     def get(self, name: str) -> str | None:
         """The value of the first line of that name."""
@@ -186,9 +167,9 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        key = _checked_line(name, value)
+        _checked_line(name, value)
         self._items.append((name, value))
-        self._changed(key)
+        self._first = None
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append several lines."""
@@ -196,15 +177,12 @@ class Headers:
         _check_lines(lines)
         self._items += lines
         self._first = None
-        if self.parsed:
-            for name, _ in lines:
-                self._changed(header_key(name))
 
     def insert(self, index: int, name: str, value: str) -> None:
         """Put a line before the line number `index`."""
-        key = _checked_line(name, value)
+        _checked_line(name, value)
         self._items.insert(index, (name, value))
-        self._changed(key)
+        self._first = None
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before all others, as a new Via is."""
@@ -220,7 +198,7 @@ class Headers:
         self._items[places[0]] = (name, value)
         for place in reversed(places[1:]):
             del self._items[place]
-        self._changed(key)
+        self._first = None
 
     def replace_first(self, name: str, value: str) -> None:
         """Replace the first line of that name, leaving the others; LocalError when there is none."""
@@ -228,7 +206,10 @@ class Headers:
         for place, item in enumerate(self._items):
             if header_key(item[0]) == key:
                 self._items[place] = (item[0], value)
-                self._changed(key)
+                if self._first is not None:
+                    self._first[key] = value
+                if key in self._several:
+                    self._several[key][0] = value
                 return
         raise LocalError(f"no header {name}")
 
@@ -236,7 +217,7 @@ class Headers:
         """Remove all lines of that name, if any."""
         key = header_key(name)
         self._items = [item for item in self._items if header_key(item[0]) != key]
-        self._changed(key)
+        self._first = None
 
     def items(self) -> list[tuple[str, str]]:
         """All lines as (name as received, value), in order."""
@@ -244,14 +225,12 @@ class Headers:
 
     def copy(self) -> Headers:
         """An independent copy."""
-        copy = self.trusted(list(self._items))
-        copy.parsed = self.parsed.copy()
-        return copy
+        return self.trusted(list(self._items))
 
     def text(self, content_length: int) -> str:
         """The lines to send, each behind a CRLF, with this Content-Length in the place of the old one or last."""
         length = f"\r\nContent-Length: {content_length}"
-        text = "".join([f"\r\n{name}: {value}" for name, value in self._items])
+        text = "\r\n".join(["", *map(": ".join, self._items)])
         lower = text.lower()
         if "\r\ncontent-length:" not in lower and "\r\nl:" not in lower:
             return text + length
@@ -270,14 +249,6 @@ class Headers:
         self._several = _NONE if len(first) == len(self._items) else _several_of(self._items)
         self._first = first
         return first
-
-    def _changed(self, key: str) -> None:
-        self._first = None
-        if self.parsed:
-            parsed = cast("dict[str, object]", self.parsed)
-            parsed.pop(key, None)
-            if key == "via":
-                parsed.pop("top via", None)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and header_key(name) in (self._first or self._indexed())
@@ -312,9 +283,10 @@ def _check_lines(items: list[tuple[str, str]]) -> None:
     if not "".join([value for _, value in items]).isprintable():
         for name, value in items:
             require_sendable(value, name)
-    for name, _ in items:
-        if name not in _KEYS and not is_token(name):
-            raise LocalError(f"not a header name: {name!r}")
+    if not _SPELLINGS.issuperset([name for name, _ in items]):
+        for name, _ in items:
+            if not is_token(name):
+                raise LocalError(f"not a header name: {name!r}")
 
 
 def _checked_name(name: str, colon: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ Whether a message makes sense is `check.py`'s question; this module only answers
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Literal
 
@@ -22,6 +21,7 @@ from sip_stack.message.values import (
     NameAddr,
     Via,
     parse_address,
+    parse_addresses,
     parse_cseq,
     parse_media_type,
 )
@@ -32,87 +32,117 @@ AddressKey = Literal["contact", "route", "record-route"]
 HeaderItems = Headers | Iterable[tuple[str, str]] | None
 
 
-class Message(ABC):
+class Message:
     """What requests and responses share.
 
     The typed properties raise RemoteError(400) when their header is malformed, or missing where RFC 3261
-    section 8.1.1 requires it. They are cached; changing a header forgets the values of that header only.
+    section 8.1.1 requires it. They are read once: whoever changes such a header later makes a new message of it.
     """
 
-    __slots__ = ("body", "headers")
+    __slots__ = (
+        "_addresses",
+        "_call_id",
+        "_content_type",
+        "_cseq",
+        "_from",
+        "_max_forwards",
+        "_to",
+        "_via",
+        "body",
+        "headers",
+    )
 
     def __init__(self, headers: HeaderItems, body: bytes) -> None:
         self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
         self.body = body
+        self._via: Via | None = None
+        self._call_id: str | None = None
+        self._cseq: CSeq | None = None
+        self._from: NameAddr | None = None
+        self._to: NameAddr | None = None
+        self._content_type: MediaType | None = None
+        self._max_forwards: int | None = None
+        self._addresses: dict[AddressKey, tuple[NameAddr, ...]] = {}
+
+    def read(self) -> None:
+        """Read at once what every sound message has, and its receiver asks for again and again."""
+        lines = self.headers.first_lines()
+        try:
+            self._via = _first_via(lines["via"])
+            self._call_id = _call_id(lines["call-id"])
+            self._cseq = parse_cseq(lines["cseq"])
+            self._from = parse_address(lines["from"])
+            self._to = parse_address(lines["to"])
+        except (KeyError, RemoteError):
+            pass  # It raises when it is asked for.
 
     @property
-    @abstractmethod
     def start_line(self) -> str:
         """The first line, without CRLF."""
+        raise NotImplementedError
 
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        parsed = self.headers.parsed
-        via = parsed.get("top via")
-        if via is None:
-            line = self.headers.required("Via")
-            via = parsed["top via"] = Via.parse(split_commas(line)[0] if "," in line else line)
-        return via
+        if self._via is None:
+            self._via = _first_via(self.headers.required("Via"))
+        return self._via
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+        if self._call_id is None:
+            self._call_id = _call_id(self.headers.required("Call-ID"))
+        return self._call_id
+
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq."""
+        if self._cseq is None:
+            self._cseq = parse_cseq(self.headers.required("CSeq"))
+        return self._cseq
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From."""
+        if self._from is None:
+            self._from = parse_address(self.headers.required("From"))
+        return self._from
+
+    @property
+    def to(self) -> NameAddr:
+        """The To."""
+        if self._to is None:
+            self._to = parse_address(self.headers.required("To"))
+        return self._to
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards, 0..255; None without one."""
+        if self._max_forwards is None:
+            text = self.headers.get("Max-Forwards")
+            if text is not None:
+                self._max_forwards = _max_forwards(text)
+        return self._max_forwards
+
+    @property
+    def content_type(self) -> MediaType | None:
+        """Content-Type; None without one."""
+        if self._content_type is None:
+            text = self.headers.get("Content-Type")
+            if text is not None:
+                self._content_type = parse_media_type(text)
+        return self._content_type
 
     @property
     def vias(self) -> list[Via]:
         """All Via values, topmost first."""
-        parsed = self.headers.parsed
-        vias = parsed.get("via")
-        if vias is None:
-            lines = self.headers.get_all("Via")
-            vias = parsed["via"] = tuple([via for line in lines for via in Via.parse_many(line)])
-        return list(vias)
+        return [via for line in self.headers.get_all("Via") for via in Via.parse_many(line)]
 
     @property
     def branch(self) -> str:
         """The topmost Via's branch, which with the CSeq method names the transaction; "" without one."""
         return self.via.branch
-
-    @property
-    def call_id(self) -> str:
-        """The Call-ID."""
-        parsed = self.headers.parsed
-        call_id = parsed.get("call-id")
-        if call_id is None:
-            call_id = self.headers.required("Call-ID")
-            if not call_id or " " in call_id or "\t" in call_id:
-                raise RemoteError(400, "Malformed Call-ID")
-            parsed["call-id"] = call_id
-        return call_id
-
-    @property
-    def cseq(self) -> CSeq:
-        """The CSeq."""
-        parsed = self.headers.parsed
-        cseq = parsed.get("cseq")
-        if cseq is None:
-            cseq = parsed["cseq"] = parse_cseq(self.headers.required("CSeq"))
-        return cseq
-
-    @property
-    def from_(self) -> NameAddr:
-        """The From."""
-        parsed = self.headers.parsed
-        address = parsed.get("from")
-        if address is None:
-            address = parsed["from"] = parse_address(self.headers.required("From"))
-        return address
-
-    @property
-    def to(self) -> NameAddr:
-        """The To."""
-        parsed = self.headers.parsed
-        address = parsed.get("to")
-        if address is None:
-            address = parsed["to"] = parse_address(self.headers.required("To"))
-        return address
 
     @property
     def contacts(self) -> list[NameAddr]:
@@ -137,39 +167,15 @@ class Message(ABC):
 
     def addresses(self, key: AddressKey) -> tuple[NameAddr, ...]:
         """All values of Contact, Route or Record-Route, in order."""
-        parsed = self.headers.parsed
-        addresses = parsed.get(key)
+        addresses = self._addresses.get(key)
         if addresses is None:
-            lines = self.headers.get_all(key)
-            addresses = parsed[key] = _addresses(key, lines) if lines else ()
+            addresses = ()
+            for line in self.headers.get_all(key):
+                addresses += parse_addresses(line)
+            if len(addresses) > MAX_VALUES:
+                raise RemoteError(400, f"Too many values of {key.title()}")
+            self._addresses[key] = addresses
         return addresses
-
-    @property
-    def max_forwards(self) -> int | None:
-        """Max-Forwards, 0..255; None without one."""
-        parsed = self.headers.parsed
-        known = parsed.get("max-forwards")
-        if known is not None:
-            return known
-        text = self.headers.get("Max-Forwards")
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdigit() and len(text) <= 20 and (hops := int(text)) <= 255):
-            raise RemoteError(400, "Malformed Max-Forwards")
-        parsed["max-forwards"] = hops
-        return hops
-
-    @property
-    def content_type(self) -> MediaType | None:
-        """Content-Type; None without one."""
-        parsed = self.headers.parsed
-        media_type = parsed.get("content-type")
-        if media_type is None:
-            text = self.headers.get("Content-Type")
-            if text is None:
-                return None
-            media_type = parsed["content-type"] = parse_media_type(text)
-        return media_type
 
     @property
     def require(self) -> list[str]:
@@ -244,7 +250,7 @@ class Request(Message):
             return
         _, *rest = split_commas(self.headers.required("Via"))
         self.headers.replace_first("Via", ", ".join([str(stamped), *rest]))
-        self.headers.parsed["top via"] = stamped
+        self._via = stamped
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.uri}>"
@@ -283,8 +289,17 @@ class Response(Message):
         return f"<Response {self.status} {self.reason}>"
 
 
-def _addresses(key: AddressKey, lines: list[str]) -> tuple[NameAddr, ...]:
-    elements = [element for line in lines for element in split_commas(line)]
-    if len(elements) > MAX_VALUES:
-        raise RemoteError(400, f"Too many values of {key.title()}")
-    return tuple([parse_address(element) for element in elements])
+def _call_id(text: str) -> str:
+    if not text or " " in text or "\t" in text:
+        raise RemoteError(400, "Malformed Call-ID")
+    return text
+
+
+def _max_forwards(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and (hops := int(text)) <= 255):
+        raise RemoteError(400, "Malformed Max-Forwards")
+    return hops
+
+
+def _first_via(line: str) -> Via:
+    return Via.parse(split_commas(line)[0] if "," in line else line)

@@ -137,14 +137,19 @@ class Params(tuple[tuple[str, str | None], ...]):
             if text[0] != ";":
                 raise RemoteError(400, "Unexpected text before parameters")
         pieces = _split(text[1:], ";", _SEMICOLON_OR_ATOM) if '"' in text else text[1:].split(";")
-        limited(pieces)
+        if len(pieces) > MAX_VALUES:
+            raise RemoteError(400, "Too many values")
         items: list[tuple[str, str | None]] = []
+        blanks = " " in text or "\t" in text or "\0" in text
         for piece in pieces:
             name, equals, value = piece.partition("=")
-            name = name.strip(BLANK)
-            if not name or " " in name or "\t" in name or "\0" in name:
+            if blanks:
+                name, value = name.strip(BLANK), value.strip(BLANK)
+                if " " in name or "\t" in name or "\0" in name:
+                    raise RemoteError(400, "Malformed parameter")
+            if not name:
                 raise RemoteError(400, "Malformed parameter")
-            items.append((name, value.strip(BLANK) if equals else None))
+            items.append((name, value if equals else None))
         return cls(items)
 
     def get(self, name: str) -> str | None:

@@ -16,6 +16,7 @@ from sip_stack.message.params import BLANK, has_bare_nul, is_token
 MAX_MESSAGE = 65535
 """Octets in one message."""
 
+_CONTENT_LENGTH = ("content-length",)
 _FOLD = re.compile(r"\r\n[ \t]+")
 _VERSION = re.compile(r"SIP/[0-9]{1,9}\.[0-9]{1,9}", re.IGNORECASE)
 
@@ -52,7 +53,11 @@ def parse_message(data: bytes) -> Request | Response:
         message = read(start_line, _sound_headers(lines))
         raise MalformedMessage(error.status_hint, error.reason, _answerable(message)) from None
     message = read(start_line, headers)
-    _set_body(message, body)
+    if headers.get("Content-Length") == str(len(body)) and headers.repeated(_CONTENT_LENGTH) is None:
+        message.body = body
+    else:
+        _set_body(message, body)
+    message.read()
     return message
 
 
@@ -64,7 +69,7 @@ def _lines(head: bytes) -> list[str]:
     # A lone CR or LF would be a line break for the next element.
     if text.count("\r") >= len(lines) or text.count("\n") >= len(lines):
         raise MalformedMessage(400, "Stray CR or LF")
-    if has_bare_nul(text):
+    if "\0" in text and has_bare_nul(text):
         raise MalformedMessage(400, "Stray NUL")
     return lines
 

@@ -10,15 +10,12 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from urllib.parse import quote as _percent_encode
 from urllib.parse import unquote as _percent_decode
 
 from sip_stack.errors import RemoteError
 from sip_stack.message.params import BLANK, NO_PARAMS, Params, limited
-
-MAX_CACHED_URI = 512
-"""Longer URIs are parsed each time, so that a peer cannot fill memory through the cache."""
+from sip_stack.remembered import Remembered
 
 _MARK = "-_.!~*'()"
 _SAFE_IN_USER = _MARK + "&=+$,;?/"
@@ -210,12 +207,8 @@ class OtherUri:
 Uri = SipUri | TelUri | OtherUri
 
 
-def parse_uri(text: str) -> Uri:
-    """Parse a URI without angle brackets. Raises RemoteError(400) when it is malformed."""
-    return _parse_cached(text) if len(text) <= MAX_CACHED_URI else _parse(text)
-
-
 def _parse(text: str) -> Uri:
+    """A URI without angle brackets. Raises RemoteError(400) when it is malformed."""
     scheme, colon, rest = text.partition(":")
     if not colon or not rest or _SCHEME.fullmatch(scheme) is None or _NOT_IN_A_URI.search(rest):
         raise RemoteError(400, "Malformed URI")
@@ -228,10 +221,6 @@ def _parse(text: str) -> Uri:
             raise RemoteError(400, "Malformed telephone number")
         return TelUri(number, Params.parse(semicolon + params))
     return OtherUri(scheme, rest)
-
-
-# A call names the same few URIs in each of its messages; the values are immutable.
-_parse_cached = lru_cache(maxsize=2048)(_parse)
 
 
 def _parse_sip(scheme: str, rest: str) -> SipUri:
@@ -258,3 +247,7 @@ def _parse_uri_headers(text: str) -> tuple[tuple[str, str], ...]:
             raise RemoteError(400, "Malformed URI header")
         pairs.append((name, value))
     return tuple(pairs)
+
+
+parse_uri = Remembered(_parse).__getitem__
+"""Parse a URI without angle brackets. Raises RemoteError(400) when it is malformed."""

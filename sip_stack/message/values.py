@@ -8,10 +8,8 @@ RemoteError(400). Printing normalises white space; a message keeps the received 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sip_stack.errors import RemoteError
 from sip_stack.message.methods import METHODS
@@ -26,26 +24,13 @@ from sip_stack.message.params import (
     unquote,
 )
 from sip_stack.message.uri import Uri, format_host_port, parse_host_port, parse_port, parse_uri
+from sip_stack.remembered import Remembered
 
 MAGIC_COOKIE = "z9hG4bK"
 """What the branch of an RFC 3261 element starts with (section 8.1.1.7)."""
 
-MAX_CACHED = 512
-"""Characters of a value whose parsed form is remembered."""
-
 _NOT_IN_A_BARE_URI = re.compile(r'[?, \t<>"]')
 _BLANKS = re.compile(r"[ \t]+")
-
-_Value = TypeVar("_Value")
-
-
-def _remembered(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """`parse`, which remembers the last values: the messages of a call repeat each other's, and they are immutable.
-
-    Long ones are parsed each time, so that a peer cannot fill memory through the cache.
-    """
-    cached = lru_cache(maxsize=2048)(parse)
-    return lambda text: cached(text) if len(text) <= MAX_CACHED else parse(text)
 
 
 def is_method(text: str) -> bool:
@@ -79,7 +64,10 @@ class Via(NamedTuple):
     @property
     def branch(self) -> str:
         """The transaction's identifier; "" when there is none (RFC 2543 peers)."""
-        return self.params.get("branch") or ""
+        for name, value in self.params:
+            if name == "branch" or name.lower() == "branch":
+                return unquote(value or "")
+        return ""
 
     @property
     def received(self) -> str | None:
@@ -195,7 +183,7 @@ class NameAddr(NamedTuple):
     @classmethod
     def parse_many(cls, text: str) -> list[NameAddr]:
         """Parse one header line, which may hold several values."""
-        return [cls.parse(element) for element in split_commas(text)]
+        return list(parse_addresses(text))
 
     @property
     def tag(self) -> str | None:
@@ -219,6 +207,10 @@ class NameAddr(NamedTuple):
             return "*"
         display = f"{quote(self.display)} " if self.display else ""
         return f"{display}<{self.uri}>{self.params}"
+
+
+def _addresses(text: str) -> tuple[NameAddr, ...]:
+    return tuple([parse_address(element) for element in split_commas(text)])
 
 
 class CSeq(NamedTuple):
@@ -280,7 +272,8 @@ class MediaType(NamedTuple):
         return f"{self.name}{self.params}"
 
 
-_parse_sent = _remembered(_sent)  # The same in every message of a peer.
-parse_address = _remembered(NameAddr._parse)
-parse_cseq = _remembered(CSeq._parse)
-parse_media_type = _remembered(MediaType._parse)
+_parse_sent = Remembered(_sent).__getitem__  # The same in every message of a peer.
+parse_address = Remembered(NameAddr._parse).__getitem__
+parse_addresses = Remembered(_addresses).__getitem__
+parse_cseq = Remembered(CSeq._parse).__getitem__
+parse_media_type = Remembered(MediaType._parse).__getitem__

@@ -89,10 +89,14 @@ def test_a_stranger_who_may_log_in_is_challenged_until_it_shows_credentials(tmp_
     assert doorkeeper.judge(showing, STRANGER, 1.0) is None
 
 
-def of_a_call_that_is_over(method: str) -> Request:
+def said_to(to: str, method: str = "INVITE") -> Request:
     request = parsed_request(method)
-    request.headers.set("To", "<sip:desk@b2bua.example.com>;tag=of-before")
-    return request
+    request.headers.set("To", to)
+    return Request(method, request.uri, request.headers)
+
+
+def of_a_call_that_is_over(method: str) -> Request:
+    return said_to("<sip:desk@b2bua.example.com>;tag=of-before", method)
 
 
 def test_what_belongs_to_a_call_that_is_over_is_no_call_of_a_stranger(tmp_path: Path) -> None:
@@ -106,9 +110,7 @@ def test_what_belongs_to_a_call_that_is_over_is_no_call_of_a_stranger(tmp_path: 
 
 
 def test_a_to_header_that_cannot_be_read_makes_no_dialog(doorkeeper: Doorkeeper) -> None:
-    request = parsed_request("INVITE")
-    request.headers.set("To", "<<<")
-    assert doorkeeper.judge(request, STRANGER, 1.0) is FORBIDDEN
+    assert doorkeeper.judge(said_to("<<<"), STRANGER, 1.0) is FORBIDDEN
 
 
 def test_a_stranger_that_keeps_to_its_rate_is_heard_for_ever(doorkeeper: Doorkeeper) -> None:

@@ -18,7 +18,7 @@ from sip_stack.message import (
     parse_uri,
     unescape,
 )
-from sip_stack.message.uri import MAX_CACHED_URI
+from sip_stack.remembered import MAX_REMEMBERED
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_ports_are_1_to_65535(port: str) -> None:
 
 
 def test_long_uris_parse_the_same_without_the_cache() -> None:
-    user = "u" * (MAX_CACHED_URI + 1)
+    user = "u" * (MAX_REMEMBERED + 1)
     uri = parse_uri(f"sip:{user}@example.com")
     assert isinstance(uri, SipUri)
     assert uri.user == user
