@@ -16,7 +16,7 @@ import numpy as np
 from tests.support.arrival import note_arrivals, receive
 from tests.support.audio import RATE, Samples, mu_law, tone
 from tests.support.in_thread import InThread
-from tests.support.ports import LOOPBACK
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import wait_until
 from tests.support.rtp_peer import Packet
 from tests.support.udp_peer import Address
@@ -36,7 +36,8 @@ class Voice:
         self.said = 0
         """Packets sent."""
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((LOOPBACK, 0))
+        # Not one the system picks: the next port, to which its far end sends RTCP, could be another voice.
+        self.socket.bind((LOOPBACK, free_port()))
         note_arrivals(self.socket)
         self._once: deque[bytes] = deque()
         self._target: Address | None = None
