@@ -1,222 +1,27 @@
-"""Session timers (RFC 4028) against a peer written by hand, as either refresher, in virtual time (pitfall 54)."""
+"""Refreshes of a session (RFC 4028), as either refresher, against a peer written by hand (pitfall 54)."""
 
 from __future__ import annotations
 
 import pytest
 
-from sip_stack.auth import Credentials
-from sip_stack.dialog import ClientSession, ServerSession, SessionState
+from sip_stack.dialog import SessionState
 from sip_stack.dialog.session_timer import SESSION_TIMER, State
-from sip_stack.errors import RemoteError
-from sip_stack.events import Ended, InviteReceived, RefreshDue, Rejected, ReofferCompleted, ReofferReceived
-from sip_stack.extensions import Extensions, TimerTerms, Use
-from sip_stack.message import NameAddr, Request, Response
-from sip_stack.settings import EndpointSettings
-from tests.support.sip_text import FLOW, Alone, sip_request, sip_response, statuses
-
-CONTACT = "Contact: <sip:them@10.0.0.2:5060>"
-ALLOW = "Allow: INVITE, ACK, BYE, CANCEL, UPDATE"
-KNOWS = "Supported: timer"
-OFFER = b"v=0\r\n"
-SETTINGS = EndpointSettings(supported=("timer",))
-
-
-def terms(use: Use = "supported", expires: int = 90, **options: object) -> Extensions:
-    return Extensions(TimerTerms(use, expires, **options))  # type: ignore[arg-type]
-
-
-def call(extensions: Extensions, **options: object) -> tuple[Alone, ClientSession, Request]:
-    """Our INVITE."""
-    alone = Alone(SETTINGS)
-    session = alone.endpoint.invite(
-        alone.now,
-        flow=FLOW,
-        uri="sip:them@10.0.0.2",
-        from_=NameAddr.parse("<sip:us@10.0.0.1>"),
-        to=NameAddr.parse("<sip:them@10.0.0.2>"),
-        body=OFFER,
-        extensions=extensions,
-        **options,  # type: ignore[arg-type]
-    )
-    (invite,) = alone.drain()
-    assert isinstance(invite, Request)
-    return alone, session, invite
-
-
-def called(*answer: str, extensions: Extensions | None = None) -> tuple[Alone, ClientSession]:
-    """An answered call of ours; `answer` are lines of the 2xx."""
-    alone, session, invite = call(extensions or terms())
-    alone.receive(sip_response(invite, 200, headers=[CONTACT, *answer], body=OFFER))
-    assert session.state is SessionState.CONFIRMED
-    return alone, session
-
-
-def invited(*lines: str) -> tuple[Alone, ServerSession]:
-    """An INVITE of theirs that nobody has answered yet."""
-    alone = Alone(SETTINGS)
-    alone.receive(sip_request("INVITE", branch="z9hG4bKinvite", headers=lines, body=OFFER))
-    return alone, next(event.session for event in alone.events if isinstance(event, InviteReceived))
-
-
-def taken(*lines: str, extensions: Extensions | None = None) -> tuple[Alone, ServerSession, Response]:
-    """A call of theirs that we answered, and our 2xx."""
-    alone, session = invited(*lines)
-    session.use(extensions or terms())
-    session.answer(alone.now, body=OFFER)
-    (answer,) = alone.drain()
-    assert isinstance(answer, Response)
-    alone.receive(sip_request("ACK", to_tag=session.local_tag))
-    return alone, session, answer
-
-
-def within(session: ServerSession | ClientSession, method: str, cseq: int, *lines: str) -> bytes:
-    return sip_request(
-        method,
-        to_tag=session.local_tag,
-        cseq=cseq,
-        headers=lines,
-        call_id=session.call_id,
-        body=OFFER if method == "INVITE" else b"",
-    )
-
-
-def ended_by(alone: Alone) -> str:
-    (ended,) = [event for event in alone.events if isinstance(event, Ended)]
-    return ended.by
-
-
-def update_of(alone: Alone, seconds: float) -> Request:
-    """The UPDATE that refreshes, after so long."""
-    assert statuses(alone.wait(seconds - 1)) == []
-    (update,) = alone.wait(1)
-    assert isinstance(update, Request)
-    assert (update.method, update.body) == ("UPDATE", b"")
-    return update
-
-
-# -- what is said ---------------------------------------------------------------------------------------------------
-
-
-def test_an_invite_says_what_we_ask_for() -> None:
-    _, _, invite = call(terms(expires=600))
-    assert invite.headers.get("Session-Expires") == "600"
-    assert invite.headers.get("Min-SE") == "90"
-    assert invite.supported == ["timer"]
-    assert invite.require == []
-
-
-def test_required_says_so() -> None:
-    _, _, invite = call(terms("required", refresher="us"))
-    assert invite.headers.get("Session-Expires") == "90;refresher=uac"
-    assert invite.require == ["timer"]
-
-
-def test_disabled_says_nothing_and_starts_nothing() -> None:
-    alone, session, invite = call(terms("disabled"))
-    assert invite.supported == []
-    assert "Session-Expires" not in invite.headers
-    lines = [CONTACT, "Session-Expires: 90;refresher=uac"]
-    alone.receive(sip_response(invite, 200, headers=lines, body=OFFER))
-    assert statuses(alone.wait(1000)) == []
-    assert session.state is SessionState.CONFIRMED
-
-
-@pytest.mark.parametrize(
-    ("lines", "answer", "require"),
-    [
-        ([KNOWS, "Session-Expires: 600"], "300;refresher=uac", ["timer"]),
-        ([KNOWS, "x: 120"], "120;refresher=uac", ["timer"]),
-        ([KNOWS, "Session-Expires: 600;refresher=uas"], "300;refresher=uas", []),
-        ([KNOWS, "Session-Expires: 600; Refresher=UAC"], "300;refresher=uac", ["timer"]),
-        ([KNOWS, "Session-Expires: 600", "Min-SE: 400"], "400;refresher=uac", ["timer"]),
-        ([KNOWS], "300;refresher=uac", ["timer"]),
-        # A proxy wants it and the caller does not know it: it falls to us (table 2).
-        (["Session-Expires: 600;refresher=uac"], "300;refresher=uas", []),
-        ([], None, []),
-    ],
+from sip_stack.events import Ended, RefreshDue, ReofferCompleted, ReofferReceived
+from sip_stack.extensions import Use
+from sip_stack.message import Request, Response
+from tests.support.sip_text import sip_request, sip_response, statuses
+from tests.support.timed_sessions import (
+    ALLOW,
+    CONTACT,
+    KNOWS,
+    OFFER,
+    called,
+    ended_by,
+    taken,
+    terms,
+    update_of,
+    within,
 )
-def test_our_answer_agrees_on_the_interval(lines: list[str], answer: str | None, require: list[str]) -> None:
-    _, _, response = taken(*lines, extensions=terms(expires=300))
-    assert response.headers.get("Session-Expires") == answer
-    assert response.require == require
-    assert response.supported == ["timer"]
-
-
-def test_we_refresh_what_we_answered_where_that_is_configured() -> None:
-    _, _, response = taken(KNOWS, "Session-Expires: 90", extensions=terms(refresher="us"))
-    assert response.headers.get("Session-Expires") == "90;refresher=uas"
-
-
-# -- 420, 421, 422 --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("use", "lines", "status", "header"),
-    [
-        ("supported", [KNOWS, "Session-Expires: 60"], 422, ("Min-SE", "90")),
-        ("required", [], 421, ("Require", "timer")),
-        ("disabled", ["Require: timer"], 420, ("Unsupported", "timer")),
-        ("supported", [KNOWS, "Session-Expires: soon"], 400, None),
-        ("supported", [KNOWS, "Min-SE: -1"], 400, None),
-    ],
-)
-def test_an_invite_that_cannot_be_agreed_on(
-    use: Use, lines: list[str], status: int, header: tuple[str, str] | None
-) -> None:
-    _, session = invited(*lines)
-    with pytest.raises(RemoteError) as refused:
-        session.use(terms(use))
-    assert refused.value.status_hint == status
-    assert refused.value.headers == (() if header is None else (header,))
-
-
-def test_a_short_interval_of_a_proxy_is_not_refused_to_a_caller_who_does_not_know_timers() -> None:
-    _, _, response = taken("Session-Expires: 60")
-    assert response.headers.get("Session-Expires") == "60;refresher=uas"
-
-
-def test_422_is_followed_with_what_it_asks_for() -> None:
-    alone, session, invite = call(terms())
-    ack, retry = alone.receive(sip_response(invite, 422, headers=["Min-SE: 400"]))
-    assert isinstance(retry, Request)
-    assert (ack.cseq.method, retry.method, retry.cseq.number) == ("ACK", "INVITE", 2)
-    assert retry.headers.get_all("Session-Expires") == ["400"]
-    assert retry.headers.get_all("Min-SE") == ["400"]
-    assert (retry.call_id, retry.from_.tag, retry.to.tag) == (invite.call_id, session.local_tag, None)
-    assert retry.branch != invite.branch
-    answer = sip_response(retry, 200, headers=[CONTACT, "Session-Expires: 400;refresher=uas"], body=OFFER)
-    assert statuses(alone.receive(answer)) == ["ACK"]
-    assert session.state is SessionState.CONFIRMED
-
-
-def test_422_after_a_challenge_keeps_the_credentials() -> None:
-    alone, _, invite = call(terms(), credentials=Credentials("us", "secret"))
-    challenge = 'WWW-Authenticate: Digest realm="them", nonce="n1", qop="auth"'
-    _, first = alone.receive(sip_response(invite, 401, headers=[challenge]))
-    assert isinstance(first, Request)
-    _, second = alone.receive(sip_response(first, 422, headers=["Min-SE: 400"]))
-    (credentials,) = second.headers.get_all("Authorization")
-    assert "nc=00000002" in credentials
-
-
-@pytest.mark.parametrize("header", ["Min-SE: 90", "Min-SE: 99999999", "Min-SE: x", "X-Nothing: 1"])
-def test_422_that_asks_for_nothing_we_can_give_is_a_rejection(header: str) -> None:
-    alone, _, invite = call(terms())
-    assert statuses(alone.receive(sip_response(invite, 422, headers=[header]))) == ["ACK"]
-    assert alone.names() == ["Rejected"]
-
-
-def test_422_for_ever_comes_to_an_end() -> None:
-    alone, _, invite = call(terms())
-    for minimum in range(100, 1000, 100):
-        sent = alone.receive(sip_response(invite, 422, headers=[f"Min-SE: {minimum}"]))
-        if len(sent) == 1:
-            break
-        assert isinstance(sent[1], Request)
-        invite = sent[1]
-    assert invite.cseq.number == 4
-    assert [event for event in alone.events if isinstance(event, Rejected)]
-
 
 # -- we refresh -----------------------------------------------------------------------------------------------------
 
