@@ -84,24 +84,26 @@ class Kills:
         self.down = True
         now = self._stage.world.stack.now()
         self.moments.append(now)
-        for running in self._stage.world.registry.calls.values():
-            ends = [leg.record.ended for leg in running.own_legs() if leg.record.ended is not None]
-            if any(now - WRITTEN <= ended for ended in ends):
-                self.lost_legs.add(running.id)
         self._stage.world.registry.services.feed.leave(self._stage.told)
         for task in self._asking:
             task.cancel()
+        running = list(self._stage.world.registry.calls.values())
         await self._watched.kill_now()
+        # A task that is cancelled here, unlike one that is killed, still lets go of whom it was replacing.
+        for call in running:
+            ends = [leg.ended for leg in call.record.legs if leg.ended is not None]
+            if any(now - WRITTEN <= ended for ended in ends):
+                self.lost_legs.add(call.id)
         await asyncio.sleep(QUEUED)
         self._find_the_lost()
         of_before = list(media.calls)
         if not media.outlives:
-            for call in of_before:
-                call.close()
+            for left in of_before:
+                left.close()
         await asyncio.sleep(seconds)
         await self._watched.restart()
-        for call in of_before:  # What nobody has taken over the daemon gives up by itself.
-            call.close()
+        for left in of_before:  # What nobody has taken over the daemon gives up by itself.
+            left.close()
         self.under_way = False
 
     def _begin(self, feed: Feed) -> None:
