@@ -1,4 +1,5 @@
-"""Where the native engine believes its peers to be: `auto` is told in test_native_engine, the other settings here."""
+"""Where the native engine believes its peers to be: `auto` is told in test_native_engine, the other settings here, and
+whom a stranger cannot rob of their call."""
 
 from __future__ import annotations
 
@@ -76,6 +77,42 @@ def test_disabled_hears_a_peer_that_sends_from_another_port_and_answers_the_sdp(
             assert leg.statistics().foreign == 1
 
         with_legs(Latching.DISABLED, caller, assistant, told)
+
+
+@pytest.mark.parametrize("latching", [Latching.AUTO, Latching.DISABLED])
+def test_a_stranger_who_sent_first_loses_the_call_to_whom_the_sdp_names(latching: Latching) -> None:
+    """Who sends to all of our ports needs no luck but to be early ("RTP bleed"): it must not keep what it gets."""
+    with RtpPeer() as caller, RtpPeer() as assistant, RtpPeer(ssrc=7) as stranger:
+
+        async def told(leg: MediaLeg, other: MediaLeg, events: Events) -> None:
+            stranger.say(leg.local_address, b"\x66" * 160)
+            assert (await assistant.hear()).payload == b"\x66" * 160
+            caller.say(leg.local_address, b"\x77" * 160)
+            stranger.say(leg.local_address, b"\x67" * 160)
+            caller.say(leg.local_address, b"\x78" * 160)
+            assert [each.payload[0] for each in await assistant.hear_many(2)] == [0x77, 0x78]
+            said = assistant.say(other.local_address)
+            assert (await caller.hear()).payload == said.payload
+            assert leg.statistics().foreign == 1
+            assert await events.next() == FirstPacket(leg), "of the stranger, for all we knew then"
+
+        with_legs(latching, caller, assistant, told)
+
+
+def test_what_is_no_audio_of_the_call_gives_nobody_their_place_back() -> None:
+    """A packet with a forged source would be enough otherwise, and the peer is behind a NAT."""
+    with RtpPeer() as inside, RtpPeer() as assistant, RtpPeer(ssrc=7) as outside:
+
+        async def told(leg: MediaLeg, other: MediaLeg, _events: Events) -> None:
+            outside.say(leg.local_address, b"\x66" * 160)
+            await assistant.hear()
+            inside.say(leg.local_address, b"\x77" * 160, payload_type=96)
+            outside.say(leg.local_address, b"\x67" * 160)
+            assert (await assistant.hear()).payload == b"\x67" * 160
+            said = assistant.say(other.local_address)
+            assert (await outside.hear()).payload == said.payload
+
+        with_legs(Latching.AUTO, inside, assistant, told)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ const TRAILING: u64 = 1_000_000;
 /// Whom a leg believes about where its peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Latching {
-    /// The first valid packet: from then on its source is the only one heard, and the one sent to.
+    /// The first valid packet: from then on its source is the only one heard, and the one sent to, unless the peer is
+    /// heard where its SDP says.
     #[default]
     Auto,
     /// The SDP alone: nothing from elsewhere is heard, nothing is sent elsewhere.
@@ -30,6 +31,17 @@ impl Latching {
             _ => None,
         }
     }
+}
+
+/// What the source of a packet is to a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The peer's, as known.
+    Latched,
+    /// The peer's, if the packet is valid.
+    Candidate,
+    /// Somebody else's.
+    Foreign,
 }
 
 /// The addresses that a peer's SDP names.
@@ -93,14 +105,17 @@ impl Peer {
         moved
     }
 
-    /// True when a packet from there may be the peer's. The former address of one that moved may not, for a while.
+    /// Whether a packet from there may be the peer's. The former address of one that moved may not, for a while. Where the SDP
+    /// says always may: a stranger who was first ("RTP bleed") is let go when the peer is heard there.
     #[inline]
-    pub fn admits(&self, from: &SocketAddr, now: u64) -> bool {
-        match (&self.latched, &self.named.rtp) {
-            (Some(latched), _) => same(latched, from),
+    pub fn standing(&self, from: &SocketAddr, now: u64) -> Standing {
+        let is_candidate = match (&self.latched, &self.named.rtp) {
+            (Some(latched), _) if same(latched, from) => return Standing::Latched,
+            (Some(_), named) => named.as_ref().is_some_and(|named| same(named, from)),
             (None, Some(named)) if self.latching == Latching::Strict => same(named, from),
             _ => self.latching != Latching::Strict && !self.trails_in(from, now),
-        }
+        };
+        if is_candidate { Standing::Candidate } else { Standing::Foreign }
     }
 
     fn trails_in(&self, from: &SocketAddr, now: u64) -> bool {
@@ -116,7 +131,10 @@ impl Peer {
 
     /// Takes the source of a valid packet as the peer's.
     pub fn latch(&mut self, from: &SocketAddr) {
-        self.latched = Some(*from);
+        if self.latched.replace(*from).is_some() {
+            // It was the stranger's.
+            self.latched_rtcp = None;
+        }
         self.route();
     }
 
@@ -217,16 +235,20 @@ mod tests {
         [Some(rtp.to_owned()), Some(rtcp.to_owned())]
     }
 
+    fn admits(peer: &Peer, from: &str, now: u64) -> bool {
+        peer.standing(&address(from), now) != Standing::Foreign
+    }
+
     const NAT: &str = "198.51.100.7:61000";
 
     #[test]
     fn auto_follows_the_first_valid_packet_both_ways() {
         let mut peer = peer(Latching::Auto);
         assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"));
-        assert!(peer.admits(&address(NAT), 0));
+        assert!(admits(&peer, NAT, 0));
         peer.latch(&address(NAT));
         assert_eq!(goes(&peer), goes_to(NAT, "198.51.100.7:61001"));
-        assert!(!peer.admits(&address("192.0.2.1:4000"), 0));
+        assert!(!admits(&peer, "192.0.2.1:4002", 0));
         assert!(
             peer.admits_rtcp(&address("198.51.100.7:9")) && !peer.admits_rtcp(&address("192.0.2.1:4001"))
         );
@@ -236,26 +258,38 @@ mod tests {
     }
 
     #[test]
+    fn whom_the_sdp_names_is_let_in_although_a_stranger_was_first() {
+        let mut peer = peer(Latching::Auto);
+        peer.latch(&address(NAT));
+        peer.latch_rtcp(&address("198.51.100.7:9"));
+        assert_eq!(peer.standing(&address(NAT), 0), Standing::Latched);
+        assert_eq!(peer.standing(&address("192.0.2.1:4000"), 0), Standing::Candidate);
+        peer.latch(&address("192.0.2.1:4000"));
+        assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"), "RTCP too");
+        assert_eq!(peer.standing(&address(NAT), 0), Standing::Foreign);
+    }
+
+    #[test]
     fn strict_hears_and_answers_what_the_sdp_names_and_nothing_else() {
         let mut peer = peer(Latching::Strict);
-        assert!(!peer.admits(&address(NAT), 0) && !peer.admits(&address("192.0.2.1:4002"), 0));
-        assert!(peer.admits(&address("192.0.2.1:4000"), 0));
+        assert!(!admits(&peer, NAT, 0) && !admits(&peer, "192.0.2.1:4002", 0));
+        assert!(admits(&peer, "192.0.2.1:4000", 0));
         peer.latch(&address("192.0.2.1:4000"));
         assert!(
             !peer.admits_rtcp(&address("192.0.2.1:4003")) && peer.admits_rtcp(&address("192.0.2.1:4001"))
         );
         assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"));
-        assert!(!Peer::new(address("127.0.0.1:20000"), Latching::Strict).admits(&address(NAT), 0));
+        assert!(!admits(&Peer::new(address("127.0.0.1:20000"), Latching::Strict), NAT, 0));
     }
 
     #[test]
     fn disabled_sends_to_what_the_sdp_names_wherever_it_hears_from() {
         let mut peer = peer(Latching::Disabled);
-        assert!(peer.admits(&address(NAT), 0));
+        assert!(admits(&peer, NAT, 0));
         peer.latch(&address(NAT));
         peer.latch_rtcp(&address("198.51.100.7:9"));
         assert_eq!(goes(&peer), goes_to("192.0.2.1:4000", "192.0.2.1:4001"));
-        assert!(!peer.admits(&address("198.51.100.7:61002"), 0), "one source is heard");
+        assert!(!admits(&peer, "198.51.100.7:61002", 0), "one source is heard");
     }
 
     #[test]
@@ -276,7 +310,7 @@ mod tests {
         peer.latch(&address(NAT));
         assert!(!peer.name(Named::default(), 0));
         assert_eq!(goes(&peer), [None, None]);
-        assert!(peer.admits(&address(NAT), 0) && !peer.name(named("192.0.2.1:4000"), 0));
+        assert!(admits(&peer, NAT, 0) && !peer.name(named("192.0.2.1:4000"), 0));
         assert_eq!(goes(&peer)[0].as_deref(), Some(NAT));
     }
 
@@ -285,7 +319,7 @@ mod tests {
         let mut peer = peer(Latching::Auto);
         peer.latch(&address("192.0.2.1:4000"));
         assert!(peer.name(named("192.0.2.9:4000"), 0));
-        assert!(!peer.admits(&address("192.0.2.1:4000"), 999_999));
-        assert!(peer.admits(&address("192.0.2.1:4000"), 1_000_000), "it never came to the new one");
+        assert!(!admits(&peer, "192.0.2.1:4000", 999_999));
+        assert!(admits(&peer, "192.0.2.1:4000", 1_000_000), "it never came to the new one");
     }
 }

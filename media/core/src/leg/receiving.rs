@@ -5,6 +5,7 @@ use crate::content::Content;
 use crate::dtmf::{self, Digit};
 use crate::mailbox::Event;
 use crate::outgoing::Source;
+use crate::peer::Standing;
 use crate::reception::Arrival;
 use crate::reporting::NtpClock;
 use crate::rtp::{self, Header};
@@ -52,7 +53,8 @@ impl Leg {
             self.counters.dropped.bump();
             return None;
         };
-        if !self.peer.admits(from, now) {
+        let standing = self.peer.standing(from, now);
+        if standing == Standing::Foreign {
             self.counters.foreign.bump();
             return None;
         }
@@ -81,11 +83,20 @@ impl Leg {
             }
             return None;
         }
-        if !self.peer.is_latched() {
-            self.peer.latch(from);
-            events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
+        if standing == Standing::Candidate {
+            self.latch(from, events);
         }
         self.count(header, content, data, now, events)
+    }
+
+    /// Knows its peer now; or knows better, and then there is nothing to tell.
+    fn latch(&mut self, from: &SocketAddr, events: &Events) {
+        if self.peer.is_latched() {
+            self.disconnect();
+        } else {
+            events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
+        }
+        self.peer.latch(from);
     }
 
     /// Counts what SRTP did not let through.
