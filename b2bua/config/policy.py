@@ -64,22 +64,43 @@ def parse_uri_pattern(value: object) -> UriPattern:
 _SCHEMA = text_schema(r"^(sips?:.+@.+|tel:.+)$", "tel:+1*")
 
 
-_NUMBER = re.compile(r"(?:\+|00)?[0-9*#]{1,64}")
+_PREFIX = re.compile(r"\+?[0-9*#]{1,64}")
+_DIALABLE = re.compile(r"\+|[0-9*#]{7}|[0-9*#][^A-Za-z]*\Z")
 _SEPARATORS = str.maketrans("", "", "-.() ")
 
 
 def _prefix(text: str) -> str:
-    if (number := _number(text)) is None:
+    prefix = _international(text.translate(_SEPARATORS))
+    if _PREFIX.fullmatch(prefix) is None:
         raise refusal("not the beginning of a number", allowed="digits, best with the country: '+1900'")
-    return number
+    return prefix
 
 
-def _number(user: str) -> str | None:
-    """The digits of a telephone number, `+` in place of a leading 00; None for what is none."""
-    digits = user.partition(";")[0].translate(_SEPARATORS)
-    if _NUMBER.fullmatch(digits) is None:
+def _international(number: str) -> str:
+    return f"+{number[2:]}" if number.startswith("00") else number
+
+
+def _numbers(user: str) -> list[str]:
+    """The telephone numbers that a user part may lead to, digits only, `+` in place of a leading 00; none for a name.
+
+    What begins as a number is one whatever follows, however long: a gateway dials what it can read of it. A local
+    number may have its country beside it (RFC 3966), or a number in its place (RFC 4694).
+    """
+    name, *params = user.split(";")
+    values = dict(each.lower().partition("=")[::2] for each in params)
+    context = _number(values.get("phone-context", "")) or ""
+    found = _number(name)
+    if found is not None and context.startswith("+") and not found.startswith("+"):
+        found = context + found
+    return [each for each in (found, _number(values.get("rn", ""))) if each is not None]
+
+
+def _number(text: str) -> str | None:
+    text = text.translate(_SEPARATORS)
+    if _DIALABLE.match(text) is None:
         return None
-    return f"+{digits[2:]}" if digits.startswith("00") else digits
+    digits = "".join([each for each in text if each in "0123456789*#"])
+    return _international(f"+{digits}" if text.startswith("+") else digits)
 
 
 Prefixes = Annotated[
@@ -128,16 +149,10 @@ class Policy(Section):
             parsed = parse_uri(uri)
         except RemoteError:
             return True
-        user = (
-            parsed.username
-            if isinstance(parsed, SipUri)
-            else parsed.digits
-            if isinstance(parsed, TelUri)
-            else ""
-        )
-        number = _number(user)
-        if number is None:
-            return False
+        user = parsed.username if isinstance(parsed, SipUri) else str(parsed).removeprefix("tel:")
+        return any(self._bars_number(number) for number in _numbers(user))
+
+    def _bars_number(self, number: str) -> bool:
         allowed, denied = _longest(number, self.allow_prefixes), _longest(number, self.deny_prefixes)
         return denied > allowed or (allowed == 0 and bool(self.allow_prefixes))
 

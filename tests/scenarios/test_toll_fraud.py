@@ -133,6 +133,15 @@ def request(uri: str) -> HandoffRequest:
         ("sip:+442071234567@gw.example.com", False),
         ("sip:2071234567@gw.example.com", False),
         ("sip:operator@gw.example.com", True),
+        ("sip:+1555" + "0" * 100 + "@gw.example.com", True),
+        ("sip:+1900555" + "0" * 100 + "@gw.example.com", False),
+        ("sip:+1/900/555-1234@gw.example.com", False),
+        ("sip:+19005551234p1@gw.example.com", False),
+        ("sip:0019005551234,1@gw.example.com", False),
+        ("sip:5551234;phone-context=+1900@gw.example.com", False),
+        ("sip:5551234;Phone-Context=%2B1555@gw.example.com", True),
+        ("sip:+15551230000;rn=+1900-555-1234;npdi@gw.example.com", False),
+        ("sip:4you@gw.example.com", True),
     ],
 )
 def test_numbers_from_outside_pass_by_their_prefix(tmp_path: Path, uri: str, allowed: bool) -> None:
