@@ -22,8 +22,15 @@ _SECRETS = (
     ),
     # Headers inside a URI: Refer-To: <sip:x?Authorization=...>.
     (b"authorization=", re.compile(rb"authorization=([^&>\s]+)", re.IGNORECASE)),
-    # The password of a URI (RFC 3261 section 25.1).
-    (b"sip", re.compile(rb"\bsips?:[^\s:@<>;?\"]+:([^\s@<>\"]+)@", re.IGNORECASE)),
+    # The password of a URI (RFC 3261 section 25.1). What no @ follows is taken too, so that it is not looked at again
+    # for each `sip:` in it: peers choose how many there are.
+    (
+        b"sip",
+        re.compile(
+            rb"\bsips?:[^\s:@<>;?\"]+:(?:([^\s@<>\"]++)(?=@)|[^\s@<>\"]++)",
+            re.IGNORECASE,
+        ),
+    ),
     (b"password", re.compile(rb'\bpassword\s*[=:]\s*"?([^"\s;&>]+)', re.IGNORECASE)),
     # SDES keys (RFC 4568), of every crypto line; MKI and lifetime stay readable.
     (b"inline:", re.compile(rb"\binline:([^|\s]+)", re.IGNORECASE)),
@@ -45,5 +52,7 @@ def masked(data: bytes) -> bytes:
 
 def _mask(match: re.Match[bytes]) -> bytes:
     start, end = match.span(1)
+    if start < 0:
+        return match[0]
     before, after = match.string[match.start() : start], match.string[end : match.end()]
     return b"".join((before, MASK * (end - start), after))
