@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from b2bua.admission import Doorkeeper
 from b2bua.admission.doorkeeper import FORBIDDEN
 from b2bua.registration.bindings import Bindings
-from b2bua.telemetry.logs import OncePerInterval, get_logger
+from b2bua.telemetry.logs import OncePerInterval, excerpt, get_logger
 from sip_stack.aio.tokens import TokenSource
 from sip_stack.auth.server import DigestServer
 from sip_stack.refusals import Refusal
@@ -123,7 +123,7 @@ class Trunks:
                 "authentication_failed",
                 trunk=None if trunk is None else trunk.name,
                 source=source,
-                user_agent=request.headers.get("User-Agent"),
+                user_agent=excerpt(request.headers.get("User-Agent")),
                 held=held,
             )
 

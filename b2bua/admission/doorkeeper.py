@@ -16,7 +16,7 @@ from b2bua.admission.counters import AdmissionCounters
 from b2bua.admission.overload import Overload
 from b2bua.admission.strangers import MAX_SOURCES, SILENCE_SECONDS, Strangers
 from b2bua.admission.token_bucket import BoundedTable, TokenBucket
-from b2bua.telemetry.logs import OncePerInterval, get_logger
+from b2bua.telemetry.logs import OncePerInterval, excerpt, get_logger
 from sip_stack.errors import RemoteError
 from sip_stack.gate import SILENCE, Verdict
 from sip_stack.refusals import Refusal
@@ -211,7 +211,10 @@ class Doorkeeper:
         self.counters.unknown_sources += 1
         if (held := self._once.allow(source)) is not None:
             self._log.warning(
-                "unknown_source", source=source, user_agent=request.headers.get("User-Agent"), held=held
+                "unknown_source",
+                source=source,
+                user_agent=excerpt(request.headers.get("User-Agent")),
+                held=held,
             )
         return FORBIDDEN
 

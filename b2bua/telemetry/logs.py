@@ -24,6 +24,9 @@ from b2bua.telemetry.second_text import text_of_second
 
 Logger = FilteringBoundLogger
 
+MAX_EXCERPT = 200
+"""Characters that a line says of a header that anybody can send."""
+
 _LEVELS = {"exception": "error", "warn": "warning"}
 
 
@@ -47,14 +50,14 @@ def configure(level: str = "info") -> None:
     wrapper = structlog.make_filtering_bound_logger(lowest)
     straight = type("LineLogger", (_Straight, wrapper), {"info": _info} if lowest <= logging.INFO else {})
     structlog.configure(
-        processors=[*shared, renderer] if for_people else [_json_line],
+        processors=[*shared, _printable, renderer] if for_people else [_json_line],
         wrapper_class=wrapper if for_people else straight,
         logger_factory=structlog.WriteLoggerFactory(out) if for_people else lambda: _Lines(out),
         cache_logger_on_first_use=True,
     )
     # sip_stack and media know nothing of us and use the standard library's logging: same stream, same form.
     handler = logging.StreamHandler(out)
-    foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
+    foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared, _printable]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=foreign))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # What it tells of a daemon that is back says as much as that it was gone.
@@ -100,6 +103,17 @@ def _json_line(logger: object, name: str, event: EventDict) -> str:
     event["level"] = _LEVELS.get(name, name)
     event["timestamp"] = _stamp(time.time_ns() // 1000)
     return json_text(event)
+
+
+def _printable(logger: object, name: str, event: EventDict) -> EventDict:
+    """What a peer wrote must not be obeyed by the terminal of whoever reads it; `json_text` sees to it elsewhere."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            kept = "\n" if key == "exception" else ""
+            event[key] = "".join(
+                [each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in value]
+            )
+    return event
 
 
 def _stamp(now: int) -> str:
@@ -176,6 +190,11 @@ def get_logger() -> Logger:
     """The logger to bind a call's names to."""
     logger: Logger = structlog.get_logger()
     return logger
+
+
+def excerpt(header: str | None) -> str | None:
+    """What a line says of a header of a stranger: sources are forged at will, and a header has 64 KiB of room."""
+    return header if header is None else header[:MAX_EXCERPT]
 
 
 class OncePerInterval:
