@@ -91,7 +91,7 @@ class RecordWriter:
 
     def _open(self) -> FileIO:
         """Without a buffer: what a full disk did not take would stay in it, and fail again when it is closed."""
-        return self._path.open("ab", buffering=0)
+        return open(self._path, "ab", buffering=0, opener=_open_private)
 
     def _append(self, records: list[Line]) -> None:
         try:
@@ -122,6 +122,11 @@ class RecordWriter:
             self.lost += 1
             path = str(self._path)
             self._log.error("record_lost", call_id=record.call_id, why=why, path=path, lost=self.lost)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """A new file is the owner's to write, their group's to read, and nobody else's: it says who called whom."""
+    return os.open(path, flags, 0o640)
 
 
 def _write_whole(file: FileIO, lines: bytes) -> None:

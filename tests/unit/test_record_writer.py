@@ -52,6 +52,18 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_nobody_else_on_the_machine_reads_who_called_whom(tmp_path: Path) -> None:
+    """Its group may: a program that ships records is in it."""
+    before = os.umask(0)
+    try:
+        writer = RecordWriter(tmp_path / "cdr.jsonl")
+        writer.start()
+        writer.close(5.0)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "cdr.jsonl").stat().st_mode & 0o777 == 0o640
+
+
 def test_who_waits_for_a_record_hears_when_it_is_written_and_finds_it(tmp_path: Path) -> None:
     path = tmp_path / "cdr.jsonl"
     settled: list[str] = []
