@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from b2bua.http_api.errors import error_answer
 
 MAX_CONNECTIONS = 100
-"""At once. More are answered 503 and closed."""
+"""At once. One more takes the place of a client that has not shown a key; where all have, it is answered 503."""
 MAX_HEAD = 16 * 1024
 """Octets of a request line with its headers."""
 IDLE_SECONDS = 5
@@ -28,18 +28,20 @@ ANSWER_SECONDS = 30.0
 
 
 _STREAM = "b2bua.stream"
+_ADMITTED = "b2bua.admitted"
 
 
 class BoundedConnection(H11Protocol):
     """Knows since when it waits for its client."""
 
     waiting_since: float
+    made_at: float
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or turn it away when there are too many."""
         assert isinstance(transport, asyncio.Transport), "a TCP connection"
-        self.waiting_since = self.loop.time()
-        if len(self.connections) >= MAX_CONNECTIONS:
+        self.made_at = self.waiting_since = self.loop.time()
+        if len(self.connections) >= MAX_CONNECTIONS and not self._take_place():
             self.transport = transport
             transport.write(_plain_answer(503, "too_many_connections", "try again in a moment"))
             transport.close()
@@ -80,6 +82,25 @@ class BoundedConnection(H11Protocol):
         if now - self.waiting_since > (ANSWER_SECONDS if answering else REQUEST_SECONDS):
             self.transport.abort()
 
+    def _take_place(self) -> bool:
+        """Make room for a new connection. Whoever only connects could keep out all who have a key otherwise; these
+        show it within a round trip, and then nobody takes their place."""
+        strangers = [
+            each
+            for each in self.connections
+            if isinstance(each, BoundedConnection) and not each._is_admitted()
+        ]
+        if not strangers:
+            return False
+        oldest = min(strangers, key=lambda each: each.made_at)
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+        return True
+
+    def _is_admitted(self) -> bool:
+        # There is no scope before the first request.
+        return bool(self.scope) and bool(self.scope.get("state", {}).get(_ADMITTED, False))
+
     def _streams(self) -> bool:
         return (
             self.cycle is not None
@@ -91,6 +112,11 @@ class BoundedConnection(H11Protocol):
 def note_stream(scope: Scope) -> None:
     """The answer to this request has no end: its time is not limited while its client reads."""
     scope.setdefault("state", {})[_STREAM] = True
+
+
+def note_admitted(scope: Scope) -> None:
+    """Whoever sent this request may: nobody takes the place of their connection."""
+    scope.setdefault("state", {})[_ADMITTED] = True
 
 
 def _plain_answer(status: int, code: str, message: str) -> bytes:

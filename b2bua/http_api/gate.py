@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from b2bua.http_api.auth import Keys
+from b2bua.http_api.connection import note_admitted
 from b2bua.http_api.errors import error_answer
 from b2bua.telemetry.logs import OncePerInterval, get_logger
 
@@ -63,6 +64,7 @@ class Gate:
         if answer is not None:
             self._note_refusal(scope, answer.status_code)
             raise _Refused(answer)
+        note_admitted(scope)
 
     def _note_refusal(self, scope: Scope, status: int) -> None:
         """One line per client and minute: somebody may be trying keys."""

@@ -240,6 +240,31 @@ def test_connections_beyond_the_limit_are_told_so(tmp_path: Path, monkeypatch: p
     play(story())
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/calls HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /heal"])
+def test_who_shows_no_key_keeps_nobody_out(
+    sent: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 2)
+
+    async def story() -> None:
+        async with running(tmp_path) as api:
+            reader, writer = await api.connect()
+            writer.write(GET)
+            assert (await answer_of(reader))[0] == 200
+            strangers = [await api.connect() for _ in range(5)]
+            for _, stranger in strangers:
+                stranger.write(sent)
+            late, late_writer = await api.connect()
+            late_writer.write(GET)
+            assert (await answer_of(late))[0] == 200
+            writer.write(GET)
+            assert (await answer_of(reader))[0] == 200, "who was there with a key still is"
+            assert len(api.server._state.connections) == 2
+            await _close(writer, late_writer, *(each for _, each in strangers))
+
+    play(story())
+
+
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000]
 )
