@@ -75,6 +75,8 @@ class Step:
     """The generator sent what it should have; otherwise the step says nothing about the relay."""
     core: float = 0.0
     """How much of its core the relay used, 0..1."""
+    punctual_p99_us: int = 0
+    """The p99 without what the generator sent late, in a burst."""
 
     @property
     def passed(self) -> bool:
@@ -122,6 +124,7 @@ def measure(relay: Relay, calls: int, plan: Plan, law: str = "PCMU", flood: Sequ
         waited=figures["wait_ns"] / figures["elapsed_ns"],
         kept_up=figures["sent"] > 0.98 * 100 * calls * plan.seconds and figures["flooded"] >= 0.98 * owed,
         core=figures["cpu_ns"] / figures["elapsed_ns"],
+        punctual_p99_us=figures["punctual_p99_us"],
     )
 
 
@@ -167,7 +170,7 @@ def cpu_table(samples: Samples[Step]) -> Table:
                     for other in (same_at_rtpengine(name), "ours", "bare epoll")
                 ),
                 spread([step.p50_us for step in steps], "{:.0f}"),
-                spread([step.p99_us for step in steps], "{:.0f}"),
+                *p99s(steps),
                 *waited_and_lost(steps),
             ]
         )
@@ -178,7 +181,7 @@ def cpu_table(samples: Samples[Step]) -> Table:
         "of ours, plain",
         "of bare epoll's",
     ]
-    return Table([*columns, "p50 µs", "p99 µs", "waited for its core", "loss"], rows)
+    return Table([*columns, "p50 µs", "p99 µs", PUNCTUAL, "waited for its core", "loss"], rows)
 
 
 def maximum_table(most: Samples[Most], full: Samples[Step], half: Samples[Step]) -> Table:
@@ -192,7 +195,7 @@ def maximum_table(most: Samples[Most], full: Samples[Step], half: Samples[Step])
                 spread(ratios(full[name], full[other]), "{:.2f}") if other in full else ""
                 for other in (same_at_rtpengine(name), "bare epoll")
             ),
-            spread([step.p99_us for step in half[name]], "{:.0f}"),
+            *p99s(half[name]),
             spread([step.waited * 100 for step in half[name]], "{:.1f}") + " %",
         ]
         for name in most.names()
@@ -204,7 +207,7 @@ def maximum_table(most: Samples[Most], full: Samples[Step], half: Samples[Step])
         "of rtpengine's at its most",
         "of bare epoll's at its most",
     ]
-    return Table([*columns, "p99 µs at half of them", "waited for its core then"], rows)
+    return Table([*columns, "p99 µs at half of them", PUNCTUAL, "waited for its core then"], rows)
 
 
 def flood_table(samples: Samples[Step]) -> Table:
@@ -239,6 +242,17 @@ def calls_table(samples: Samples[Step]) -> Table:
     ]
     columns = ["server", "of a core per call", "ours is of it", "p50 µs", "p99 µs"]
     return Table([*columns, "waited for its core", "loss"], rows)
+
+
+PUNCTUAL = "without packets sent late"
+
+
+def p99s(steps: Sequence[Step]) -> list[str]:
+    """The p99 of all packets, and of those that the generator sent in time."""
+    return [
+        spread([step.p99_us for step in steps], "{:.0f}"),
+        spread([step.punctual_p99_us for step in steps], "{:.0f}"),
+    ]
 
 
 def waited_and_lost(steps: Sequence[Step]) -> list[str]:

@@ -7,22 +7,35 @@
 //! RATE the first call is not measured: after the warm-up its first side gets so many packets per second more, from where its
 //! peer sends or from a stranger.
 //! It is one thread; pin it with taskset.
+//!
+//! A latency is from before the call that sends a packet to the system's stamp of the one that comes back, which on loopback
+//! is made while the relay is in its own call. So what waits here until it is read counts for nothing, and the way to the
+//! relay counts with its own time. Packets that are sent late, because a neighbour had this core, go out as fast as they can
+//! until the load is even again, a burst that no relay gets from calls: they are counted like all others, and once more
+//! left out (`punctual_p99_us`). What a punctual packet waits behind such a burst stays in both.
+
+mod figures;
+mod peers;
 
 use _native::rtp::HEADER;
 use _native::srtp::{Cipher, MAX_TRAILER, MasterKey, Stream as Keys, Suite};
+use figures::Figures;
+use peers::{Arrival, Peers, open};
 use rustix::fd::OwnedFd;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, recvfrom,
-    sendto, socket_with, sockopt,
-};
+use rustix::net::{SendFlags, SocketAddrAny, sendto};
 use std::collections::HashMap;
 use std::io::{Error, Result, Write, stdin, stdout};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Sockets that play all peers. Few, so that the generator costs less than what it measures.
-const SOCKETS: usize = 8;
+const SOCKETS: usize = 4;
 const PERIOD: Duration = Duration::from_millis(20);
+/// So many packets that were sent, or so long a time, make it worth reading a socket.
+const WORTH_READING: u32 = 16;
+const UNREAD: Duration = Duration::from_micros(50);
+/// Behind its time by so much a packet is sent late: reading a full socket takes less.
+const LATE: Duration = Duration::from_micros(100);
 const PACKET: usize = 172;
 /// The suites of the first and the second side, where they are SRTP, and the octet that fills the keys we send under. The
 /// suites differ, or rtpengine would hand the packets of one side to the other as they are.
@@ -45,15 +58,6 @@ fn main() -> Result<()> {
 
 fn number(text: &str) -> Result<u64> {
     text.parse().map_err(Error::other)
-}
-
-fn open(receive_buffer: usize) -> Result<(OwnedFd, SocketAddr)> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let fd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-    sockopt::set_socket_recv_buffer_size(&fd, receive_buffer)?;
-    bind(&fd, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let address = SocketAddr::try_from(getsockname(&fd)?)?;
-    Ok((fd, address))
 }
 
 /// One side of a call of the relay.
@@ -113,36 +117,10 @@ struct Flood {
     sent: u64,
 }
 
-/// Counts of the measured window.
-struct Figures {
-    sent: u64,
-    received: u64,
-    /// Latencies in microseconds, the last bucket for all that is longer.
-    histogram: Vec<u32>,
-}
-
-impl Figures {
-    fn new() -> Self {
-        Figures { sent: 0, received: 0, histogram: vec![0; 500_001] }
-    }
-
-    fn percentile(&self, share: f64) -> usize {
-        let wanted = (self.received as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        self.histogram
-            .iter()
-            .position(|&count| {
-                seen += u64::from(count);
-                seen >= wanted.max(1)
-            })
-            .unwrap_or(0)
-    }
-}
-
 fn load(warmup: u64, seconds: u64, second_a_law: bool, flood: Option<Flood>) -> Result<()> {
-    let sockets: Vec<_> = (0..SOCKETS).map(|_| open(4_194_304)).collect::<Result<_>>()?;
+    let peers = Peers::open(SOCKETS)?;
     let (stranger, _) = open(65_536)?;
-    for (_, address) in &sockets {
+    for (_, address) in &peers.sockets {
         print!("{address} ");
     }
     println!();
@@ -164,8 +142,8 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool, flood: Option<Flood>) -> 
             streams.push(Stream { to, socket, sequence: 0, a_law, measured, cipher: ours });
         }
     }
-    let (started, figures) = (Instant::now(), Figures::new());
-    let mut generator = Generator { sockets, stranger, streams, heard, started, figures, flood: None };
+    let (started, figures) = (time(), Figures::new());
+    let mut generator = Generator { peers, stranger, streams, heard, started, figures, flood: None };
     generator.play(Duration::from_secs(warmup));
     (generator.figures, generator.flood) = (Figures::new(), flood);
     let (cpu, begun) = (cpu_time(&pids)?, Instant::now());
@@ -178,13 +156,15 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool, flood: Option<Flood>) -> 
     }
     let figures = &generator.figures;
     println!(
-        "{{\"sent\": {}, \"received\": {}, \"p50_us\": {}, \"p99_us\": {}, \"max_us\": {}, \"cpu_ns\": {}, \
-         \"wait_ns\": {}, \"elapsed_ns\": {}, \"flooded\": {}}}",
+        "{{\"sent\": {}, \"sent_late\": {}, \"received\": {}, \"p50_us\": {}, \"p99_us\": {}, \"punctual_p99_us\": {}, \
+         \"max_us\": {}, \"cpu_ns\": {}, \"wait_ns\": {}, \"elapsed_ns\": {}, \"flooded\": {}}}",
         figures.sent,
+        figures.sent_late,
         figures.received,
-        figures.percentile(0.5),
-        figures.percentile(0.99),
-        figures.percentile(1.0),
+        figures.latencies.percentile(0.5),
+        figures.latencies.percentile(0.99),
+        figures.punctual.percentile(0.99),
+        figures.latencies.percentile(1.0),
         after.0 - cpu.0,
         after.1 - cpu.1,
         elapsed.as_nanos(),
@@ -194,12 +174,13 @@ fn load(warmup: u64, seconds: u64, second_a_law: bool, flood: Option<Flood>) -> 
 }
 
 struct Generator {
-    sockets: Vec<(OwnedFd, SocketAddr)>,
+    peers: Peers,
     stranger: OwnedFd,
     streams: Vec<Stream>,
     /// What the relay sends under, by where it sends from.
     heard: HashMap<SocketAddr, Cipher>,
-    started: Instant,
+    /// By the clock of the stamps.
+    started: Duration,
     figures: Figures,
     flood: Option<Flood>,
 }
@@ -208,19 +189,25 @@ impl Generator {
     /// Sends every stream once per period, evenly spread over it, and receives in between. Never sleeps.
     fn play(&mut self, duration: Duration) {
         let begun = Instant::now();
-        let step = PERIOD.as_nanos() as u64 / self.streams.len().max(1) as u64;
-        let (mut next, mut due) = (0, 0_u64);
+        let step = PERIOD / self.streams.len().max(1) as u32;
+        let (mut next, mut due) = (0, Duration::ZERO);
+        let (mut unread, mut read) = (0, Duration::ZERO);
         while begun.elapsed() < duration {
-            let now = begun.elapsed().as_nanos() as u64;
-            let mut burst = 0;
-            while due <= now && burst < 32 {
-                self.send(next);
+            for _ in 0..32 {
+                let Some(behind) = begun.elapsed().checked_sub(due) else {
+                    break;
+                };
+                self.send(next, behind > LATE);
                 next = (next + 1) % self.streams.len();
                 due += step;
-                burst += 1;
+                unread += 1;
             }
-            self.flood(now);
-            self.receive();
+            let now = begun.elapsed();
+            self.flood(now.as_nanos() as u64);
+            if unread >= WORTH_READING || now - read >= UNREAD {
+                self.receive();
+                (unread, read) = (0, now);
+            }
         }
     }
 
@@ -229,7 +216,7 @@ impl Generator {
         let (Some(flood), Some(victim)) = (&mut self.flood, self.streams.first_mut()) else {
             return;
         };
-        let from = if flood.strange { &self.stranger } else { &self.sockets[victim.socket].0 };
+        let from = if flood.strange { &self.stranger } else { &self.peers.sockets[victim.socket].0 };
         let owed = (flood.rate * (now / 1000) / 1_000_000).saturating_sub(flood.sent).min(32);
         for _ in 0..owed {
             let mut packet = [0xd5_u8; PACKET];
@@ -244,8 +231,8 @@ impl Generator {
         }
     }
 
-    fn send(&mut self, index: usize) {
-        let stamp = self.started.elapsed().as_micros() as u32;
+    fn send(&mut self, index: usize, late: bool) {
+        let stamp = (time() - self.started).as_micros() as u32;
         let stream = &mut self.streams[index];
         let mut packet = [0xd5_u8; PACKET + MAX_TRAILER];
         packet[..2].copy_from_slice(&[0x80, if stream.a_law { 8 } else { 0 }]);
@@ -254,6 +241,7 @@ impl Generator {
         packet[8..12].copy_from_slice(&(index as u32 + 1).to_be_bytes());
         write_number(&mut packet[12..20], if stream.measured { MAGIC } else { 0 }, stream.a_law);
         write_number(&mut packet[20..28], stamp, stream.a_law);
+        write_number(&mut packet[28..29], late.into(), stream.a_law);
         let length = match &stream.cipher {
             None => Some(PACKET),
             Some(cipher) => {
@@ -264,38 +252,43 @@ impl Generator {
         // Far from the wrap in any run, so that the timestamp above stays 160 per packet.
         stream.sequence = stream.sequence.wrapping_add(1);
         let packet = &packet[..length.unwrap_or(0)];
-        let sent = sendto(&self.sockets[stream.socket].0, packet, SendFlags::empty(), &stream.to).is_ok();
+        let sent =
+            sendto(&self.peers.sockets[stream.socket].0, packet, SendFlags::empty(), &stream.to).is_ok();
         if sent && stream.measured {
-            self.figures.sent += 1;
+            self.figures.note_sent(late);
         }
     }
 
     fn receive(&mut self) {
-        let mut buffer = [0; 256];
-        for (socket, _) in &self.sockets {
-            for _ in 0..16 {
-                let Ok((_, mut length, from)) = recvfrom(socket, &mut buffer, RecvFlags::empty()) else {
-                    break;
-                };
-                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                if let Some(cipher) = from.and_then(|from| self.heard.get(&from)) {
-                    if !read_protected(cipher, &mut buffer[..length]) {
-                        continue;
-                    }
-                    length = PACKET;
-                }
-                let a_law = buffer[1] & 0x7f == 8;
-                if length != PACKET || read_number(&buffer[12..20], a_law) != MAGIC {
-                    continue;
-                }
-                let now = self.started.elapsed().as_micros() as u32;
-                let micros = now.saturating_sub(read_number(&buffer[20..28], a_law)) as usize;
-                let last = self.figures.histogram.len() - 1;
-                self.figures.histogram[micros.min(last)] += 1;
-                self.figures.received += 1;
+        let Generator { peers, heard, started, figures, .. } = self;
+        peers.read(|arrival| {
+            if let Some((stamp, late)) = read(&arrival, heard) {
+                let at = arrival.at.saturating_sub(*started).as_micros() as u32;
+                figures.note_received(at.saturating_sub(stamp) as usize, late);
             }
-        }
+        });
     }
+}
+
+/// Since 1970, by the clock of which the system stamps packets.
+fn time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// When a packet of ours was sent, and whether that was late. `None` for anything else.
+fn read(arrival: &Arrival<'_>, heard: &HashMap<SocketAddr, Cipher>) -> Option<(u32, bool)> {
+    let mut packet = [0; PACKET + MAX_TRAILER];
+    let mut length = arrival.data.len();
+    packet.get_mut(..length)?.copy_from_slice(arrival.data);
+    if let Some(cipher) = heard.get(&arrival.from) {
+        if !read_protected(cipher, &mut packet[..length]) {
+            return None;
+        }
+        length = PACKET;
+    }
+    let a_law = packet[1] & 0x7f == 8;
+    let ours = length == PACKET && read_number(&packet[12..20], a_law) == MAGIC;
+    ours.then(|| (read_number(&packet[20..28], a_law), read_number(&packet[28..29], a_law) != 0))
 }
 
 /// Decrypts a packet of a run that is too short for a rollover.
