@@ -46,14 +46,14 @@ CANDIDATES = (
     "Asterisk",
     "Asterisk, 401",
     "sippy",
+    "sippy, 401",
     "sippy with rtp.io",
     "Kamailio, a proxy",
 )
-"""sippy is not challenged: its ACK for the 401 comes before or after its second INVITE, which SIPp cannot follow."""
 OURS = CANDIDATES[:4]
 CPU_RATE, CPU_SECONDS = 200, 6
 """Calls per second that every candidate can do, and seconds of load."""
-SEARCHED = ("ours", "ours, 401", ON_PYPY, "sippy")
+SEARCHED = ("ours", "ours, 401", ON_PYPY, "Asterisk", "sippy", "sippy, 401")
 SEARCH_STEPS, SEARCH_TRIES, SEARCH_SECONDS = 4, 3, 6
 CONCURRENT = {"ours": (100, 1_000, 4_000), ON_RTPENGINE: (100, 10_000)}
 """Calls up at once; with four sockets each, 4,000 are near what 20,000 open files allow."""
@@ -74,6 +74,8 @@ class Rate:
     """The result of a search."""
 
     calls_per_second: int
+    cpu_ms: float
+    """CPU per call at that rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +104,33 @@ def measure_candidate(name: str, rate: int, seconds: int) -> Step:
     return measure(name.removesuffix(CHALLENGED), rate, seconds, challenges=name.endswith(CHALLENGED))
 
 
-def most_calls(name: str, cpu_ms: float) -> int:
+def most_calls(name: str, cpu_ms: float) -> Rate:
     """The highest clean rate, by halving the ratio of a passing and a failing one, around what the CPU allows."""
-    low, high = round(350 / cpu_ms), round(1050 / cpu_ms)
+    low, high = Rate(round(350 / cpu_ms), cpu_ms), round(1050 / cpu_ms)
     # The CPU per call falls with the rate, and what was measured of it may have had a bad moment.
-    while passes(name, high):
-        low, high = high, round(high * 1.4)
+    while (found := clean_rate(name, high)) is not None:
+        low, high = found, round(high * 1.4)
     for _ in range(SEARCH_STEPS):
-        middle = round((low * high) ** 0.5)
-        if passes(name, middle):
-            low = middle
+        middle = round((low.calls_per_second * high) ** 0.5)
+        if (found := clean_rate(name, middle)) is not None:
+            low = found
         else:
             high = middle
     return low
 
 
-def passes(name: str, rate: int) -> bool:
-    """True when most tries at this rate are clean: a neighbour's burst is no limit, and a lucky try no proof."""
-    clean = [0, 0]
-    while max(clean) <= SEARCH_TRIES // 2:
+def clean_rate(name: str, rate: int) -> Rate | None:
+    """The rate, when most tries at it are clean: a neighbour's burst is no limit, and a lucky try no proof."""
+    clean: list[float] = []
+    failed = 0
+    while max(len(clean), failed) <= SEARCH_TRIES // 2:
         step = measure_candidate(name, rate, SEARCH_SECONDS)
         say(f"    {rate} calls/s: {step}")
-        clean[step.clean] += 1
-    return clean[True] > clean[False]
+        if step.clean:
+            clean.append(step.cpu_ms)
+        else:
+            failed += 1
+    return Rate(rate, statistics.median(clean)) if len(clean) > failed else None
 
 
 def measure_concurrent(server: str, calls: int) -> Step:
@@ -196,7 +202,7 @@ def cpu_table(samples: Samples[Step]) -> Table:
     return Table(["server", "CPU ms per call", *shares, *TROUBLES], rows)
 
 
-def ratios(ones: Sequence[Step], others: Sequence[Step]) -> list[float]:
+def ratios(ones: Sequence[Step | Rate], others: Sequence[Step | Rate]) -> list[float]:
     """CPU per call of one against another, round by round."""
     return [one.cpu_ms / other.cpu_ms for one, other in zip(ones, others, strict=False)]
 
@@ -210,12 +216,21 @@ def troubles(steps: Sequence[Step]) -> list[str]:
 
 
 def maximum_table(samples: Samples[Rate]) -> Table:
-    """The highest clean rates."""
+    """The highest clean rates, and what a call costs there."""
     rows = [
-        [name, spread([rate.calls_per_second for rate in samples[name]], "{:.0f}")]
+        [
+            name,
+            spread([rate.calls_per_second for rate in samples[name]], "{:.0f}"),
+            spread([rate.cpu_ms for rate in samples[name]], "{:.2f}"),
+            *(
+                spread(ratios(samples[ours], samples[name]), "{:.2f}") if ours in samples else ""
+                for ours in OURS
+            ),
+        ]
         for name in samples.names()
     ]
-    return Table(["server", "clean calls per second"], rows)
+    shares = [f"{ours} is of it" for ours in OURS]
+    return Table(["server", "clean calls per second", "CPU ms per call then", *shares], rows)
 
 
 def concurrent(server: str, calls: int) -> str:
@@ -286,7 +301,7 @@ class Run:
                     self.cpu.add(name, measure_candidate(name, CPU_RATE, CPU_SECONDS))
             case "maximum":
                 for name in filter(wanted.__contains__, SEARCHED):
-                    self.maximum.add(name, Rate(most_calls(name, self._cpu_ms(name))))
+                    self.maximum.add(name, most_calls(name, self._cpu_ms(name)))
             case "concurrency":
                 for server in filter(wanted.__contains__, CONCURRENT):
                     for calls in CONCURRENT[server]:

@@ -20,6 +20,7 @@ from sip_servers import (
     SERVERS,
     USER,
     Running,
+    callee_scenario,
     caller_scenario,
 )
 
@@ -160,7 +161,7 @@ def stage(
     keys = {"username": USER, "password": PASSWORD}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        scenario = "callee_challenges.xml" if challenges else "callee.xml"
+        scenario = callee_scenario(server, folder, challenges=challenges)
         sipps = [
             stack.enter_context(
                 sipp_callee(

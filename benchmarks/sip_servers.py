@@ -169,6 +169,33 @@ def caller_scenario(server: str, folder: Path) -> Path:
     return copy
 
 
+def callee_scenario(server: str, folder: Path, *, challenges: bool) -> Path:
+    """How SIPp answers calls of that server; `challenges`: it asks for digest credentials."""
+    scenario = SCENARIOS / ("callee_challenges.xml" if challenges else "callee.xml")
+    if not challenges or not server.startswith("sippy"):
+        return scenario
+    # sippy's ACK for the 401 comes before its second INVITE or after it. SIPp copies what came last, so the responses
+    # to the INVITE take what the ACK has otherwise from variables.
+    differing = ("Via", "To", "CSeq")
+    kept = "".join(
+        f'<ereg regexp=".*" search_in="hdr" header="{name}:" assign_to="{name}"/>' for name in differing
+    )
+    ack, bye, end = '<recv request="ACK"/>', '<recv request="BYE"/>', "</action>\n  </recv>"
+    head, rest = scenario.read_text().split(ack, 1)
+    invite, rest = rest.split(end, 1)
+    invite += kept + end
+    first = invite.replace('<recv request="INVITE"', '<recv request="INVITE" next="late"')
+    acked = ack.replace("/>", ' optional="true" next="acked"/>')
+    either = f'{acked}{first}<label id="acked"/>{invite}'
+    late = f'<nop next="challenged"/><label id="late"/>{ack}<label id="challenged"/>'
+    responses, goodbye = rest.split(bye, 1)
+    for name in differing:
+        responses = responses.replace(f"[last_{name}:]", f"{name}:[${name}]")
+    copy = folder / "callee_of_sippy.xml"
+    copy.write_text(head + either + late + responses + bye + goodbye)
+    return copy
+
+
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
