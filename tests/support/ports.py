@@ -59,7 +59,7 @@ def free_port_range(count: int) -> tuple[int, int]:
     """
     for _ in range((_HIGHEST - _LOWEST) // 2):
         first = _turn.take(count, 2)
-        if _in_a_block(first, count):
+        if _has_first_of_block(first, count) or _in_a_block(first, count):
             continue
         taken = [port for port in range(first, first + count) if not _free(port)]
         many = count // 10 if count >= 100 else 0
@@ -123,6 +123,11 @@ def _table(name: str) -> Iterator[tuple[str, str]]:
 def _free(port: int) -> bool:
     """Whether anybody can bind it: also who does not pass over what an earlier connection left in TIME_WAIT."""
     return _can_bind(port, socket.SOCK_DGRAM) and _can_bind(port, socket.SOCK_STREAM)
+
+
+def _has_first_of_block(first: int, count: int) -> bool:
+    """Whether a range that needs no block has the first port of one: who binds that takes the whole block."""
+    return count < BLOCK and -first % BLOCK < count
 
 
 def _in_a_block(first: int, count: int) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from tests.support.b2bua_process import ROOT
-from tests.support.ports import LOOPBACK, PortBlock, free_port, free_port_range, in_use, listened_to
+from tests.support.ports import BLOCK, LOOPBACK, PortBlock, free_port, free_port_range, in_use, listened_to
 
 ASK = """
 import json
@@ -41,6 +41,11 @@ def span(ports: tuple[int, int]) -> range:
 def test_no_port_is_given_twice_before_it_is_bound() -> None:
     given = [port for _ in range(50) for port in (free_port(), *span(free_port_range(40)))]
     assert len(set(given)) == len(given)
+
+
+def test_who_has_one_port_keeps_nobody_from_the_rest_of_its_block() -> None:
+    assert not [port for port in (free_port() for _ in range(1_000)) if port % BLOCK == 0]
+    assert not [ports for ports in (free_port_range(40) for _ in range(100)) if ports[0] % BLOCK == 0]
 
 
 def test_a_port_of_either_protocol_is_not_given() -> None:
