@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from b2bua.headers import P_EARLY_MEDIA, hops_of, pass_through, received_variables
@@ -23,6 +22,7 @@ from b2bua.pass_list import DEFAULT_LIST, TRUSTED_ONLY, PassList
 from media.value_class import value_class
 from sip_stack.message import NameAddr, SipUri, TelUri, escape_user
 from sip_stack.message.headers import header_key
+from sip_stack.remembered import Remembered
 
 if TYPE_CHECKING:
     from b2bua.config import Dialled
@@ -35,8 +35,6 @@ ANONYMOUS = "anonymous"
 WITHHOLDING = frozenset({"id", "user", "header"})
 """Values of Privacy that make a caller anonymous (RFC 3323 section 4.2, RFC 3325 section 9.3)."""
 
-_LONGEST_REMEMBERED = 200
-"""Characters of a URI: those of redirects come from far ends, which would fill memory."""
 _NUMBER = re.compile(r"\+?[0-9][0-9().\-]{1,30}")
 """A user that a signature may be about, whatever its host (RFC 8224 section 8.3)."""
 
@@ -75,7 +73,7 @@ class Caller:
     @staticmethod
     def of_uri(uri: str) -> Caller:
         """Somebody we called, as those may come to know them whom they are connected with."""
-        return (_remembered_callee if len(uri) <= _LONGEST_REMEMBERED else _callee)(uri)
+        return _callees[uri]
 
     @classmethod
     def from_invite(cls, request: Request, passes: PassList = DEFAULT_LIST) -> Caller:
@@ -102,8 +100,8 @@ def _callee(uri: str) -> Caller:
     return Caller(user=_user_of(NameAddr("", uri)), display="", private=False, max_forwards=70)
 
 
-# Destinations are called again and again.
-_remembered_callee = lru_cache(maxsize=512)(_callee)
+_callees = Remembered(_callee)
+"""Destinations are called again and again."""
 
 
 def _user_of(address: NameAddr) -> str:

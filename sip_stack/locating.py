@@ -20,7 +20,7 @@ from ipaddress import ip_address
 
 from sip_stack.errors import TransportError
 from sip_stack.message import SipUri, Uri, Via, parse_uri
-from sip_stack.remembered import MAX_REMEMBERED
+from sip_stack.remembered import Remembered
 from sip_stack.transport import Flow, Target
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -103,7 +103,7 @@ def next_hop(uri: str | Uri) -> NextHop:
     Raises ResolutionError for another scheme, a transport that we do not speak and a host that is no host
     name, RemoteError(400) for text that is no URI.
     """
-    return _remembered_hop(uri) if isinstance(uri, str) and len(uri) <= MAX_REMEMBERED else _next_hop(uri)
+    return _hops[uri] if isinstance(uri, str) else _next_hop(uri)
 
 
 def _next_hop(uri: str | Uri) -> NextHop:
@@ -125,8 +125,8 @@ def _next_hop(uri: str | Uri) -> NextHop:
     return NextHop(host, parsed.port, transport, may_discover)
 
 
-# Configured URIs are dialled in call after call.
-_remembered_hop = lru_cache(maxsize=1024)(_next_hop)
+_hops = Remembered(_next_hop)
+"""Configured URIs are dialled in call after call."""
 
 
 def targets(hop: NextHop, addresses: Iterable[str]) -> list[Target]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING
 
-from b2bua.call import attempts, cause, recording
+from b2bua.call import attempts, cause, recording, telling
 from b2bua.call.bridge import Bridge
 from b2bua.call.codecs import understood
 from b2bua.call.dialing import DialFailed
@@ -34,7 +34,6 @@ from b2bua.call.events import (
 )
 from b2bua.call.inbox import Inbox
 from b2bua.call.left import Left
-from b2bua.feed import CallAnswered, CallEnded, CallStarted, DigitPressed
 from media.events import AnswerJudged as MediaAnswerJudged
 from media.events import DtmfDigit, EngineLost, FirstPacket, MediaTimeout, PromptEnded, RecordingEnded
 from media.events import Quiet as MediaQuiet
@@ -162,17 +161,8 @@ class Call:
 
     async def live(self, story: Coroutine[None, None, cause.Outcome]) -> None:
         """Live through a story to its end, however it ends."""
-        record = self.record
         if not self.answered:  # Else it has begun in another process.
-            self.services.feed.tell(
-                CallStarted,
-                self.id,
-                record.clock,
-                record.started,
-                record.trunk,
-                record.caller,
-                record.called,
-            )
+            telling.call_started(self)
         try:
             outcome = await story
         except CallOver as over:
@@ -240,18 +230,10 @@ class Call:
                 # Whatever is under way goes on without them; who tells the story looks at `peer` when it is done.
                 self.lose_peer(outcome)
             case Digit(leg, digit, duration_ms):
-                self._publish_digit(leg, digit, duration_ms)
+                telling.digit_pressed(self, leg, digit, duration_ms)
         if self.bridge is not None:
             self.bridge.hear(event)
         return event
-
-    def _publish_digit(self, leg: Leg, digit: str, duration_ms: int) -> None:
-        last = self.handoffs[-1] if self.handoffs else None
-        handoff_id = last.id if last is not None and last.is_talking else ""
-        now, leg_id = self.services.now(), leg.record.sip_call_id
-        self.services.feed.tell(
-            DigitPressed, self.id, self.record.clock, now, leg.role, leg_id, digit, duration_ms, handoff_id
-        )
 
     def ringback(self) -> Prompt:
         """The ringing tone for a caller who waits, as configured when the call began."""
@@ -294,8 +276,7 @@ class Call:
         self.record.answered = now
         self.services.counters.answered(self.record)
         self.log.info("answered", setup_ms=round((now - self.record.started) * 1000))
-        where = "" if who.place is None else who.place.name
-        self.services.feed.publish(CallAnswered(self.id, self.record.clock, now, who.role, where))
+        telling.call_answered(self, now, who)
 
     def watch(self, peer: Leg) -> None:
         """End the call when the caller or `peer` sends no audio for `media_timeout`."""
@@ -388,12 +369,7 @@ class Call:
         self.services.records.write(self.record)
         if self.services.journal is not None:
             self.services.journal.forget(self.id)
-        ended, outcome = self.record.ended, self.record.outcome
-        assert ended is not None, "it has ended"
-        assert outcome is not None, "it has ended"
-        self.services.feed.tell(
-            CallEnded, self.id, self.record.clock, ended, outcome, self.record.duration_ms
-        )
+        telling.call_ended(self)
 
     def let_go(self) -> None:
         """Untie the ended call from its legs, and them from their sessions: nothing is delivered to it any more.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause, events
+from b2bua.call import cause, events, telling
 from b2bua.call.audio_protection import unusable
 from b2bua.call.far_end import FarEnd
 from b2bua.call.leg import Leg
@@ -13,7 +13,7 @@ from b2bua.call.new_leg import describe, leg_record
 from b2bua.call.redirects import contacts_of
 from b2bua.crossing import headers_from
 from b2bua.encryption import media_protection
-from b2bua.feed import LegAnswered, LegFacts, LegRinging
+from b2bua.feed import LegFacts
 from b2bua.headers import HOPS, P_EARLY_MEDIA, Header, mutes_early_media
 from b2bua.identity import Caller, asserted_identity, outgoing_from, outgoing_to
 from sip_stack import events as sip
@@ -196,8 +196,7 @@ class DialledLeg(Leg):
     def _note_alerted(self, status: int) -> None:
         if not self._alerted:
             self._alerted = True
-            call = self.call
-            call.services.feed.tell(LegRinging, call.id, call.record.clock, self.now(), self.facts, status)
+            telling.leg_ringing(self, status)
 
     def _answer(self, response: Response) -> None:
         now = self.now()
@@ -208,8 +207,7 @@ class DialledLeg(Leg):
         self.keys_by_info.learn_methods(response)
         outcome = self._take_answer(response)
         if outcome is None:
-            call = self.call
-            call.services.feed.tell(LegAnswered, call.id, call.record.clock, now, self.facts)
+            telling.leg_answered(self)
             self.tell(events.Answered(self))
             self.reoffers.tell()
             return

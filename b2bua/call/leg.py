@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause, events
+from b2bua.call import cause, events, telling
 from b2bua.call.audio_figures import audio_figures
 from b2bua.call.dtmf import read_key_press
 from b2bua.call.keys_by_info import KeysByInfo
@@ -18,7 +18,7 @@ from b2bua.call.referrals import Referrals, notify_answered, receive_notify
 from b2bua.call.reoffers import Reoffers
 from b2bua.config import Destination
 from b2bua.crossing import headers_for, headers_from, reasons_of
-from b2bua.feed import LegEnded, LegFacts
+from b2bua.feed import LegFacts
 from b2bua.sdp_bridge import LegDescription, Wish
 from sip_stack import events as sip
 from sip_stack.message import Request
@@ -297,10 +297,7 @@ class Leg:
         if record.ended is None:
             if self._counts and self.place is not None:
                 call.services.outgoing.leave(self.place.name)
-            if self.facts is not None:
-                call.services.feed.tell(
-                    LegEnded, call.id, call.record.clock, now, self.facts, outcome, by, record.answered
-                )
+            telling.leg_ended(self, now, by, outcome)
             if self.home is not None:
                 self.home.inbox.put(events.MoveOver(self, outcome))
         record.end(by, now)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from b2bua.call import cause, recording
+from b2bua.call import cause, recording, telling
 from b2bua.call.dialled_leg import DialledLeg
 from b2bua.call.events import PickedUp, Replaced
 from b2bua.call.new_leg import open_leg, read_offer
 from b2bua.call.received_leg import ReceivedLeg
 from b2bua.call.switching import switch
-from b2bua.feed import LegAnswered
 from media.engine import NoAddress, PortsExhausted
 from sip_stack.dialog import SessionState
 from sip_stack.errors import RemoteError
@@ -50,9 +49,7 @@ def replace_leg(old: Leg, session: ServerSession, request: Request) -> None:
         new.follow(stays.wish)
         new.share(stays)
     new.answer()
-    if new.facts is not None:
-        now = call.services.now()
-        call.services.feed.tell(LegAnswered, call.id, call.record.clock, now, new.facts)
+    telling.leg_answered(new)
     call.log.info("replaced", leg=old.role, by=new.record.remote_address, ringing=ringing)
     if isinstance(old, DialledLeg) and ringing:
         old.picked_up_by = new

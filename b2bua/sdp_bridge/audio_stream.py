@@ -26,6 +26,7 @@ from media.value_class import value_class
 from sip_stack.errors import RemoteError
 from sip_stack.sdp import (
     CRYPTO,
+    RTCP_MUX,
     WARN_FORMAT,
     WARN_MEDIA,
     WARN_TRANSPORT,
@@ -41,7 +42,6 @@ from sip_stack.sdp import (
     rtcp_address,
 )
 
-RTCP_MUX = "rtcp-mux"
 _NOISE = str(COMFORT_NOISE)
 _LIKE_RTCP = range(64, 96)
 """Payload types that cannot be told from RTCP on one port (RFC 5761 section 4)."""

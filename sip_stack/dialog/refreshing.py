@@ -116,9 +116,8 @@ class Refreshing:
         if response is None or response.status == 408:
             timer.unanswered(now)
         elif response.status == 481:
-            session.end_with_bye(
-                "remote", response, now
-            )  # They have hung up (RFC 5057): nothing has expired.
+            # They have hung up (RFC 5057): nothing has expired.
+            session.end_with_bye("remote", response, now)
         elif response.status < 300:
             before = session.terms
             session.refresh_target(response)

@@ -82,12 +82,10 @@ def reinvite_completed(
     session.core.events.append(ReofferCompleted(session, response))
     # Section 12.2.1.2: 481, 408 or silence inside a dialog ends it.
     if response is None or response.status in (408, 481):
-        gone = (
-            response is not None and response.status == 481
-        )  # They have hung up (RFC 5057): nothing has expired.
-        if session.refreshing is not None and session.refreshing.timer.asks and not gone:
+        is_silent = response is None or response.status == 408
+        if is_silent and session.refreshing is not None and session.refreshing.timer.asks:
             session.refreshing.expire(now)
-        else:
+        else:  # After a 481 nothing has expired: they have hung up (RFC 5057).
             session.end_with_bye("remote", response, now)
 
 

@@ -137,8 +137,7 @@ class Params(tuple[tuple[str, str | None], ...]):
             if text[0] != ";":
                 raise RemoteError(400, "Unexpected text before parameters")
         pieces = _split(text[1:], ";", _SEMICOLON_OR_ATOM) if '"' in text else text[1:].split(";")
-        if len(pieces) > MAX_VALUES:
-            raise RemoteError(400, "Too many values")
+        limited(pieces)
         items: list[tuple[str, str | None]] = []
         blanks = " " in text or "\t" in text or "\0" in text
         for piece in pieces:

@@ -53,10 +53,7 @@ def parse_message(data: bytes) -> Request | Response:
         message = read(start_line, _sound_headers(lines))
         raise MalformedMessage(error.status_hint, error.reason, _answerable(message)) from None
     message = read(start_line, headers)
-    if headers.get("Content-Length") == str(len(body)) and headers.repeated(_CONTENT_LENGTH) is None:
-        message.body = body
-    else:
-        _set_body(message, body)
+    _set_body(message, body)
     message.read()
     return message
 
@@ -104,6 +101,10 @@ def _response(line: str, headers: Headers) -> Response:
 
 
 def _set_body(message: Message, body: bytes) -> None:
+    headers = message.headers
+    if headers.get("Content-Length") == str(len(body)) and headers.repeated(_CONTENT_LENGTH) is None:
+        message.body = body  # As of nearly every message.
+        return
     length = _content_length(message)
     if length is None or length == len(body):
         message.body = body

@@ -64,6 +64,7 @@ class Via(NamedTuple):
     @property
     def branch(self) -> str:
         """The transaction's identifier; "" when there is none (RFC 2543 peers)."""
+        # Asked for a dozen times in a call: `Params.get` takes two more functions.
         for name, value in self.params:
             if name == "branch" or name.lower() == "branch":
                 return unquote(value or "")

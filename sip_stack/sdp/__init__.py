@@ -3,7 +3,7 @@
 from sip_stack.sdp.addresses import Address, media_address, offered_host, rtcp_address
 from sip_stack.sdp.crypto import CRYPTO, KEY_OCTETS, Crypto, cryptos_of, parse_crypto
 from sip_stack.sdp.local_description import LocalDescription
-from sip_stack.sdp.media_lines import Attribute, Connection, Direction, MediaLines
+from sip_stack.sdp.media_lines import RTCP_MUX, Attribute, Connection, Direction, MediaLines
 from sip_stack.sdp.model import KeyText, Media, Origin, Session, parse
 from sip_stack.sdp.negotiation import BodyRole, Glare, Negotiation, OfferToken, StaleOffer, State, body_role
 from sip_stack.sdp.not_acceptable import (
@@ -21,6 +21,7 @@ from sip_stack.sdp.sections import check_slots, common, refuse, turned
 __all__ = [
     "CRYPTO",
     "KEY_OCTETS",
+    "RTCP_MUX",
     "STATIC_PAYLOADS",
     "WARN_ADDRESS",
     "WARN_FORMAT",

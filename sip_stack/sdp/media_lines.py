@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from sip_stack.sdp.rtpmap import decimal, may_remember
 
+RTCP_MUX = "rtcp-mux"
+"""RFC 5761."""
+
 Attribute = tuple[str, str | None]
 """Name and value of one a= line; the value of a flag such as `sendrecv` is None."""
 
@@ -84,7 +87,7 @@ class MediaLines(_Fields):
     @cached_property
     def rtcp_mux(self) -> bool:
         """Whether RTCP may go over the RTP port (RFC 5761)."""
-        return self.attribute("rtcp-mux") is not None
+        return self.attribute(RTCP_MUX) is not None
 
     @cached_property
     def rtpmaps(self) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+from sip_stack.dialog import ClientSession
 from sip_stack.endpoint import Endpoint
 from sip_stack.events import Event
-from sip_stack.message import Request, Response, parse_message
+from sip_stack.extensions import Extensions
+from sip_stack.message import NameAddr, Request, Response, parse_message
 from sip_stack.settings import EndpointSettings
 from sip_stack.transport import Flow, Target, Transmit
 
@@ -102,6 +104,22 @@ class Alone:
         """All that was sent so far."""
         self.events: list[Event] = []
         """All that was told so far."""
+
+    def invite(self, body: bytes, extensions: Extensions, **options: object) -> tuple[ClientSession, Request]:
+        """We call; the session, and what was sent."""
+        session = self.endpoint.invite(
+            self.now,
+            flow=FLOW,
+            uri="sip:them@10.0.0.2",
+            from_=NameAddr.parse("<sip:us@10.0.0.1>"),
+            to=NameAddr.parse("<sip:them@10.0.0.2>"),
+            body=body,
+            extensions=extensions,
+            **options,  # type: ignore[arg-type]
+        )
+        (invite,) = self.drain()
+        assert isinstance(invite, Request)
+        return session, invite
 
     def receive(self, data: bytes, flow: Flow = FLOW) -> list[Request | Response]:
         """A datagram arrives; returns what is sent because of it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sip_stack.dialog import ClientSession, ServerSession, SessionState
 from sip_stack.events import Ended, InviteReceived
 from sip_stack.extensions import Extensions, TimerTerms, Use
-from sip_stack.message import NameAddr, Request, Response
+from sip_stack.message import Request, Response
 from sip_stack.settings import EndpointSettings
-from tests.support.sip_text import FLOW, Alone, sip_request, sip_response, statuses
+from tests.support.sip_text import Alone, sip_request, sip_response, statuses
 
 CONTACT = "Contact: <sip:them@10.0.0.2:5060>"
 ALLOW = "Allow: INVITE, ACK, BYE, CANCEL, UPDATE"
@@ -24,18 +24,7 @@ def terms(use: Use = "supported", expires: int = 90, **options: object) -> Exten
 def call(extensions: Extensions, **options: object) -> tuple[Alone, ClientSession, Request]:
     """Our INVITE."""
     alone = Alone(SETTINGS)
-    session = alone.endpoint.invite(
-        alone.now,
-        flow=FLOW,
-        uri="sip:them@10.0.0.2",
-        from_=NameAddr.parse("<sip:us@10.0.0.1>"),
-        to=NameAddr.parse("<sip:them@10.0.0.2>"),
-        body=OFFER,
-        extensions=extensions,
-        **options,  # type: ignore[arg-type]
-    )
-    (invite,) = alone.drain()
-    assert isinstance(invite, Request)
+    session, invite = alone.invite(OFFER, extensions, **options)
     return alone, session, invite
 
 

@@ -13,25 +13,14 @@ from sip_stack.events import (
     ReofferReceived,
 )
 from sip_stack.extensions import Use
-from sip_stack.message import NameAddr, Request
+from sip_stack.message import Request
 from tests.support.reliable_provisionals import CONTACT, MUST, OTHER, SDP, SETTINGS, used, within
-from tests.support.sip_text import FLOW, Alone, sip_response, statuses
+from tests.support.sip_text import Alone, sip_response, statuses
 
 
 def calling(use: Use = "supported", **options: object) -> tuple[Alone, ClientSession, Request]:
     alone = Alone(SETTINGS)
-    session = alone.endpoint.invite(
-        alone.now,
-        flow=FLOW,
-        uri="sip:them@10.0.0.2",
-        from_=NameAddr.parse("<sip:us@10.0.0.1>"),
-        to=NameAddr.parse("<sip:them@10.0.0.2>"),
-        body=SDP,
-        extensions=used(use),
-        **options,  # type: ignore[arg-type]
-    )
-    (invite,) = alone.drain()
-    assert isinstance(invite, Request)
+    session, invite = alone.invite(SDP, used(use), **options)
     return alone, session, invite
 
 
