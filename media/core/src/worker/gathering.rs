@@ -8,8 +8,8 @@ use rustix::time::Timespec;
 /// Packets that a nap has to save a waking for: the end of a nap costs about as much as three wakings by a packet.
 const WORTHWHILE: u64 = 4;
 /// Packets that are enough to share the end of a nap, 13 us of CPU (`benchmarks/README.md`): one more would save each of
-/// them 30 ns.
-const ENOUGH: u64 = 20;
+/// them 40 ns.
+const ENOUGH: u64 = 18;
 /// Microseconds below which a nap ends before it has begun.
 const SHORTEST_NAP: u64 = 20;
 
@@ -50,9 +50,9 @@ mod tests {
     #[test]
     fn many_are_awaited_until_there_are_enough_and_never_longer_than_set() {
         assert_eq!(next_look(4, 250, 250), Some(250));
-        assert_eq!(next_look(19, 250, 250), Some(250));
-        assert_eq!(next_look(40, 250, 250), Some(125));
-        assert_eq!(next_look(20, 125, 250), Some(125), "and go on to be");
-        assert_eq!(next_look(10, 125, 250), Some(250), "until the load falls");
+        assert_eq!(next_look(18, 250, 250), Some(250));
+        assert_eq!(next_look(36, 250, 250), Some(125));
+        assert_eq!(next_look(18, 125, 250), Some(125), "and go on to be");
+        assert_eq!(next_look(9, 125, 250), Some(250), "until the load falls");
     }
 }
