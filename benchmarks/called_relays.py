@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from relays import ROOT, Pair, Relay, Running, rtpengine_daemon
@@ -19,7 +19,7 @@ from relays import ROOT, Pair, Relay, Running, rtpengine_daemon
 sys.path.insert(0, str(ROOT))
 from tests.support.b2bua_process import B2bua
 from tests.support.kamailio import Kamailio, kamailio_port
-from tests.support.ports import LOOPBACK, PortBlock
+from tests.support.ports import LOOPBACK
 
 TEMPLATE = ROOT / "benchmarks/kamailio_rtpengine.cfg"
 PATIENCE = 10.0
@@ -40,12 +40,7 @@ def b2bua(core: int, peers: list[Pair]) -> Iterator[Running]:
 @contextmanager
 def kamailio_with_rtpengine(core: int, peers: list[Pair]) -> Iterator[Running]:
     """Kamailio, record-routing, with rtpengine in userspace for the audio."""
-    with (
-        closing(PortBlock(blocks=6)) as ports,
-        tempfile.TemporaryDirectory() as name,
-        Phones() as phones,
-        rtpengine_daemon(core, (ports.first, ports.last)) as (pid, ng),
-    ):
+    with tempfile.TemporaryDirectory() as name, Phones() as phones, rtpengine_daemon(core) as (pid, ng):
         template = Path(name) / "template.cfg"
         template.write_text(TEMPLATE.read_text().replace("@RTPENGINE@", str(ng.port)))
         agent = f"sip:desk@{phones.callee_address}"

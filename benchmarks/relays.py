@@ -113,17 +113,15 @@ def _rtpengine(srtp_sides: int, transcode: bool, core: int, peers: list[Pair]) -
 
 
 @contextmanager
-def rtpengine_daemon(core: int, ports: tuple[int, int] = (10_000, 59_999)) -> Iterator[tuple[int, NgControl]]:
-    """Debian's rtpengine in userspace, one media thread: its process id and what controls it. It takes `ports` that
-    another program has, too."""
+def rtpengine_daemon(core: int) -> Iterator[tuple[int, NgControl]]:
+    """Debian's rtpengine in userspace, one media thread: its process id and what controls it."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["taskset", "-c", str(core), shutil.which("rtpengine") or "/usr/sbin/rtpengine"]
         # Debian's own names ports for its command line, of which another daemon may have them.
         command += ["--config-file=none"]
         command += ["--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=1"]
-        command += [f"--port-min={ports[0]}", f"--port-max={ports[1]}", "--foreground"]
-        command += ["--log-stderr", "--log-level=1"]
+        command += ["--port-min=10000", "--port-max=59999", "--foreground", "--log-stderr", "--log-level=1"]
         process = subprocess.Popen(
             [*command, f"--pidfile={folder}/pid", "--timeout=3600"],
             stdin=subprocess.DEVNULL,

@@ -60,6 +60,7 @@ def replace_leg(old: Leg, session: ServerSession, request: Request) -> None:
     else:
         call.peer = new
     new.attempt, old.attempt = old.attempt, None
+    call.note_up()
     call.replacement = Replaced(old, new)
     call.inbox.put(call.replacement)
 

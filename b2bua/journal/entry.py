@@ -51,8 +51,8 @@ class JournalEntry(NamedTuple):
     asked: tuple[Asked, ...] = ()
     """In the order of the handoffs."""
     ringing: tuple[Ringing, ...] = ()
-    waiting: Waiting | None = None
-    """Its caller, as long as they may have no final response."""
+    waiting: tuple[Waiting, ...] = ()
+    """Who called us and may have no final response."""
     brought: tuple[Brought, ...] = ()
     """Humans of handoffs of calls that are over."""
     state: CallState | None = None

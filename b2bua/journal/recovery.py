@@ -109,14 +109,13 @@ class Recovery:
 
             await self._for_each(left_behind, take_over)
             lost = [entry for entry in lost if not self._take_home(entry)]
-            taken_up = [take_up(self._services, entry) for entry in lost]
+            taken_up = [invite for entry in lost for invite in take_up(self._services, entry)]
             self._let_in()
             for entry in left_behind:
                 take_back(self._services, self._reaching, entry)
             # Behind the CANCELs: where an SBC tries again at once, no phone rings twice.
             for invite in taken_up:
-                if invite is not None:
-                    invite.refuse()
+                invite.refuse()
             self._services.stack.flush()
             await self._for_each(lost, self._end)
             await self._for_each(self._takeover.strangers, self._dismiss)

@@ -152,7 +152,8 @@ class Takeover:
         are none of ours raise."""
         state = entry.state
         assert state is not None, "looked for before"
-        needed = [n for n in (state.caller, state.peer) if n is not None]
+        # Whom a newcomer takes the place of may be gone since: the call goes on with either.
+        needed = [state.caller, state.peer if state.newcomer is None else None]
         found = [await self._found(call, entry, n, needed=n in needed) for n in range(len(entry.legs))]
         # From here on nothing is waited for: nobody sees half a call.
         restored = [
@@ -200,7 +201,7 @@ class Takeover:
             return None
         ours = (state.host, state.port)
         like = Flow(target.transport, ours, (target.host, target.port), ours)
-        waiting = entry.waiting if number == entry.state.caller else None
+        waiting = next((each for each in entry.waiting if each.call_id == leg.dialog.call_id), None)
         unanswered = None if waiting is None else (waiting.left, waiting.flow(self._services))
         return Found(state, media, self._services.stack.flow_to(target, like), place, unanswered)
 

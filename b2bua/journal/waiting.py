@@ -1,4 +1,5 @@
-"""A caller who may have no final response to their INVITE when the process is killed: the next one gives them one.
+"""A far end that called us, and may have no final response to its INVITE when the process is killed: the next one gives
+it one. It is the caller, or a phone that takes the place of another.
 
 Nobody had answered, or our 200 was not acknowledged. Where the call goes on, it is that 200 again (`takeover.py`). Else
 it is 503, and no Retry-After. 503 has an SBC try another node, or this one, which is there again (RFC 3263 section
@@ -22,6 +23,7 @@ from sip_stack.transport import Flow, Target
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
+    from b2bua.call.leg import Leg
     from b2bua.call.services import Services
     from b2bua.journal.entry import JournalEntry
     from sip_stack.dialog.unanswered import UnansweredInvite
@@ -37,7 +39,7 @@ was written: the caller sends it again, but for 64*T1 only (RFC 3261 section 13.
 
 
 class Waiting(NamedTuple):
-    """A caller whose INVITE may have no final response."""
+    """One of them."""
 
     transport: str
     host: str
@@ -51,6 +53,11 @@ class Waiting(NamedTuple):
     until: float | None
     """Where they were answered: from then on, in seconds since 1970, they do not wait any more."""
 
+    @property
+    def call_id(self) -> str:
+        """Of their leg."""
+        return self.left.invite.call_id
+
     def flow(self, services: Services) -> Flow:
         """Over which their response goes. Raises `TransportError`."""
         target = Target(self.transport, self.host, self.port, self.tls_name)
@@ -58,35 +65,38 @@ class Waiting(NamedTuple):
         return services.stack.flow_to(target, like)
 
 
-def waiting_of(call: Call) -> Waiting | None:
-    """The caller of a call; None where they have their final response, or we called."""
-    caller = call.caller
-    if caller is None or caller.over or not isinstance(caller.session, AnsweringSession):
-        return None
-    found, answered = caller.session.unanswered, caller.record.answered
+def waiting_of(call: Call) -> tuple[Waiting, ...]:
+    """Those of a call."""
+    found = (_waiting(leg) for leg in call.own_legs() if not leg.over)
+    return tuple(each for each in found if each is not None)
+
+
+def _waiting(leg: Leg) -> Waiting | None:
+    """None where it has its final response, or we called."""
+    session, answered = leg.session, leg.record.answered
+    found = session.unanswered if isinstance(session, AnsweringSession) else None
     if found is None:
         return None
     flow, target, left = found
     until = None
     if answered is not None:
-        until = call.record.clock.seconds(answered + call.services.stack.endpoint.settings.timeout - LATE)
+        late = answered + leg.call.services.stack.endpoint.settings.timeout - LATE
+        until = leg.call.record.clock.seconds(late)
     return Waiting(target.transport, target.host, target.port, target.name, flow.local, left, until)
 
 
 def still_waiting(entry: JournalEntry, now: float) -> JournalEntry:
     """An entry as it is read at `now`, seconds since 1970."""
-    waiting = entry.waiting
-    if waiting is None or waiting.until is None or now < waiting.until:
-        return entry
-    return entry._replace(waiting=None)
+    still = tuple(each for each in entry.waiting if each.until is None or now < each.until)
+    return entry._replace(waiting=still)
 
 
-def read(plain: object) -> Waiting | None:
+def read(plain: object) -> tuple[Waiting, ...]:
     """What was written down. Raises `ValueError` for what is none of ours."""
     return _ADAPTER.validate_python(plain)
 
 
-_ADAPTER: TypeAdapter[Waiting | None] = TypeAdapter(Waiting | None)
+_ADAPTER: TypeAdapter[tuple[Waiting, ...]] = TypeAdapter(tuple[Waiting, ...])
 
 
 class TakenUp:
@@ -107,12 +117,12 @@ class TakenUp:
         self._log.info("caller_refused", status=status if answered else 487)
 
 
-def take_up(services: Services, entry: JournalEntry) -> TakenUp | None:
-    """The INVITE of the caller of an entry; None where none waits, or nothing can be sent to them."""
-    if entry.waiting is None:
-        return None
-    try:
-        return TakenUp(services, entry, entry.waiting)
-    except SipError as error:
-        get_logger().warning("caller_not_refused", call_id=entry.call_id, why=str(error))
-        return None
+def take_up(services: Services, entry: JournalEntry) -> list[TakenUp]:
+    """The INVITEs of those who wait in an entry, and whom something can be sent to."""
+    taken: list[TakenUp] = []
+    for waiting in entry.waiting:
+        try:
+            taken.append(TakenUp(services, entry, waiting))
+        except SipError as error:
+            get_logger().warning("caller_not_refused", call_id=entry.call_id, why=str(error))
+    return taken

@@ -69,6 +69,11 @@ class InviteSnapshot(NamedTuple):
         headers = invite.headers
         return cls(invite.uri, tuple((name, each) for name in _REPEATED for each in headers.get_all(name)))
 
+    @property
+    def call_id(self) -> str:
+        """Its Call-ID."""
+        return next(value for name, value in self.lines if name == "Call-ID")
+
     def restored(self) -> Request:
         """The INVITE, as far as its CANCEL, a refusal and the ACK to that tell of it."""
         return Request("INVITE", self.uri, list(self.lines))

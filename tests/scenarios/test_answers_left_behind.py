@@ -20,6 +20,7 @@ from tests.support.handoff_cast import answer_at_once
 from tests.support.kept_history import as_object, as_objects
 from tests.support.next_process import Watched
 from tests.support.taken_over import fates, killed
+from tests.support.taking_a_place import SECOND, dialog, take
 
 ANSWER = "200 INVITE"
 TIMEOUT = 32.0
@@ -150,7 +151,7 @@ def test_of_a_call_that_has_been_answered_for_long_nothing_is_repeated(tmp_path:
         world.network.wire.drop("ACK", 1, source=SBC)
         watched, alice, _, session = await answered(world, 28.0)
         (entry,) = await watched.entries()
-        assert entry.waiting is not None
+        assert entry.waiting
         said = len(world.network.wire.log)
         await killed(world, watched)
         assert world.network.wire.log[said:] == []
@@ -201,12 +202,9 @@ def test_a_caller_who_gives_up_meanwhile_is_hung_up_by_themselves(tmp_path: Path
         watched, alice, desk, session = await answered(world)
         await watched.kill()
         find_answers(world)
-        before = list(world.media.calls)
         alice.do(session.cancel)
         await asyncio.sleep(1.0)
         await watched.restart()
-        for call in before:
-            call.close()
         assert (await desk.until(Ended)).by == "remote"
         assert (await alice.until(Ended)).by == "local"
         await recorded(world, watched)
@@ -240,6 +238,29 @@ def test_what_is_asked_of_the_caller_waits_until_they_have_it(tmp_path: Path) ->
     play(story, tmp_path, main=main)
 
 
+@pytest.mark.parametrize("whose", ["caller", "human"])
+def test_a_phone_that_takes_a_place_gets_its_200_again(tmp_path: Path, whose: str) -> None:
+    async def story(world: World) -> None:
+        watched, alice, desk, session = await answered(world)
+        await alice.until(Answered)
+        lose_answers(world)
+        phone = await world.phone(SECOND) if whose == "caller" else desk
+        late = take(phone, dialog(session if whose == "caller" else desk.sessions[0]))
+        await asyncio.sleep(0.3)
+        find_answers(world)
+        await killed(world, watched)
+        await phone.until(Answered)
+        assert (await (alice if whose == "caller" else desk).until(Ended)).by == "remote"
+        await asyncio.sleep(40.0)
+        assert late.state is SessionState.CONFIRMED
+        phone.do(late.bye)
+        stays = desk if whose == "caller" else alice
+        assert (await stays.until(Ended)).by == "remote"
+        await recorded(world, watched)
+
+    play(story, tmp_path)
+
+
 def test_keys_in_the_200_stand_in_no_store(tmp_path: Path) -> None:
     key = base64.b64encode(b"\x07" * 30).decode()
     body = offer(SBC).replace(b"RTP/AVP", b"RTP/SAVP")
@@ -253,10 +274,7 @@ def test_keys_in_the_200_stand_in_no_store(tmp_path: Path) -> None:
         written = " ".join(each.body for each in watched.keeping.backend.documents.values())
         assert "m=audio" not in written
         find_answers(world)
-        before = list(world.media.calls)
         await watched.restart()
-        for call in before:
-            call.close()
         assert b"a=crypto" in (await alice.until(Answered)).response.body
         alice.do(session.bye)
         await recorded(world, watched)
@@ -279,6 +297,23 @@ def test_where_the_audio_is_gone_a_caller_who_rings_gets_503(tmp_path: Path) -> 
         assert response.headers.get("Reason") == 'Q.850;cause=41;text="process_lost"'
         assert (await desk.until(Ended)).by == "remote"
         assert fates(world) == {("ended",): 1}
+        await recorded(world, watched, "process_lost")
+
+    play(story, tmp_path)
+
+
+def test_where_the_audio_is_gone_so_does_a_phone_that_takes_a_place(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        watched, alice, desk, _ = await answered(world, outlives=False)
+        await alice.until(Answered)
+        lose_answers(world)
+        take(desk, dialog(desk.sessions[0]))
+        await asyncio.sleep(0.3)
+        find_answers(world)
+        await killed(world, watched, "ended")
+        assert (await desk.until(Rejected)).response.status == 503
+        for phone in (alice, desk):
+            assert (await phone.until(Ended)).by == "remote"
         await recorded(world, watched, "process_lost")
 
     play(story, tmp_path)

@@ -27,7 +27,7 @@ def test_a_call_whose_audio_is_gone_is_ended_toward_both_sides(tmp_path: Path) -
         watched = Watched(world)
         cast = await talking(world)
         await watched.kill()
-        cast.call.close_leg(cast.assistant)
+        cast.call.drop_leg(cast.assistant)
         await watched.restart()
         await ended_by_the_next(world, watched, cast.sbc, cast.bot)
         world.media.assert_nothing_open()

@@ -83,11 +83,8 @@ def lives(folder: Path, moment: float, way: str) -> tuple[bool, list[str]]:
         life = asyncio.ensure_future(live(world, sbc, session, WAYS[way]))
         await asyncio.sleep(moment)
         await watched.kill()
-        of_before = list(world.media.calls)
         await asyncio.sleep(0.3)
         await watched.restart()
-        for call in of_before:  # What nobody has taken over the daemon gives up by itself.
-            call.close()
         await asyncio.sleep(LIFE)
         leave([sbc, bot, desk], session)
         await asyncio.sleep(40.0)

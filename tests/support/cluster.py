@@ -94,7 +94,7 @@ class Cluster:
         for process in self.running.values():
             process.stop()
         for block in self.audio.values():
-            block.close()
+            block.release()
 
     def start(self, name: str) -> ChildProcess:
         """Run a service, at first or again."""

@@ -258,7 +258,10 @@ class FakeTransport:
         return self._flow((target.host, target.port))
 
     def send(self, data: bytes, flow: Flow) -> None:
-        self._network.send(self.local, flow.remote, data)
+        if (
+            self._network.sockets.get(self.local) is self
+        ):  # Else it is closed, and another may be in its place.
+            self._network.send(self.local, flow.remote, data)
 
     def is_connected(self, flow: Flow) -> bool:
         return True
@@ -267,7 +270,8 @@ class FakeTransport:
         self._flows.clear()
 
     def close(self) -> None:
-        self._network.sockets.pop(self.local, None)
+        if self._network.sockets.get(self.local) is self:
+            del self._network.sockets[self.local]
 
     def arrive(self, datagram: Datagram) -> None:
         self._receiver.received(datagram.data, self._flow(datagram.source))

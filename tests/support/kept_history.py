@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from b2bua.call.record import CallRecord, JsonObject
+from b2bua.call.registry import CallRegistry
 from b2bua.feed import HandoffChanged
 from b2bua.history import History
 from b2bua.journal import Journal
 from b2bua.operations import Operations
 from b2bua.store import Kind, Store, Write
 from tests.support.b2bua_world import World
-from tests.support.store_backends import BackendDouble, PatientWorker, as_backend
+from tests.support.store_backends import BackendDouble, Connection, PatientWorker, as_backend
 
 
 def as_object(value: object) -> JsonObject:
@@ -34,18 +35,13 @@ class Nobody:
 
 
 class Keeping:
-    """A store, and the operations of the API, behind the calls of a world."""
+    """A store, and the operations of the API, behind the calls of a world; those of the process that there is.
+    `backend` is what outlives it."""
 
     def __init__(self, world: World) -> None:
         self.backend = BackendDouble()
-        self.worker = PatientWorker()
-        self.store = Store(as_backend(self.backend), "sqlite", worker=self.worker)  # type: ignore[arg-type]
-        self.store.start()
-        history = History(self.store, "node-1", lambda: 3600.0)
-        self.operations = Operations(Nobody(), self.store, history, Journal(self.store), reload=None)  # type: ignore[arg-type]
-        self.operations.registry = world.registry
-        world.registry.on_handoff = self.operations.remember
-        world.registry.services.feed.listen(self.operations, [HandoffChanged])
+        self.open_store()
+        self.operate(world.registry)
         forget = world.write
 
         def write(record: CallRecord) -> None:
@@ -53,6 +49,25 @@ class Keeping:
             self.operations.write(record)
 
         world.write = write  # type: ignore[method-assign]
+
+    def open_store(self) -> None:
+        """As a process does that starts: over what is there, of which it knows nothing yet."""
+        self.worker = PatientWorker()
+        self._connection = Connection(self.backend)
+        self.store = Store(as_backend(self._connection), "sqlite", worker=self.worker)  # type: ignore[arg-type]
+        self.store.start()
+
+    def operate(self, registry: CallRegistry) -> None:
+        """Stand behind the calls of a process."""
+        history = History(self.store, "node-1", lambda: 3600.0)
+        self.operations = Operations(Nobody(), self.store, history, Journal(self.store), reload=None)  # type: ignore[arg-type]
+        self.operations.registry = registry
+        registry.on_handoff = self.operations.remember
+        registry.services.feed.listen(self.operations, [HandoffChanged])
+
+    def cut(self) -> None:
+        """The process was killed: what it has not written is lost."""
+        self._connection.cut()
 
     async def written(self) -> list[Write]:
         """Everything that was written so far, in order."""

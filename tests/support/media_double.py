@@ -42,6 +42,8 @@ class CallDouble:
         self.heard_late: dict[LegDouble, int] = {}
         """Packets of legs that are known only when all is counted."""
         self.closed = False
+        self.orphaned = False
+        """The process that opened it was killed: nothing that it says arrives any more."""
         self._on_event = on_event
 
     def leg(self, role: str) -> LegDouble:
@@ -50,7 +52,7 @@ class CallDouble:
 
     def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> LegDouble:
         """As in the contract."""
-        if self.closed or self.engine.closed:
+        if self.closed or self.orphaned or self.engine.closed:
             raise MediaError("closed")
         if ipv6 and self.engine.lacks_ipv6:
             raise NoAddress("no IPv6 address")
@@ -117,7 +119,7 @@ class CallDouble:
         if not isinstance(former, CallDouble):
             raise MediaError("a call of another engine")
         own = former._own(leg)
-        if self.closed or own.closed:
+        if self.closed or self.orphaned or own.closed:
             raise MediaError("closed")
         former.unbridge(own)
         former.legs.remove(own)
@@ -145,6 +147,11 @@ class CallDouble:
 
     def close_leg(self, leg: MediaLeg) -> None:
         """As in the contract; the port is free at once."""
+        if not self.orphaned:
+            self.drop_leg(leg)
+
+    def drop_leg(self, leg: MediaLeg) -> None:
+        """It ends, whoever wanted that."""
         own = self._own(leg)
         if not own.closed:
             self.unbridge(own)
@@ -153,10 +160,22 @@ class CallDouble:
 
     def close(self) -> None:
         """As in the contract."""
+        if self.orphaned:
+            return
         for leg in self.legs:
             self.close_leg(leg)
         self.closed = True
         self._on_event = lambda event: None
+
+    def orphan(self) -> None:
+        """Its process was killed."""
+        self.orphaned = True
+        self._on_event = lambda event: None
+
+    def give_up(self) -> None:
+        """End what a killed process has left, and nobody has taken over."""
+        self.orphaned = False
+        self.close()
 
     async def settle(self) -> None:
         """As in the contract: as long as the engine says, in which `heard_late` comes to be counted."""
@@ -231,6 +250,20 @@ class MediaDouble:
         self.calls.append(call)
         return call
 
+    def lose_process(self) -> None:
+        """The process was killed: its calls go on alone where the engine `outlives` it, else end with it."""
+        for call in self.calls:
+            if not call.closed:
+                call.orphan()
+        if not self.outlives:
+            self.give_up_orphans()
+
+    def give_up_orphans(self) -> None:
+        """What nobody has taken over the daemon gives up by itself."""
+        for call in self.calls:
+            if call.orphaned:
+                call.give_up()
+
     def load_prompt(self, path: Path) -> PromptDouble:
         """As in the contract; no file is read. Two prompts of one path are equal."""
         if path in self.unreadable:
@@ -247,6 +280,7 @@ class MediaDouble:
 
     async def close(self) -> None:
         """As in the contract."""
+        self.give_up_orphans()
         for call in self.calls:
             call.close()
         self.closed = True

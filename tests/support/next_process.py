@@ -1,4 +1,4 @@
-"""The process that starts after the one of a world was killed: same address, same store, same media engine."""
+"""The process of a world is killed, and another one starts: same address, same store, same media engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from b2bua.call.outgoing import OutgoingCalls
 from b2bua.call.record import CallRecord, JsonObject
 from b2bua.call.registry import CallRegistry
 from b2bua.call.services import METHODS, SUPPORTED
-from b2bua.feed import Feed, HandoffChanged
+from b2bua.feed import Feed
 from b2bua.history import History
 from b2bua.journal import Journal, Recovery
 from b2bua.journal.entry import JournalEntry
@@ -27,6 +27,9 @@ from tests.support.b2bua_world import B2BUA, World
 from tests.support.kept_history import Keeping
 from tests.support.store_backends import as_backend
 from tests.support.told_application import Application, webhooks_of
+
+OF_A_PROCESS = ("call ", "webhooks ", "recovery")
+"""How the names of its tasks begin."""
 
 
 class _Lines:
@@ -46,6 +49,19 @@ class _Lines:
         return {each.call_id: each.as_json() for each in records if each.call_id in call_ids}
 
 
+class _Process:
+    """What goes out of one process beside SIP, audio and the store; nothing once it `is_dead`."""
+
+    def __init__(self, world: World) -> None:
+        self.is_dead = False
+        self._world = world
+
+    def write(self, record: CallRecord) -> None:
+        """The record of a call that is over."""
+        if not self.is_dead:
+            self._world.write(record)
+
+
 class Watched:
     """A journal behind the calls of a world."""
 
@@ -61,6 +77,7 @@ class Watched:
         self.on_process: Callable[[Feed], None] = lambda feed: None
         """Told of the feed of each process that follows, before it does anything."""
         self._generation = 0
+        self._process = _Process(world)
         self._stores: list[Store] = []
         self.strikes = True
         """Whether the process lives long enough to strike out what it has recorded."""
@@ -72,7 +89,7 @@ class Watched:
 
         world.write = written  # type: ignore[method-assign]
         registry = world.registry
-        registry.services = replace(registry.services, journal=self.journal)
+        registry.services = replace(registry.services, journal=self.journal, records=self._process)
 
     def settle(self, call_id: str) -> None:
         """The record of a call is on the disk."""
@@ -123,15 +140,21 @@ class Watched:
         await self.kill_now()
 
     async def kill_now(self) -> None:
-        """End it before the next step of anything; what the journal has not written is lost."""
+        """End it before the next step of anything: what it has not written is lost, and nothing that is left of it in
+        memory can send, write, tell or close anything."""
+        world, store = self.world, self.keeping.store
+        self._process.is_dead = True
+        self.keeping.cut()
         self.journal.close()
-        if self.recovery is not None:
-            await self.recovery.close()
-        tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(("call ", "webhooks "))]
+        world.registry.services.feed._listeners.clear()
+        world.media.lose_process()
+        tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(OF_A_PROCESS)]
         for task in tasks:
             task.cancel()
+        await world.stack.close()  # Its sockets before anything else has a turn.
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.world.stack.close()
+        await store.close(1.0)
+        self.keeping.open_store()
 
     async def restart(self, host: str = B2BUA) -> None:
         """Start another one in its place, or elsewhere; it has looked at what was left behind when this returns."""
@@ -140,22 +163,19 @@ class Watched:
         token = world.tokens(f"{B2BUA} {self._generation}")
         world.stack = SipStack(settings, network=world.network.at(host), token=token)
         world.trace = world.stack.tap = TraceRing(4_000_000)
-        self.journal = self.another()
+        self.journal, self._process = self.another(), _Process(world)
         services = replace(
             world.registry.services,
             stack=world.stack,
             trace=world.trace,
             journal=self.journal,
+            records=self._process,
             feed=Feed(),
             counters=CallCounters(),
             outgoing=OutgoingCalls(),
         )
         registry = world.registry = CallRegistry(services, world.configuration)
-        operations = self.keeping.operations
-        operations.registry = registry
-        operations._handoffs.clear()
-        registry.on_handoff = operations.remember
-        services.feed.listen(operations, [HandoffChanged])
+        self.keeping.operate(registry)
         self.on_process(services.feed)
         if self.application is not None:
             self.tell(self.application)
@@ -174,7 +194,13 @@ class Watched:
         world.stack.on_event = registry.deliver
         world.stack.endpoint.gate = registry.trunks.doorkeeper
         self.recovery.start()
+        assert self.recovery._task is not None, "it has begun"
+        self.recovery._task.add_done_callback(self._looked_at)
         await asyncio.sleep(1.0)
+
+    def _looked_at(self, recovery: asyncio.Task[None]) -> None:
+        if not recovery.cancelled():
+            self.world.media.give_up_orphans()
 
     async def kill_and_restart(self) -> None:
         """Both."""

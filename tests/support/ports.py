@@ -92,7 +92,7 @@ class PortBlock:
     def __contains__(self, port: int) -> bool:
         return self.first <= port <= self.last
 
-    def close(self) -> None:
+    def release(self) -> None:
         """For others."""
         self._held.close()
 

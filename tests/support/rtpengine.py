@@ -61,7 +61,7 @@ class RtpengineDaemon(ChildProcess):
 
     def stop(self, deadline: float = 5.0) -> int:
         """End it."""
-        self.ports.close()
+        self.ports.release()
         return super().stop(deadline)
 
     def again(self) -> RtpengineDaemon:

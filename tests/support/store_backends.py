@@ -78,7 +78,35 @@ class BackendDouble:
         self.closed = True
 
 
-def as_backend(double: BackendDouble) -> Backend:
+class Connection:
+    """What one process has of a backend that others open as well."""
+
+    def __init__(self, backend: BackendDouble) -> None:
+        self._backend: BackendDouble | None = backend
+
+    def cut(self) -> None:
+        """The process was killed: whatever it still says gets nowhere."""
+        self._backend = None
+
+    def write(self, writes: Sequence[Write]) -> None:
+        if self._backend is not None:
+            self._backend.write(writes)
+
+    def read(self, kind: Kind, keys: Sequence[str]) -> dict[str, str]:
+        return {} if self._backend is None else self._backend.read(kind, keys)
+
+    def find(self, kind: Kind, group: str, before: Place | None, limit: int) -> list[Found]:
+        return [] if self._backend is None else self._backend.find(kind, group, before, limit)
+
+    def check(self) -> None:
+        if self._backend is not None:
+            self._backend.check()
+
+    def close(self) -> None:
+        """Others go on with it."""
+
+
+def as_backend(double: BackendDouble | Connection) -> Backend:
     """The double as what it stands for; a type checker compares them here."""
     return double
 

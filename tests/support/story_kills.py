@@ -4,12 +4,13 @@ promises of the journal."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from b2bua.feed import Feed
 from b2bua.store import Kind
+from tests.support.b2bua_world import B2BUA
 
 if TYPE_CHECKING:
     from tests.support.next_process import Watched
@@ -21,8 +22,6 @@ WRITTEN = 0.1
 """Seconds after which what has changed stands in the journal."""
 FRESH = 1.3
 """Seconds for which somebody need not stand there: a call rings for one unwritten, and changes gather."""
-QUEUED = 0.05
-"""Seconds in which the store does what it was asked; it is the same store before and after."""
 ENDED = 35.0
 """Seconds after its start in which a process has ended the calls it cannot go on with: a BYE may have no answer."""
 PATIENCE = 60.0
@@ -61,7 +60,7 @@ class Kills:
 
     def between(self, before: float, after: float) -> bool:
         """Whether something had not been written down when a process was killed, and was told by both for that."""
-        return any(before <= moment < before + WRITTEN and moment < after for moment in self.moments)
+        return any(before <= moment < before + WRITTEN and moment <= after for moment in self.moments)
 
     async def ask(self, request: Awaitable[T]) -> T | None:
         """Something of the process that there is; None when it is killed before it has answered, or there is none."""
@@ -78,32 +77,23 @@ class Kills:
 
     async def kill(self, seconds: float) -> None:
         """`kill -9`, and another process after so long."""
-        media = self._stage.world.media
         self.under_way = True
         await asyncio.sleep(WRITTEN)
         self.down = True
         now = self._stage.world.stack.now()
         self.moments.append(now)
-        self._stage.world.registry.services.feed.leave(self._stage.told)
         for task in self._asking:
             task.cancel()
-        running = list(self._stage.world.registry.calls.values())
-        await self._watched.kill_now()
-        # A task that is cancelled here, unlike one that is killed, still lets go of whom it was replacing.
-        for call in running:
+        for call in self._stage.world.registry.calls.values():
             ends = [leg.ended for leg in call.record.legs if leg.ended is not None]
             if any(now - WRITTEN <= ended for ended in ends):
                 self.lost_legs.add(call.id)
-        await asyncio.sleep(QUEUED)
-        self._find_the_lost()
-        of_before = list(media.calls)
-        if not media.outlives:
-            for left in of_before:
-                left.close()
+        await self._watched.kill_now()
+        known = self._find_the_lost()
+        arriving = self._on_the_way(known)
         await asyncio.sleep(seconds)
         await self._watched.restart()
-        for left in of_before:  # What nobody has taken over the daemon gives up by itself.
-            left.close()
+        self._leave(party for party in self._parties() if party.session.call_id in arriving)
         self.under_way = False
 
     def _begin(self, feed: Feed) -> None:
@@ -111,7 +101,29 @@ class Kills:
         self._back = asyncio.get_running_loop().time()
         self._stage.told.listen(feed)
 
-    def _find_the_lost(self) -> None:
+    def _parties(self) -> list[StoryParty]:
+        return [each for phone in self._stage.phones.values() for each in phone.parties]
+
+    def _on_the_way(self, known: str) -> set[str]:
+        """Call-IDs of INVITEs and ACKs that have not arrived yet, and that nothing in `known` tells of."""
+        sent = [each for each in self._stage.wire.log if each.source[0] == B2BUA]
+        ages = [(self.moments[-1] - each.at, each.title, each.message.call_id) for each in sent]
+        invites = {of for age, title, of in ages if title == "INVITE" and age < FRESH and of not in known}
+        acks = {of for age, title, of in ages if title == "ACK" and age < WRITTEN}
+        parties = self._parties()
+        there = {party.session.call_id for party in parties}
+        answered = {party.session.call_id for party in parties if party.answered_at > float("-inf")}
+        return (invites - there) | (acks - answered)
+
+    def _leave(self, parties: Iterable[StoryParty]) -> None:
+        """No process knows them."""
+        for party in parties:
+            if not party.over.is_set():
+                self.lost_dialogs.add(party.session.call_id)
+                party.phone.spawn(self._give_up(party))
+
+    def _find_the_lost(self) -> str:
+        """Returns all that is known, as it is written down."""
         stage, now = self._stage, self.moments[-1]
         backend = self._watched.keeping.backend
         entries = {key: each.body for (kind, key), each in backend.documents.items() if kind is Kind.JOURNAL}
@@ -127,11 +139,12 @@ class Kills:
                 self.lost_handoffs.add(handoff_id)
                 if now - told[0].at > WRITTEN:
                     self.complaints.append(f"handoff {handoff_id} is not in the journal")
-        for party in [each for phone in stage.phones.values() for each in phone.parties]:
-            unwritten = party.session.call_id not in known or now - party.answered_at < WRITTEN
-            if unwritten and not party.over.is_set():
-                self.lost_dialogs.add(party.session.call_id)
-                party.phone.spawn(self._give_up(party))
+        self._leave(
+            party
+            for party in self._parties()
+            if party.session.call_id not in known or now - party.answered_at < WRITTEN
+        )
+        return known
 
     async def _give_up(self, party: StoryParty) -> None:
         with suppress(TimeoutError):

@@ -95,7 +95,6 @@ class Stage:
     application: Application = field(default_factory=Application)
     watched: Watched = field(init=False)
     kills: Kills = field(init=False)
-    operations: Operations = field(init=False)
     configurations: list[Configuration] = field(init=False)
     """Those that a reload may bring."""
     logged: list[str] = field(default_factory=list)
@@ -109,7 +108,6 @@ class Stage:
         media.outlives = media.records_nothing = self.plan.outlives  # as of rtpengine
         self.watched = Watched(self.world)
         self.kills = Kills(self, self.watched)
-        self.operations = self.watched.keeping.operations
         self.watched.tell(self.application)
         used = self.world.configuration
         self.configurations = [used, replace(used, policy=Policy()), replace(used, routes=used.routes[:1])]
@@ -127,6 +125,11 @@ class Stage:
             await self.watched.close()
             with suppress(AssertionError):  # the verdict finds who is left
                 await self.world.until(self._everybody_knows, OVER)
+
+    @property
+    def operations(self) -> Operations:
+        """The API of the process that there is, or was last."""
+        return self.watched.keeping.operations
 
     def _nothing_goes_on(self) -> bool:
         return not (self.kills.under_way or self.watched.recovering or self.world.registry.calls)

@@ -69,8 +69,8 @@ async def drain(stage: Stage, source: random.Random) -> None:
 async def kill(stage: Stage, source: random.Random) -> None:
     """The process is killed, and another one starts soon or after a while.
 
-    Not while the store fails, noticed or not: what waits for it dies with a process (docs/restart.md), and the store of
-    a story, which is the same before and after, would write it all the same.
+    Not while the store fails, noticed or not: what waits for it dies with a process (docs/restart.md), and nothing
+    could be said of what has changed meanwhile.
     """
     keeping = stage.watched.keeping
     works = keeping.backend.failing is None and keeping.store.status.available

@@ -153,13 +153,13 @@ def _faults_of_handoff(
     stage: Stage, handoff_id: str, told: list[HandoffChanged], records: dict[str, Record]
 ) -> Iterator[str]:
     codes = [str(event.outcome.code) for event in told if event.outcome is not None]
-    if len(told) > 1 and told[-2].state.final and stage.kills.between(told[-2].at, told[-1].at):
-        told = [*told[:-2], told[-1]]
     states = [event.state for event in told]
     if states[0] is not HandoffState.REQUESTED or not states[-1].final:
         yield f"handoff {handoff_id}: {states}"
-    for state, following in pairwise(states):
-        if not (following.final and not state.final) and following not in NEXT.get(state, set()):
+    for event, then in pairwise(told):
+        state, following = event.state, then.state
+        goes_on = (following.final and not state.final) or following in NEXT.get(state, set())
+        if not goes_on and not stage.kills.between(event.at, then.at):
             yield f"handoff {handoff_id}: {state} and then {following}"
     last = told[-1]
     outcome = None if last.outcome is None else last.outcome.as_record()

@@ -31,11 +31,8 @@ def fates(world: World) -> dict[tuple[str, ...], float]:
 
 async def killed(world: World, watched: Watched, fate: str = "taken_over") -> None:
     """The process is killed, and the next one has looked at what it left."""
-    before = list(world.media.calls)
     await watched.kill_and_restart()
     assert fates(world) == {(fate,): 1}
-    for call in before:  # What nobody has taken over the daemon gives up by itself.
-        call.close()
 
 
 async def shown(watched: Watched, handoff: Handoff) -> tuple[object, object]:

@@ -30,7 +30,7 @@ def test_who_asks_for_ports_gets_none_of_a_block() -> None:
             assert not taken.intersection(range(first, last + 1))
     finally:
         for block in blocks:
-            block.close()
+            block.release()
 
 
 def span(ports: tuple[int, int]) -> range:
