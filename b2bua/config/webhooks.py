@@ -61,7 +61,7 @@ class Webhooks(Section):
         ip = _really(ipaddress.ip_address(address.partition("%")[0]))
         if ip.is_unspecified or ip.is_multicast:
             return False
-        return ip.is_global or self.allow_private or any(_names(each, host, ip) for each in self.allow)
+        return _is_public(ip) or self.allow_private or any(_names(each, host, ip) for each in self.allow)
 
 
 def _names(receiver: str | Network, host: str, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -70,6 +70,13 @@ def _names(receiver: str | Network, host: str, ip: ipaddress.IPv4Address | ipadd
     return ip in receiver
 
 
+def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Of IPv6 what is handed out (RFC 4291 section 2.4). `ipaddress` calls addresses global that somebody may still
+    route inside: site-local (RFC 3879), IPv4-compatible, translators' (RFC 8215)."""
+    return ip.is_global and (ip.version == 4 or ip in _UNICAST)
+
+
+_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

@@ -98,6 +98,9 @@ def test_what_is_no_url_to_call_is_refused_without_quoting_it(text: str) -> None
     [
         *("127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
         *("::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "::"),
+        # Site-local (RFC 3879) and IPv4-compatible (RFC 4291 2.5.5.1): deprecated, and routed by some all the same.
+        *("fec0::1", "feff:ffff::1", "::10.0.0.1", "::127.0.0.1", "::169.254.169.254", "::93.184.216.34"),
+        "64:ff9b:1::1",
     ],
 )
 def test_private_addresses_are_not_reached_unless_allowed(address: str) -> None:
@@ -107,6 +110,7 @@ def test_private_addresses_are_not_reached_unless_allowed(address: str) -> None:
 def test_who_may_be_reached() -> None:
     settings = Webhooks.model_validate({"allow": ["hooks.internal", "10.0.0.0/8"]})
     assert Webhooks().may_reach("app.example.com", "93.184.216.34")
+    assert Webhooks().may_reach("app.example.com", "2606:2800:21f:cb07::1")
     assert settings.may_reach("app.example.com", "10.9.9.9")
     assert settings.may_reach("Hooks.Internal", "192.168.0.1")
     assert not settings.may_reach("app.example.com", "192.168.0.1")
