@@ -68,8 +68,8 @@ class Engine:
     def open_call(self) -> Call:
         """Chooses the worker with the fewest legs; a lost worker is replaced."""
 
-    def open_leg(self, call: Call, latching: str) -> Leg:
-        """Binds a port pair and hands it to the call's worker."""
+    def open_leg(self, call: Call, latching: str, signalling: str | None) -> Leg:
+        """Binds a port pair and hands it to the call's worker; `signalling` is where the peer's SIP comes from."""
 
     def record(self, leg: Leg, path: Path) -> Recording:
         """What the leg's peer says and hears goes to a new WAV file, in the place of a recording of before."""

@@ -46,7 +46,8 @@ class Latching(StrEnum):
     """Whom a leg believes about where its peer is."""
 
     AUTO = "auto"
-    """The first valid packet: from then on its source is the only one heard, and the one sent to."""
+    """The first valid packet: from then on its source is the only one heard, and the one sent to, unless another has
+    more to speak for it (docs/media.md)."""
     STRICT = "strict"
     """The SDP alone: nothing from another address or port is heard, nothing is sent elsewhere."""
     DISABLED = "disabled"
@@ -215,9 +216,17 @@ class MediaCall(Protocol):
     """The legs of one call. Closing twice is harmless; a call that is garbage collected gives its ports
     back."""
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> MediaLeg:
-        """Binds a port pair; `ipv6` where the peer's audio is reached over IPv6. Raises `PortsExhausted`, `NoAddress`,
-        or `MediaError` when the call or the engine is closed."""
+    def open_leg(
+        self,
+        role: str,
+        latching: Latching = Latching.AUTO,
+        *,
+        ipv6: bool = False,
+        signalling: str | None = None,
+    ) -> MediaLeg:
+        """Binds a port pair; `ipv6` where the peer's audio is reached over IPv6. `signalling` is the address that its
+        SIP comes from, and, through a NAT, its audio, too: a hint for `Latching.AUTO` and `DISABLED`, which an engine
+        may leave. Raises `PortsExhausted`, `NoAddress`, or `MediaError` when the call or the engine is closed."""
         ...
 
     def bridge(self, a: MediaLeg, b: MediaLeg) -> None:

@@ -33,7 +33,8 @@ def open_leg(
 ) -> MediaLeg:
     """The audio of a new leg whose far end signals from an address. Raises `PortsExhausted` or `NoAddress`."""
     host = far_host(call.configuration, signalling, offer)
-    return call.media.open_leg(role, call.configuration.latching_for(trunk), ipv6=":" in host)
+    latching = call.configuration.latching_for(trunk)
+    return call.media.open_leg(role, latching, ipv6=":" in host, signalling=signalling)
 
 
 def describe(

@@ -41,8 +41,8 @@ class Media(Section):
     """Offered in this order. PCMU and PCMA are turned into each other where the sides differ; G722 and opus are passed
     through between a caller and a destination that both have them."""
     latching: Latching = Latching.AUTO
-    """Whom we believe about where audio comes from and goes to: `auto`, the first valid packet; `strict`, the SDP;
-    `disabled`, the SDP for what we send, the first valid packet for what we hear."""
+    """Whom we believe about where audio comes from and goes to: `auto`, the first valid packet until one is more likely
+    the peer's; `strict`, the SDP; `disabled`, the SDP for what we send, as with `auto` for what we hear."""
     srtp: Srtp = Srtp()
     """How audio is encrypted; whether it is, is up to each trunk's `srtp` and each place's `encryption`."""
     ringback: Ringback = Ringback.US

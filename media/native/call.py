@@ -62,14 +62,21 @@ class NativeCall:
         """Number of the worker that owns the legs."""
         return self._link.worker
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> NativeLeg:
+    def open_leg(
+        self,
+        role: str,
+        latching: Latching = Latching.AUTO,
+        *,
+        ipv6: bool = False,
+        signalling: str | None = None,
+    ) -> NativeLeg:
         """Binds a port pair for a new leg."""
         if not self._open:
             raise MediaError("the call is closed")
         # The wildcard of IPv6 takes both.
         if ipv6 is not (":" in self._address) and self._address != "::":
             raise NoAddress(f"media.address {self._address} takes no audio over {'IPv6' if ipv6 else 'IPv4'}")
-        leg = NativeLeg(asked(self._core.open_leg, self._link, latching), role, self._on_event)
+        leg = NativeLeg(asked(self._core.open_leg, self._link, latching, signalling), role, self._on_event)
         self._registry.legs[leg.number] = ref(leg)
         self._legs.append(leg)
         return leg

@@ -54,7 +54,14 @@ class RtpengineCall:
         self._legs: list[RtpengineLeg] = []
         self._open = True
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> RtpengineLeg:
+    def open_leg(
+        self,
+        role: str,
+        latching: Latching = Latching.AUTO,
+        *,
+        ipv6: bool = False,
+        signalling: str | None = None,
+    ) -> RtpengineLeg:
         """A leg where the call has legs already, else on the next daemon that has one to spare."""
         if not self._open:
             raise MediaError("the call is closed")

@@ -117,6 +117,21 @@ def test_latching_is_that_of_the_trunk_or_that_of_all(
     play(story, tmp_path, main=main)
 
 
+def test_the_engine_is_told_where_the_sip_of_each_leg_comes_from(tmp_path: Path) -> None:
+    """What tells a peer behind a NAT from a stranger."""
+
+    async def story(world: World) -> None:
+        await world.phone(DESK)
+        sbc = await world.phone(SBC)
+        call = sbc.call("desk")
+        await sbc.until(Answered)
+        assert [leg.signalling for leg in world.legs()] == [SBC, DESK]
+        sbc.do(call.bye)
+        await world.record()
+
+    play(story, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("callers", "agents", "offered", "crosses"),
     [

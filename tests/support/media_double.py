@@ -50,7 +50,14 @@ class CallDouble:
         """The newest leg of a role."""
         return next(leg for leg in reversed(self.legs) if leg.role == role)
 
-    def open_leg(self, role: str, latching: Latching = Latching.AUTO, *, ipv6: bool = False) -> LegDouble:
+    def open_leg(
+        self,
+        role: str,
+        latching: Latching = Latching.AUTO,
+        *,
+        ipv6: bool = False,
+        signalling: str | None = None,
+    ) -> LegDouble:
         """As in the contract."""
         if self.closed or self.orphaned or self.engine.closed:
             raise MediaError("closed")
@@ -58,6 +65,7 @@ class CallDouble:
             raise NoAddress("no IPv6 address")
         leg = LegDouble(self, role, self.engine.take_port(), latching)
         leg.ipv6 = ipv6
+        leg.signalling = signalling
         self.legs.append(leg)
         return leg
 

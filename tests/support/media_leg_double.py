@@ -88,6 +88,8 @@ class LegDouble:
         self.latching = latching
         self.ipv6 = False
         """It was opened for audio over IPv6; its address is that of all others nevertheless."""
+        self.signalling: str | None = None
+        """Where its peer's SIP comes from."""
         self._role = role
         self._local_address = local_address
         self.agreed: list[StreamParameters] = []

@@ -12,20 +12,23 @@ import pytest
 from media.engine import Latching, MediaCall, MediaLeg
 from media.events import FirstPacket
 from media.native import NativeSettings
-from tests.support.native_calls import Events, running
+from tests.support.native_calls import Events, becomes_true, running
 from tests.support.rtp_peer import STALL, RtpPeer
 
 Told = Callable[[MediaLeg, MediaLeg, Events], Awaitable[None]]
 
 
-def with_legs(latching: Latching, caller: RtpPeer, assistant: RtpPeer, told: Told) -> None:
-    """Runs a story with a caller's leg of this setting, bridged with an assistant's."""
+def with_legs(
+    latching: Latching, caller: RtpPeer, assistant: RtpPeer, told: Told, signalling: str | None = None
+) -> None:
+    """Runs a story with a caller's leg of this setting, bridged with an assistant's. `signalling` is where the caller's
+    SIP comes from."""
 
     async def run() -> None:
         async with running() as engine:
             events = Events()
             call: MediaCall = engine.open_call(events.put_nowait)
-            leg, other = call.open_leg("caller", latching), call.open_leg("assistant")
+            leg, other = call.open_leg("caller", latching, signalling=signalling), call.open_leg("assistant")
             leg.set_remote(caller.parameters())
             other.set_remote(assistant.parameters())
             call.bridge(leg, other)
@@ -113,6 +116,81 @@ def test_what_is_no_audio_of_the_call_gives_nobody_their_place_back() -> None:
             assert (await outside.hear()).payload == said.payload
 
         with_legs(Latching.AUTO, inside, assistant, told)
+
+
+INSIDE, NAT, ELSEWHERE = "127.0.0.5", "127.0.0.6", "127.0.0.7"
+"""The host that a peer behind a NAT says it has, the one that its packets and its SIP have outside, a stranger's."""
+
+
+@pytest.mark.parametrize("latching", [Latching.AUTO, Latching.DISABLED])
+def test_who_sends_to_all_ports_keeps_no_peer_behind_a_nat_from_being_heard(latching: Latching) -> None:
+    """It is never heard where its SDP says, but from where its SIP comes."""
+    with (
+        RtpPeer(host=INSIDE) as inside,
+        RtpPeer(host=NAT) as caller,
+        RtpPeer() as assistant,
+        RtpPeer(host=ELSEWHERE, ssrc=7) as stranger,
+    ):
+
+        async def told(leg: MediaLeg, other: MediaLeg, _events: Events) -> None:
+            # Since the port was opened, long before the caller has something to say, and ever after.
+            for _ in range(50):
+                stranger.say(leg.local_address, b"\x66" * 160)
+            await assistant.hear_many(50)
+            for _ in range(50):
+                caller.say(leg.local_address, b"\x77" * 160)
+                stranger.say(leg.local_address, b"\x66" * 160)
+            assert {each.payload[0] for each in await assistant.hear_many(50)} == {0x77}
+            await becomes_true(lambda: leg.statistics().foreign == 50)
+            said = assistant.say(other.local_address)
+            hears = inside if latching is Latching.DISABLED else caller
+            assert (await hears.hear()).payload == said.payload
+            assert not stranger.has_heard()
+
+        with_legs(latching, inside, assistant, told, signalling=NAT)
+
+
+def test_an_address_that_the_peer_cannot_have_takes_no_audio_away() -> None:
+    """Who signals from far away has no address of this machine's: packets from there are forged, or another's."""
+    with (
+        RtpPeer(host=INSIDE) as forger,
+        RtpPeer(host=NAT) as caller,
+        RtpPeer() as assistant,
+    ):
+
+        async def told(leg: MediaLeg, other: MediaLeg, _events: Events) -> None:
+            caller.say(leg.local_address, b"\x77" * 160)
+            forger.say(leg.local_address, b"\x66" * 160)
+            caller.say(leg.local_address, b"\x78" * 160)
+            assert [each.payload[0] for each in await assistant.hear_many(2)] == [0x77, 0x78]
+            said = assistant.say(other.local_address)
+            assert (await caller.hear()).payload == said.payload
+            assert leg.statistics().foreign == 1
+
+        with_legs(Latching.AUTO, forger, assistant, told, signalling="203.0.113.5")
+
+
+def test_media_from_elsewhere_than_sip_and_sdp_say_is_heard_as_before() -> None:
+    """Trunks that have a proxy for SIP and gateways for audio; phones behind the NAT of another line."""
+    with RtpPeer(host=INSIDE) as gateway, RtpPeer(host=ELSEWHERE) as sends, RtpPeer() as assistant:
+
+        async def told(leg: MediaLeg, other: MediaLeg, _events: Events) -> None:
+            sends.say(leg.local_address, b"\x77" * 160)
+            assert (await assistant.hear()).payload == b"\x77" * 160
+            said = assistant.say(other.local_address)
+            assert (await sends.hear()).payload == said.payload
+
+        with_legs(Latching.AUTO, gateway, assistant, told, signalling=NAT)
+
+
+def test_a_scope_in_the_address_of_sip_is_no_hindrance() -> None:
+    with RtpPeer() as caller, RtpPeer() as assistant:
+
+        async def told(leg: MediaLeg, _other: MediaLeg, _events: Events) -> None:
+            caller.say(leg.local_address)
+            assert await assistant.hear()
+
+        with_legs(Latching.AUTO, caller, assistant, told, signalling="fe80::1%eth0")
 
 
 @pytest.mark.parametrize(

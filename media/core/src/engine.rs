@@ -97,8 +97,13 @@ impl Engine {
         chosen.map(Arc::clone).ok_or(Errno::SHUTDOWN)
     }
 
-    /// Binds a port pair and hands it to a worker.
-    pub fn open_leg(&self, link: &Arc<Link>, latching: Latching) -> Result<LegHandle, OpenError> {
+    /// Binds a port pair and hands it to a worker; `signalling` is where the peer's SIP comes from.
+    pub fn open_leg(
+        &self,
+        link: &Arc<Link>,
+        latching: Latching,
+        signalling: Option<IpAddr>,
+    ) -> Result<LegHandle, OpenError> {
         let (sockets, lease) = self.allocator.open()?;
         let local = sockets.local;
         let mut random = [0; 30];
@@ -109,7 +114,7 @@ impl Engine {
         let id = self.next_leg.fetch_add(1, Ordering::Relaxed);
         let counters = Arc::new(Counters::default());
         let streams = (outgoing, Reporter::new(ssrc, &more));
-        let peer = Peer::new(local, latching);
+        let peer = Peer::new(local, latching).signalling_from(signalling);
         let leg = Leg::new(id, (sockets, lease), peer, Arc::clone(&counters), streams);
         link.post(Command::Open(Box::new(leg)), usize::MAX)
             .map_err(|_| OpenError::System(Errno::SHUTDOWN))?;
@@ -186,7 +191,7 @@ mod tests {
         let engine = engine(1);
         let free = engine.allocator().free();
         let link = engine.choose_worker().unwrap();
-        let leg = engine.open_leg(&link, Latching::Auto).unwrap();
+        let leg = engine.open_leg(&link, Latching::Auto, None).unwrap();
         link.post(Command::Fail, usize::MAX).unwrap();
         becomes_true(|| engine.events().waiting());
         let mut events = VecDeque::new();
@@ -195,10 +200,13 @@ mod tests {
         assert_eq!(engine.allocator().free(), free);
         assert_eq!(leg.unbridge(), Err(Refused::Lost));
         leg.close();
-        assert_eq!(engine.open_leg(&link, Latching::Auto).unwrap_err(), OpenError::System(Errno::SHUTDOWN));
+        assert_eq!(
+            engine.open_leg(&link, Latching::Auto, None).unwrap_err(),
+            OpenError::System(Errno::SHUTDOWN)
+        );
         let replacement = engine.choose_worker().unwrap();
         assert_ne!(replacement.number, link.number);
-        engine.open_leg(&replacement, Latching::Auto).unwrap();
+        engine.open_leg(&replacement, Latching::Auto, None).unwrap();
     }
 
     #[test]
@@ -206,7 +214,7 @@ mod tests {
         let engine = engine(2);
         let free = engine.allocator().free();
         let first = engine.choose_worker().unwrap();
-        let legs: Vec<_> = (0..2).map(|_| engine.open_leg(&first, Latching::Auto).unwrap()).collect();
+        let legs: Vec<_> = (0..2).map(|_| engine.open_leg(&first, Latching::Auto, None).unwrap()).collect();
         assert_ne!(engine.choose_worker().unwrap().number, first.number);
         engine.stop();
         assert_eq!(engine.allocator().free(), free);

@@ -25,6 +25,7 @@ pub mod ports;
 pub mod prompt;
 #[cfg(feature = "python")]
 mod python;
+pub mod rank;
 pub mod reception;
 pub mod recording;
 pub mod reporting;

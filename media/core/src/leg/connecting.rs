@@ -104,18 +104,18 @@ mod tests {
     fn a_leg_is_connected_when_its_peer_was_heard_where_it_is_sent_to() {
         let mut auto = leg(&allocator(100), Latching::Auto);
         assert!(auto.connect().is_none(), "not heard");
-        auto.peer.latch(&THERE);
+        auto.peer.latch(&THERE, 0);
         assert!(auto.connect().is_some());
         assert!(auto.connect().is_none(), "only once");
         let mut disabled = leg(&allocator(100), Latching::Disabled);
-        disabled.peer.latch(&THERE);
+        disabled.peer.latch(&THERE, 0);
         assert!(disabled.connect().is_none(), "hears one address and sends to another");
     }
 
     #[test]
     fn it_keeps_its_socket_through_holds_and_moves() {
         let mut leg = leg(&allocator(100), Latching::Auto);
-        leg.peer.latch(&HERE);
+        leg.peer.latch(&HERE, 0);
         assert!(leg.connect().is_some());
         leg.peer.name(Named::default(), 1);
         assert!(leg.connect().is_none());
@@ -123,7 +123,7 @@ mod tests {
         leg.peer.name(Named { rtp: Some(THERE), ..Named::default() }, 2);
         leg.disconnect();
         assert!(!leg.send_connected(b"to the former address"));
-        leg.peer.latch(&THERE);
+        leg.peer.latch(&THERE, 0);
         assert!(leg.connect().is_none() && leg.connected().is_some(), "the same descriptor");
         assert!(leg.send_connected(b"to the new one"));
     }
@@ -136,14 +136,14 @@ mod tests {
         let port = SocketPair::bind_any(HERE.ip(), options).unwrap().local.port();
         let allocator = Arc::new(Allocator::new(HERE.ip(), port, port + 1, 0, options).with_descriptors(100));
         let mut first = leg(&allocator, Latching::Auto);
-        first.peer.latch(&at);
+        first.peer.latch(&at, 0);
         assert!(first.connect().is_some());
         first.leave_sockets();
         let mut next = leg(&allocator, Latching::Auto);
         assert!(next.connected().is_none());
         assert!(peer.send(b"hello", &next.sockets.local));
         assert_eq!(next.receive(&mut [0; 16]), Some((5, at)), "by the socket that hears everybody");
-        next.peer.latch(&THERE);
+        next.peer.latch(&THERE, 0);
         assert!(next.connect().is_some());
     }
 
@@ -152,11 +152,11 @@ mod tests {
         let allocator = allocator(12);
         let mut legs: Vec<_> = (0..2).map(|_| leg(&allocator, Latching::Auto)).collect();
         for leg in &mut legs {
-            leg.peer.latch(&HERE);
+            leg.peer.latch(&HERE, 0);
             assert!(leg.connect().is_some(), "six for each");
         }
         legs.push(leg(&allocator, Latching::Auto));
-        legs[2].peer.latch(&HERE);
+        legs[2].peer.latch(&HERE, 0);
         assert!(legs[2].connect().is_none(), "four for each");
         assert!(legs[0].connect().is_none() && legs[0].connected().is_some());
         legs.push(leg(&allocator, Latching::Auto));

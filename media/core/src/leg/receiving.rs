@@ -5,7 +5,7 @@ use crate::content::Content;
 use crate::dtmf::{self, Digit};
 use crate::mailbox::Event;
 use crate::outgoing::Source;
-use crate::peer::Standing;
+use crate::peer::{Doubt, Standing};
 use crate::reception::Arrival;
 use crate::reporting::NtpClock;
 use crate::rtp::{self, Header};
@@ -53,7 +53,11 @@ impl Leg {
             self.counters.dropped.bump();
             return None;
         };
-        let standing = self.peer.standing(from, now);
+        let standing = self.peer.standing(from, || Doubt {
+            now,
+            heard: self.last_arrival,
+            authenticated: self.protection.is_some(),
+        });
         if standing == Standing::Foreign {
             self.counters.foreign.bump();
             return None;
@@ -84,19 +88,19 @@ impl Leg {
             return None;
         }
         if standing == Standing::Candidate {
-            self.latch(from, events);
+            self.latch(from, now, events);
         }
         self.count(header, content, data, now, events)
     }
 
     /// Knows its peer now; or knows better, and then there is nothing to tell.
-    fn latch(&mut self, from: &SocketAddr, events: &Events) {
+    fn latch(&mut self, from: &SocketAddr, now: u64, events: &Events) {
         if self.peer.is_latched() {
             self.disconnect();
         } else {
             events.post(Event::FirstPacket { leg: self.id }, usize::MAX);
         }
-        self.peer.latch(from);
+        self.peer.latch(from, now);
     }
 
     /// Counts what SRTP did not let through.

@@ -68,10 +68,12 @@ impl Engine {
         self.0.choose_worker().map(Call).map_err(system)
     }
 
-    fn open_leg(&self, call: &Call, latching: &str) -> PyResult<Leg> {
+    fn open_leg(&self, call: &Call, latching: &str, signalling: Option<&str>) -> PyResult<Leg> {
         let latching = Latching::from_name(latching)
             .ok_or_else(|| PyValueError::new_err(format!("unknown latching {latching}")))?;
-        self.0.open_leg(&call.0, latching).map(Leg).map_err(|error| match error {
+        // A hint: the zone of a link-local address (RFC 4007) is none.
+        let signalling = signalling.and_then(|host| host.split('%').next()?.parse().ok());
+        self.0.open_leg(&call.0, latching, signalling).map(Leg).map_err(|error| match error {
             OpenError::Exhausted => Exhausted::new_err("no RTP/RTCP port pair is free"),
             OpenError::System(error) => system(error),
         })
