@@ -327,7 +327,7 @@ class Endpoint:
         `LocalError` when it is there already or a limit is reached."""
         self._check_limits()
         core = self._core
-        answered = None if unanswered is None else AnsweredInvite.read(*unanswered, session.answer)
+        answered = None if unanswered is None else AnsweredInvite.read(*unanswered, session)
         if answered is not None:
             self._check_unserved(answered.request)
         if session_key(dialog.call_id, NameAddr.parse(dialog.local).tag or "") in core.sessions:

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause, events
-from b2bua.call.audio_protection import unusable
+from b2bua.call.late_offer import take_answer
 from b2bua.call.leg import Leg
 from b2bua.call.new_leg import describe, leg_record
 from b2bua.crossing import headers_for, reasons_of
 from b2bua.headers import P_EARLY_MEDIA
 from b2bua.identity import Caller
 from sip_stack import events as sip
-from sip_stack.errors import RemoteError
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -38,8 +37,8 @@ class ReceivedLeg(Leg):
         "_answered",
         "_early_media",
         "_offers",
-        "_our_offer",
         "_said_early",
+        "our_offer",
     )
 
     def __init__(
@@ -62,7 +61,7 @@ class ReceivedLeg(Leg):
         self._offers = offer is not None
         if self._offers:
             self.agree()
-        self._our_offer: LocalOffer | None = None
+        self.our_offer: LocalOffer | None = None
         """In our 200 or reliable 18x to an INVITE without an offer, until the ACK or PRACK brings the answer."""
         self._said_early = b""
         """Our description in a reliable provisional response: offer and answer are over with its PRACK."""
@@ -127,8 +126,8 @@ class ReceivedLeg(Leg):
         """Our offer to a caller without one, once; the answer comes in the PRACK."""
         if self._said_early:
             return b""
-        self._our_offer = self.description.make_offer()
-        self._said_early = self._our_offer.body
+        self.our_offer = self.description.make_offer()
+        self._said_early = self.our_offer.body
         return self._said_early
 
     def answer(self, said: Sequence[Header] = ()) -> None:
@@ -144,8 +143,8 @@ class ReceivedLeg(Leg):
             body = self.description.make_answer()
             self.agree()
         else:
-            self._our_offer = self.description.make_offer()
-            body = self._our_offer.body
+            self.our_offer = self.description.make_offer()
+            body = self.our_offer.body
         self.session.answer(self.now(), body=body, headers=headers_for(said, self.passes))
         if not self.answer_is_held:
             self.record.answered = self.now()
@@ -159,19 +158,11 @@ class ReceivedLeg(Leg):
     def acknowledged(self, request: Request) -> None:
         """Take the answer in the ACK, or the PRACK, if our 200 or 18x had the offer; a call without a good one cannot
         go on."""
-        offer, self._our_offer = self._our_offer, None
-        if offer is None:
-            super().acknowledged(request)
-            self.reoffers.tell()
+        offer, self.our_offer = self.our_offer, None
+        if offer is not None:
+            take_answer(self, offer, request)
             return
-        try:
-            self.description.receive_acknowledgement(offer, request.body_of_type("application/sdp"))
-        except RemoteError as error:
-            outcome = unusable(error, self.role)
-            self.log("answer_unusable", why=error.reason)
-            self.give_up(outcome)
-            return
-        self.agree()
+        super().acknowledged(request)
         self.reoffers.tell()
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:

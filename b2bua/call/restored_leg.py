@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from b2bua.call import cause
+from b2bua.call.late_offer import take_answer
 from b2bua.call.leg import Leg
 from sip_stack import events as sip
 
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
     from b2bua.feed import LegFacts
     from b2bua.headers import Header
     from b2bua.identity import Caller
-    from b2bua.sdp_bridge import LegDescription
+    from b2bua.sdp_bridge import LegDescription, LocalOffer
     from media.engine import MediaLeg
     from sip_stack.dialog.restored import RestoredSession
+    from sip_stack.message import Request
 
 
 class RestoredLeg(Leg):
     """Either side of a call; whose its INVITE was matters for the record alone."""
 
-    __slots__ = ("moved",)
+    __slots__ = ("moved", "our_offer")
 
     def __init__(
         self,
@@ -40,7 +42,9 @@ class RestoredLeg(Leg):
         facts: LegFacts | None,
         session: RestoredSession,
         moved: bool,
+        our_offer: LocalOffer | None,
     ) -> None:
+        """`our_offer`: in our 200, where its answer comes in the ACK."""
         super().__init__(call, record.role, media, description, far_end)
         self.record = record
         self.identity = identity
@@ -53,9 +57,17 @@ class RestoredLeg(Leg):
         self.session: RestoredSession = session
         self.moved = moved
         """We are at another address than its far end knows."""
+        self.our_offer = our_offer
         session.owner = self
         if session.we_called:
             self.count()
+
+    def acknowledged(self, request: Request) -> None:
+        offer, self.our_offer = self.our_offer, None
+        if offer is not None:
+            take_answer(self, offer, request)
+        else:
+            super().acknowledged(request)
 
     def hang_up(self, outcome: cause.Outcome, headers: Iterable[Header] = ()) -> None:
         if self.over:

@@ -15,9 +15,11 @@ from pydantic import TypeAdapter
 
 from b2bua.call import cause
 from b2bua.call.left import Left
+from b2bua.call.received_leg import ReceivedLeg
+from b2bua.call.restored_leg import RestoredLeg
 from b2bua.feed import LegFacts
 from b2bua.identity import Caller
-from b2bua.sdp_bridge import Agreed
+from b2bua.sdp_bridge import Agreed, Offered
 from sip_stack.dialog.restored import SessionSnapshot
 
 if TYPE_CHECKING:
@@ -44,7 +46,10 @@ class LegState(NamedTuple):
     contact: tuple[str, int]
     """What the far end was told of it."""
     session: SessionSnapshot
-    agreed: Agreed
+    agreed: Agreed | None
+    """None while the answer to `offered` is to come."""
+    offered: Offered | None
+    """In our 200, of which nothing else is known."""
     identity: Caller
     facts: LegFacts | None
     keys_in_audio: bool
@@ -131,7 +136,8 @@ class CallState(NamedTuple):
     @property
     def has_keys(self) -> bool:
         """True when there are keys of SRTP in it, which nobody may read in a store."""
-        return any(leg is not None and leg.agreed.is_encrypted for leg in self.legs)
+        said = [each for leg in self.legs if leg is not None for each in (leg.agreed, leg.offered)]
+        return any(each is not None and each.is_encrypted for each in said)
 
     def plain(self) -> object:
         """As it is written down."""
@@ -193,9 +199,17 @@ def _subscription_of(call: Call, legs: list[Leg]) -> SubscriptionState | None:
     return SubscriptionState(legs.index(subscription.leg), subscription.event, subscription.told)
 
 
+def _offered_to(leg: Leg) -> Offered | None:
+    """What waits for its answer in the ACK of our 200."""
+    if not isinstance(leg, ReceivedLeg | RestoredLeg) or leg.our_offer is None:
+        return None
+    return leg.description.open_offer(leg.our_offer) if leg.session.unacknowledged_answer else None
+
+
 def _state_of(leg: Leg) -> LegState | None:
     identity, agreed = leg.media.identity, leg.description.agreed()
-    if identity is None or agreed is None:
+    offered = None if agreed is not None else _offered_to(leg)
+    if identity is None or (agreed is None and offered is None):
         return None
     flow = leg.session.flow
     return LegState(
@@ -204,6 +218,7 @@ def _state_of(leg: Leg) -> LegState | None:
         flow.sent_by,
         SessionSnapshot.of(leg.session),
         agreed,
+        offered,
         # What may pass is what was let pass before.
         dataclasses.replace(leg.identity, variables=dict(leg.identity.variables)),
         leg.facts,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from b2bua.journal.going_on import HomeState, LegState
     from b2bua.journal.journal import Journal
     from b2bua.journal.reaching import Reaching
-    from b2bua.sdp_bridge import LegDescription
+    from b2bua.sdp_bridge import LegDescription, LocalOffer
     from media.engine import MediaLeg
     from sip_stack.dialog.snapshot import UnansweredSnapshot
 
@@ -202,6 +202,8 @@ class Takeover:
         ours = (state.host, state.port)
         like = Flow(target.transport, ours, (target.host, target.port), ours)
         waiting = next((each for each in entry.waiting if each.call_id == leg.dialog.call_id), None)
+        if state.agreed is None and (waiting is None or state.offered is None):
+            raise MediaError("our offer was not answered")
         unanswered = None if waiting is None else (waiting.left, waiting.flow(self._services))
         return Found(state, media, self._services.stack.flow_to(target, like), place, unanswered)
 
@@ -221,7 +223,7 @@ class Takeover:
         )
         passes = configuration.passes_of(leg.trunk) if place is None else place.passes
         far_end = FarEnd(leg.trunk, protection, self._reaching.credentials(leg, place), passes)
-        description = _described(call, media, flow, far_end, place, state)
+        description, our_offer = _described(call, media, flow, far_end, place, state)
         session = self._services.stack.endpoint.restore(
             self._services.now(),
             flow=flow,
@@ -242,6 +244,7 @@ class Takeover:
             facts=state.facts,
             session=session,
             moved=flow.sent_by != state.contact,
+            our_offer=our_offer,
         )
         restored.keys_in_audio = state.keys_in_audio
         restored.referrals.accepted.update(state.referred)
@@ -254,10 +257,14 @@ class Takeover:
 
 def _described(
     call: Call, media: MediaLeg, flow: Flow, far_end: FarEnd, place: Dialled | None, state: LegState
-) -> LegDescription:
+) -> tuple[LegDescription, LocalOffer | None]:
+    """Its descriptions, and our offer that waits for its answer."""
     description = describe(call, media, flow, far_end.protection, place)
-    description.resume(state.agreed)
-    return description
+    if state.agreed is not None:
+        description.resume(state.agreed)
+        return description, None
+    assert state.offered is not None, "looked for before"
+    return description, description.resume_offer(state.offered)
 
 
 def _record_of(record: CallRecord, leg: LegEntry) -> LegRecord:

@@ -1,6 +1,6 @@
 """Between session descriptions and the media engine: the only place that knows both."""
 
-from b2bua.sdp_bridge.agreed import Agreed
+from b2bua.sdp_bridge.agreed import Agreed, Offered
 from b2bua.sdp_bridge.leg_description import LegDescription
 from b2bua.sdp_bridge.media_security import MediaTerms, SrtpRequired
 from b2bua.sdp_bridge.offers import Change, LocalOffer, RemoteOffer, Reoffer
@@ -14,6 +14,7 @@ __all__ = [
     "LegDescription",
     "LocalOffer",
     "MediaTerms",
+    "Offered",
     "RemoteOffer",
     "Reoffer",
     "SrtpRequired",

@@ -12,6 +12,7 @@ from b2bua.sdp_bridge.audio_stream import AudioStream, OurSections
 from b2bua.sdp_bridge.formats import Event
 from b2bua.sdp_bridge.hold import Directions
 from b2bua.sdp_bridge.media_security import Agreement, srtp_keys
+from b2bua.sdp_bridge.offers import LocalOffer
 from media.engine import Address, Codec, StreamParameters
 from sip_stack.errors import LocalError
 from sip_stack.sdp import Crypto, Direction, Media, Origin, Session, cryptos_of, parse
@@ -129,6 +130,45 @@ class Agreed(NamedTuple):
             self.telephone_event,
             Agreement(theirs),
         )
+
+
+class Offered(NamedTuple):
+    """Our first offer, which nobody has answered yet."""
+
+    body: str
+    """Octets as characters."""
+    slot: int
+    events: tuple[Event, ...]
+    intent: Direction
+    """As the other side wants it by now."""
+    comfort_noise: bool
+
+    @classmethod
+    def of(cls, offer: LocalOffer, intent: Direction, *, comfort_noise: bool) -> Offered:
+        """The offer as it was made."""
+        return cls(offer.body.decode("latin-1"), offer.ours.slot, offer.ours.events, intent, comfort_noise)
+
+    def __repr__(self) -> str:
+        """Without keys."""
+        return f"<offer in slot {self.slot}>"
+
+    @property
+    def said(self) -> Session:
+        """Raises `RemoteError` when it cannot be read."""
+        return parse(self.body.encode("latin-1"))
+
+    @property
+    def is_encrypted(self) -> bool:
+        """True when keys stand in it."""
+        return bool(self.ours.cryptos)
+
+    @property
+    def ours(self) -> OurSections:
+        """What it offers."""
+        said = self.said
+        audio = said.media[self.slot]
+        keys = tuple(cryptos_of(audio))
+        return OurSections(said.media, self.slot, said.direction_of(audio), self.events, keys)
 
 
 def _line(media: Media, tag: int) -> Crypto:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from b2bua.sdp_bridge.agreed import Agreed
+from b2bua.sdp_bridge.agreed import Agreed, Offered
 from b2bua.sdp_bridge.audio_stream import AudioStream, OurSections, stream_parameters
 from b2bua.sdp_bridge.codec_choice import CodecChoice
 from b2bua.sdp_bridge.formats import Parameters
@@ -173,17 +173,32 @@ class LegDescription:
     def resume(self, agreed: Agreed) -> None:
         """Go on with what an earlier process has agreed on. Raises `LocalError` unless that was said of this leg's
         address, and `RemoteError` when it cannot be read."""
-        if self._stream is not None:
-            raise LocalError("the leg has agreed on something already")
-        said, local, body = agreed.said, self._local, agreed.body.encode("latin-1")
-        host = said.connection and said.connection.address
-        if host != local.host or said.media[agreed.slot].port not in (0, local.port):
-            raise LocalError("the leg is not at the address that its far end was told")
-        local.resume(said, body, agreed.version)
+        body = self._resume(agreed.said, agreed.slot, agreed.body, agreed.version)
         self._ours, self._stream, self._key = agreed.ours, agreed.stream, agreed.key
         self.parameters, self.body = agreed.parameters, body
         self._hold.directions = agreed.intent, agreed.told, agreed.wish, agreed.refused
         self.comfort_noise = agreed.comfort_noise
+
+    def open_offer(self, offer: LocalOffer) -> Offered:
+        """Our first offer, which is open, for a later process."""
+        return Offered.of(offer, self._hold.intent, comfort_noise=self.comfort_noise)
+
+    def resume_offer(self, offered: Offered) -> LocalOffer:
+        """Wait for the answer to an offer that an earlier process has made. Raises as `resume`."""
+        said = offered.said
+        body = self._resume(said, offered.slot, offered.body, int(said.origin.version))
+        self._hold.intent, self.comfort_noise = offered.intent, offered.comfort_noise
+        return LocalOffer(self._negotiation.offer_locally(), body, offered.ours, first=True)
+
+    def _resume(self, said: Session, slot: int, text: str, version: int) -> bytes:
+        if self._stream is not None:
+            raise LocalError("the leg has agreed on something already")
+        local, body = self._local, text.encode("latin-1")
+        host = said.connection and said.connection.address
+        if host != local.host or said.media[slot].port not in (0, local.port):
+            raise LocalError("the leg is not at the address that its far end was told")
+        local.resume(said, body, version)
+        return body
 
     # Offers of ours
 

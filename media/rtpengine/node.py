@@ -11,8 +11,8 @@ from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import DEADLINE, NgConnection, NgError, NobodyThere, OnReply, Reply
 from media.rtpengine.counters import NgCounters
 from media.rtpengine.description import Opened, family_of
-from media.rtpengine.offer_answer import INSIDE, OUTSIDE
-from media.rtpengine.query import read_side
+from media.rtpengine.offer_answer import INSIDE
+from media.rtpengine.query import read_outside, read_side
 from media.rtpengine.settings import NgAddress, RtpengineSettings
 from media.rtpengine.spares import Spare, Spares
 
@@ -117,7 +117,7 @@ class Node:
         if connection is None:
             raise NgError("does not answer")
         known = await connection.ask("query", {"call-id": identity})
-        side, inside = read_side(known, OUTSIDE), read_side(known, INSIDE)
+        side, inside = read_outside(known), read_side(known, INSIDE)
         self.in_use += 1
         now = asyncio.get_running_loop().time()
         # Inside is IPv4, whatever peers are told.

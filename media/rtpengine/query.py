@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from media.rtpengine.bencode import Value
 from media.rtpengine.connection import Reply
+from media.rtpengine.offer_answer import OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,14 @@ def read_side(reply: Reply, tag: str) -> Side:
         host=_text(_path(streams[0], "local address")),
         port=_number(_path(streams[0], "local port")),
     )
+
+
+def read_outside(reply: Reply) -> Side:
+    """The side toward the peer, which has no tag before the daemon was told of the peer's description."""
+    tags = _path(reply, "tags")
+    names = [] if not isinstance(tags, dict) else [name for name in tags if _path(tags, name, "tag") == b""]
+    named = isinstance(tags, dict) and OUTSIDE in tags
+    return read_side(reply, OUTSIDE if named or not names else names[0])
 
 
 def _path(value: Value | None, *keys: str) -> Value | None:

@@ -42,10 +42,9 @@ class AnsweringSession(Session):
         raise NotImplementedError
 
     @property
-    def unacknowledged_answer(self) -> bytes:
-        """Our 2xx to the INVITE, as long as it has no ACK; else empty."""
-        answer: UnacknowledgedAnswer | None = self.unacknowledged.get(self.invite_cseq)
-        return b"" if answer is None else answer.data
+    def unacknowledged_answer(self) -> UnacknowledgedAnswer | None:
+        """Our 2xx to the INVITE, as long as it has no ACK."""
+        return self.unacknowledged.get(self.invite_cseq)
 
     def request(
         self, now: float, method: str, headers: HeaderLines = (), body: bytes = b"", content_type: str = ""

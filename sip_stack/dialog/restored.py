@@ -40,17 +40,21 @@ class SessionSnapshot(NamedTuple):
     """Its session timer; None while none runs."""
     answer: str
     """Our 2xx to the INVITE where it has no ACK, its octets as Latin-1; else empty."""
+    offers: bool
+    """It holds the offer: the answer comes in the ACK."""
 
     @classmethod
     def of(cls, session: Session) -> SessionSnapshot:
         """The session as it is now."""
+        answer = session.unacknowledged_answer if isinstance(session, AnsweringSession) else None
         return cls(
             None if session.dialog is None else session.dialog.remote_cseq,
             session.we_called,
             session.secure,
             session.contact_user,
             None if session.refreshing is None else session.refreshing.snapshot(),
-            session.unacknowledged_answer.decode("latin-1") if isinstance(session, AnsweringSession) else "",
+            "" if answer is None else answer.data.decode("latin-1"),
+            answer is not None and answer.offers,
         )
 
 
@@ -62,17 +66,19 @@ class AnsweredInvite(NamedTuple):
     answer: Response
     flow: Flow
     """Over which that goes."""
+    offers: bool
+    """It holds the offer."""
 
     @classmethod
-    def read(cls, left: UnansweredSnapshot, flow: Flow, answer: str) -> AnsweredInvite | None:
+    def read(cls, left: UnansweredSnapshot, flow: Flow, session: SessionSnapshot) -> AnsweredInvite | None:
         """None where it was acknowledged. Raises `RemoteError` for what nobody can read."""
-        if not answer:
+        if not session.answer:
             return None
-        request, response = left.invite.restored(), parse_message(answer.encode("latin-1"))
+        request, response = left.invite.restored(), parse_message(session.answer.encode("latin-1"))
         request.from_, request.to, request.cseq  # noqa: B018  # Before there is a session that would be left over.
         if not isinstance(response, Response):
             raise RemoteError(400, "Not a response")
-        return cls(left, request, response, flow)
+        return cls(left, request, response, flow, session.offers)
 
 
 class RestoredSession(AnsweringSession):
@@ -128,7 +134,8 @@ class RestoredSession(AnsweringSession):
         transaction = transactions.restore(request, server_key(request), answered.flow)
         transaction.dialog_tag = self.local_tag
         data, cseq = transactions.respond(now, transaction, answered.answer), self.invite_cseq
-        again = UnacknowledgedAnswer(self, transaction, data, cseq, offers=False, now=now)
+        offers = answered.offers
+        again = UnacknowledgedAnswer(self, transaction, data, cseq, offers=offers, now=now)
         self.unacknowledged[cseq] = again
 
     @property

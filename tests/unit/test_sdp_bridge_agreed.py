@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 
 import pytest
 from pydantic import TypeAdapter
 
 from b2bua.journal.seal import Seal
-from b2bua.sdp_bridge import Agreed, LegDescription, RemoteOffer, Wish
+from b2bua.sdp_bridge import Agreed, LegDescription, Offered, RemoteOffer, Wish
 from b2bua.telemetry.json_text import json_text
 from sip_stack.errors import LocalError
 from tests.unit.test_sdp_bridge import OFFER, a_leg, octets
@@ -170,3 +172,26 @@ def test_what_is_sealed_is_opened_by_the_same_key_and_for_the_same_call() -> Non
     ):
         with pytest.raises(ValueError, match=r"somebody else|Nonce"):
             Seal(other).open(text, call_id)
+
+
+def test_an_offer_that_nobody_has_answered_is_answered_in_another_process() -> None:
+    before = a_leg()
+    before.permit(HOLD)
+    offer = before.make_offer()
+    kept = json.loads(json_text(TypeAdapter(Offered).dump_python(before.open_offer(offer))))
+    leg = a_leg()
+    again = leg.resume_offer(TypeAdapter(Offered).validate_python(kept))
+    assert again.body == offer.body
+    for each, open_offer in ((before, offer), (leg, again)):
+        each.receive_acknowledgement(open_offer, octets(OFFER.replace("sendrecv", "recvonly")))
+        each.permit(Wish())
+    assert leg.parameters == before.parameters
+    assert leg.make_reoffer().body == before.make_reoffer().body
+
+
+def test_an_offer_is_answered_at_the_address_that_was_told() -> None:
+    leg = a_leg()
+    elsewhere = leg.open_offer(leg.make_offer())
+    moved = elsewhere._replace(body=re.sub(r"m=audio \d+", "m=audio 9", elsewhere.body))
+    with pytest.raises(LocalError, match="address"):
+        a_leg().resume_offer(moved)
