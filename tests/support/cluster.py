@@ -37,10 +37,9 @@ _PORTS = (
 class ClusterNode(B2bua):
     """A node with the shipped configuration."""
 
-    def __init__(self, folder: Path, service: Service, places: Mapping[str, Path]) -> None:
-        self.cdr = places["/var/lib/b2bua"] / "cdr.jsonl"
+    def __init__(self, folder: Path, service: Service, state: Path, command: Sequence[str]) -> None:
+        self.cdr = state / "cdr.jsonl"
         self._secrets = [PASSWORD, KEY]
-        command = [sys.executable, "-m", "b2bua", *service.command_on(places)]
         environment = {**service.environment, "PYTHONPATH": str(ROOT)}
         ChildProcess.__init__(self, service.name, command, folder, environment=environment)
         self.until_ready()
@@ -48,6 +47,11 @@ class ClusterNode(B2bua):
 
 class Cluster:
     """All services of the compose file; each can be killed and started again."""
+
+    # Processes; `tests.support.containers` has others.
+    node_type = ClusterNode
+    kamailio_type = KamailioProcess
+    process_type = ChildProcess
 
     def __init__(self, folder: Path, *, assistant: str, front_desk: str) -> None:
         """Nothing runs yet."""
@@ -146,15 +150,20 @@ class Cluster:
         return {name: self.node(name).records() for name in NODES}
 
     def _started(self, service: Service, places: Mapping[str, Path]) -> ChildProcess:
+        command = self.command(service, places)
         if service.name in NODES:
-            return ClusterNode(self._folder, service, places)
-        command = service.command_on(places)
+            return self.node_type(self._folder, service, places["/var/lib/b2bua"], command)
         if service.name == "kamailio":
-            return KamailioProcess(self._folder, self.ports["SIP_PORT"], command)
-        process = ChildProcess(service.name, command, self._folder, environment=service.environment)
+            return self.kamailio_type(self._folder, self.ports["SIP_PORT"], command)
+        process = self.process_type(service.name, command, self._folder, environment=service.environment)
         port = self.ports[f"{service.name.replace('-', '_').upper()}_PORT"]
         wait_until(lambda: listened_to(port), 10.0, lambda: f"{service.name} listens: {process.tail()}")
         return process
+
+    def command(self, service: Service, places: Mapping[str, Path]) -> list[str]:
+        """What runs a service here; `places`: where what it mounts is."""
+        entrypoint = [sys.executable, "-m", "b2bua"] if service.name in NODES else []
+        return [*entrypoint, *service.command_on(places)]
 
     def _place(self, source: str) -> Path:
         """Where a file beside the compose file, or a volume, is here."""

@@ -57,6 +57,18 @@ def test_what_is_mounted_and_built_is_there(compose: ComposeFile) -> None:
     assert used == compose.volumes
 
 
+@pytest.mark.parametrize("file", [COMPOSE, ROOT / "docker/compose.yaml"], ids=["cluster", "alone"])
+def test_containers_can_write_to_their_volumes_alone(file: Path) -> None:
+    for service in ComposeFile.read(file, example()).services.values():
+        assert service.settings["read_only"] is True
+        assert service.settings["cap_drop"] == ["ALL"]
+        assert service.settings["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_file_of_secrets_is_not_committed() -> None:
+    assert "/docker/cluster/.env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 def test_a_node_is_given_what_its_configuration_reads(nodes: list[Service]) -> None:
     files = [CLUSTER / "config" / name for name in ("b2bua.yaml", "destinations.yaml")]
     read = {name for file in files for name in VARIABLE.findall(file.read_text())}
