@@ -34,7 +34,10 @@ async def vanishes(stage: Stage, source: random.Random) -> None:
         stage.note(f"{party.phone.host} vanishes from {party.session.call_id}")
         stage.wire.dead.add(party.session.call_id)
         await stage.wait(source.uniform(5, 30))
-        party.hang_up()
+        # Both phones that a proxy has forked an INVITE to, if that is who it was.
+        for each in [one for phone in stage.phones.values() for one in phone.parties]:
+            if each.session.call_id == party.session.call_id:
+                each.hang_up()
 
 
 async def engine_is_lost(stage: Stage, source: random.Random) -> None:
