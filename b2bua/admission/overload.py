@@ -18,12 +18,16 @@ MOST_LAG = 0.3
 MAX_BUSY = 0.95
 """Share of a core, smoothed, beyond which the loop is overloaded."""
 MAX_BEHIND = 2
-"""Measurements in a row that find it behind, beyond which the loop is overloaded; one may be a burst."""
+"""Measurements in a row that find it behind, beyond which the loop is overloaded; one may be a burst. Once
+it is, one is enough."""
 MIN_LEVEL = 5.0
 """New calls a second that each trunk may start however bad it is."""
-FIRST_SINK, SINK, RISE = 0.6, 0.94, 1.02
-"""What the level is multiplied with at the first and at each measurement, ten times a second. The first step is large:
-until what waits is worked off, all that is under way suffers."""
+FIRST_SINK, SINK = 0.75, 0.94
+"""What the level is multiplied with at the first and at each measurement that finds overload, ten times a second. The
+first step is larger: until what waits is worked off, all that is under way suffers."""
+RISE, FASTEST_RISE = 1.02, 1.15
+"""What it is multiplied with at each other measurement: the first where the core is nearly full, more for each percent
+of it that is idle. An idle core tells that too many were refused; what it can take is known from nothing else."""
 SMOOTHING = 0.3
 """Weight of the newest measurement."""
 CALM = 20
@@ -79,11 +83,11 @@ class Overload:
         if self.level is None:
             if overloaded:
                 self._begin()
-        elif overloaded:
+        elif overloaded or load.behind:
             self.level = max(MIN_LEVEL, self.level * SINK)
             self._calm = 0
         else:
-            self.level *= RISE
+            self.level *= min(FASTEST_RISE, RISE + max(0.0, MAX_BUSY - self._busy))
             self._calm = self._calm + 1 if self._refused == self._refused_before else 0
             if self._calm >= CALM:
                 self._end()

@@ -1,7 +1,8 @@
 """Overload control against a model of the server: the loop saturates, the level finds what it can do.
 
 The model's server has a capacity in calls a second. A call costs most of its work at once and the rest later; refusing
-costs a share of it; what the kernel's buffer cannot hold is lost and comes again after half a second.
+costs a share of it; what the kernel's buffer cannot hold is lost and comes again after half a second. With a large
+buffer it shows as datagrams that wait, with a small one as a core without rest.
 """
 
 from __future__ import annotations
@@ -19,14 +20,21 @@ REFUSING = 0.07
 PARTS = ((0.0, 0.6), (1.0, 0.25), (4.0, 0.15))
 """When a call causes work, in seconds from its INVITE, and how much."""
 STEP = 0.005
-BUFFER = 0.03
+SMALL_BUFFER, LARGE_BUFFER = 0.03, 0.5
 """Seconds of work that the kernel's buffer holds."""
+LONG_WAIT = 0.05
+"""Seconds that work has waited when the loop is behind."""
 
 
 class Server:
     """The model."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffer: float = SMALL_BUFFER, core: float = 1.0) -> None:
+        """`core` is the share of the core that it gets; what it does with it is its capacity."""
+        self._buffer = buffer
+        self._core = core
+        self._shortest_backlog = 0.0
+        self._lost = False
         self.overload = Overload()
         self.now = 0.0
         self.started: Counter[str] = Counter()
@@ -53,16 +61,19 @@ class Server:
             for trunk, count in arrivals.items():
                 for _ in range(count):
                     self._arrive(trunk)
+            self._shortest_backlog = min(self._shortest_backlog, self._backlog)
             done = min(self._backlog, STEP)
             self._backlog -= done
             self._used += done
             if self._step % 20 == 0:
-                self.overload.measured(Load(lag=0.0, busy=self._used / 0.1), self.now)
+                behind = self._buffer == LARGE_BUFFER and (self._lost or self._shortest_backlog > LONG_WAIT)
+                self.overload.measured(Load(0.0, self._core * self._used / 0.1, behind), self.now)
                 self.levels.append(self.overload.level)
-                self._used = 0.0
+                self._used, self._lost, self._shortest_backlog = 0.0, False, self._backlog
 
     def _arrive(self, trunk: str) -> None:
-        if self._backlog > BUFFER:
+        if self._backlog > self._buffer:
+            self._lost = True
             self._again.setdefault(self._step + round(0.5 / STEP), Counter())[trunk] += 1
         elif self.overload.admits(trunk, self.now):
             self.started[trunk] += 1
@@ -93,6 +104,33 @@ def test_at_twice_the_load_four_fifths_of_the_peak_rate_go_through(server: Serve
 
     rate = (server.started["acme"] - before) / 30
     assert 0.8 * CAPACITY <= rate <= CAPACITY
+
+
+@pytest.mark.parametrize("times", [1.02, 1.05, 1.1, 1.2, 1.4])
+@pytest.mark.parametrize(
+    ("buffer", "core"), [(SMALL_BUFFER, 1.0), (LARGE_BUFFER, 1.0), (LARGE_BUFFER, 0.94), (LARGE_BUFFER, 0.65)]
+)
+def test_a_little_beyond_the_capacity_nine_tenths_of_it_go_through(
+    times: float, buffer: float, core: float
+) -> None:
+    """From the first second on: an overload that begins and ends must not cost more than it saves."""
+    server = Server(buffer, core)
+    server.run(5, {"acme": 0.9 * CAPACITY})
+    before = server.started["acme"]
+    server.run(20, {"acme": times * CAPACITY})
+
+    assert server.refused["acme"] > 0
+    assert (server.started["acme"] - before) / 20 >= 0.9 * CAPACITY
+
+
+@pytest.mark.parametrize("core", [1.0, 0.94, 0.65])
+def test_at_twice_the_load_four_fifths_go_through_where_datagrams_wait(core: float) -> None:
+    server = Server(LARGE_BUFFER, core)
+    server.run(10, {"acme": 2 * CAPACITY})
+    before = server.started["acme"]
+    server.run(30, {"acme": 2 * CAPACITY})
+
+    assert (server.started["acme"] - before) / 30 >= 0.8 * CAPACITY
 
 
 def test_a_quiet_trunk_pays_nothing_for_a_loud_one(server: Server) -> None:
