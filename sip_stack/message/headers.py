@@ -285,7 +285,7 @@ def _check_lines(items: list[tuple[str, str]]) -> None:
             require_sendable(value, name)
     if not _SPELLINGS.issuperset([name for name, _ in items]):
         for name, _ in items:
-            if not is_token(name):
+            if name not in _SPELLINGS and not is_token(name):
                 raise LocalError(f"not a header name: {name!r}")
 
 
