@@ -15,6 +15,7 @@ from sip_stack.errors import RemoteError
 from sip_stack.message import SipUri, TelUri, escape_user, parse_uri
 
 ALLOWED = "sip:user@host, or a number with `trunk: <name of a trunk with outbound>`"
+ALLOWED_PORT = "a port from 1 to 65535; an IPv6 address in brackets: sip:user@[2001:db8::1]:5060"
 
 TRANSPORTS = ("udp", "tcp", "tls")
 
@@ -122,7 +123,8 @@ def _parse(text: str) -> SipUri | TelUri | None:
     except RemoteError as error:
         part = error.reason.removeprefix("Malformed ")
         message = "not a URI" if part in ("URI", error.reason) else f"not a URI, for its {part}"
-        raise refusal(message, allowed=ALLOWED, suggestion=_meant(text)) from None
+        allowed = ALLOWED_PORT if part == "port" else ALLOWED
+        raise refusal(message, allowed=allowed, suggestion=_meant(text)) from None
     if not text.isascii():
         raise refusal("a URI with other than ASCII characters", allowed="%XX escapes")
     return uri if isinstance(uri, SipUri | TelUri) else None

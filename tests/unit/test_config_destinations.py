@@ -93,6 +93,8 @@ def test_a_destination_at_a_trunk_may_have_an_identity_of_its_own(tmp_path: Path
         ("sip:x:pw@y", "a password in a URI is sent and logged in clear; found 'sip:x:…@y'"),
         ("http://x", "not a URI that can be dialled"),
         ("sip:x@y:0", "not a URI"),
+        ("sip:x@y:70000", "not a URI, for its port; found 'sip:x@y:70000'; allowed: a port from 1 to 65535"),
+        ("sip:x@2001:db8::1", "an IPv6 address in brackets: sip:user@[2001:db8::1]:5060"),
         ("sip:jörg@y", "a URI with other than ASCII characters"),
         ("tel:", "not a URI"),
         ("'+15551234'", "a bare number says not where to dial it; found '+15551234'"),
