@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.support.b2bua_process import ROOT, B2bua
 from tests.support.ports import LOOPBACK
@@ -11,24 +12,38 @@ from tests.support.sipp import Sipp, sipp_callee, sipp_caller
 SCENARIOS = ROOT / "configs" / "sipp"
 
 
+TRUNK = {"accept": {"addresses": [LOOPBACK], "auth": {"username": "acme", "password": "s3cret"}}}
+LOGGING_IN: dict[str, Any] = {
+    "sip": {"listen": [f"udp:{LOOPBACK}:0"], "digest_algorithms": ["MD5", "SHA-256"]},
+    "trunks": {"local-sbc": TRUNK},
+    "routes": [{"to": "*", "destination": "desk"}],
+}
+
+
+def caller_with(password: str, b2bua: B2bua, folder: Path, calls: int) -> Sipp:
+    where = b2bua.host_port
+    login = ["-au", "acme", "-ap", password, "-auth_uri", f"operator@{where}"]
+    arguments = [*login, "-s", "operator", "-m", str(calls), "-d", "100", where]
+    return Sipp("caller", SCENARIOS / "caller-with-password.xml", folder, arguments)
+
+
 def test_a_caller_with_a_password_gets_through_by_md5(tmp_path: Path) -> None:
-    trunk = {"accept": {"addresses": [LOOPBACK], "auth": {"username": "acme", "password": "s3cret"}}}
-    main = {
-        "sip": {"listen": [f"udp:{LOOPBACK}:0"], "digest_algorithms": ["MD5", "SHA-256"]},
-        "trunks": {"local-sbc": trunk},
-        "routes": [{"to": "*", "destination": "desk"}],
-    }
     with (
         sipp_callee(tmp_path) as desk,
-        B2bua(tmp_path, {"desk": {"route": f"sip:desk@{desk.address}"}}, main=main) as b2bua,
+        B2bua(tmp_path, {"desk": {"route": f"sip:desk@{desk.address}"}}, main=LOGGING_IN) as b2bua,
     ):
-        where = b2bua.host_port
-        login = ["-au", "acme", "-ap", "s3cret", "-auth_uri", f"operator@{where}"]
-        arguments = [*login, "-s", "operator", "-m", "5", "-d", "100", where]
-        with Sipp("caller", SCENARIOS / "caller-with-password.xml", tmp_path, arguments) as caller:
+        with caller_with("s3cret", b2bua, tmp_path, calls=5) as caller:
             made = caller.finished(20)
         assert (made.successful, made.failed) == (5, 0), caller.complaints()
         assert [record["trunk"] for record in b2bua.records(5)] == ["local-sbc"] * 5
+
+
+def test_a_caller_with_a_wrong_password_has_failed_and_does_not_wait_for_ever(tmp_path: Path) -> None:
+    destinations = {"desk": {"route": f"sip:desk@{LOOPBACK}:9"}}
+    with B2bua(tmp_path, destinations, main=LOGGING_IN) as b2bua:
+        with caller_with("wrong", b2bua, tmp_path, calls=1) as caller:
+            made = caller.finished(20)
+        assert (made.successful, made.failed) == (0, 1)
 
 
 def test_an_assistant_refers_its_caller(tmp_path: Path) -> None:
