@@ -14,7 +14,7 @@ from b2bua.journal import Journal
 from b2bua.trace import TraceRing
 from media.engine import Engine
 from media.native import NativeEngine, NativeSettings
-from media.rtpengine import NgAddress, RtpengineEngine, RtpengineSettings
+from media.rtpengine import Interfaces, NgAddress, RtpengineEngine, RtpengineSettings
 from sip_stack.aio.advertise import AdvertisedAddresses
 from sip_stack.aio.network import Listen
 from sip_stack.aio.resolver import Resolver
@@ -33,10 +33,13 @@ def build_engine(media: Media) -> Engine:
         return NativeEngine(NativeSettings(address=media.address, ports=ports, dscp=media.dscp))
     configured = media.rtpengine
     nodes = tuple(NgAddress(node.transport, node.host, node.port) for node in configured.nodes)
-    digits = configured.dtmf_listen
+    digits, names = configured.dtmf_listen, configured.interfaces
     return RtpengineEngine(
         RtpengineSettings(
-            nodes, None if digits is None else (digits.host, digits.port), configured.spare_legs
+            nodes,
+            None if digits is None else (digits.host, digits.port),
+            configured.spare_legs,
+            None if names is None else Interfaces(names.inside, names.outside),
         )
     )
 

@@ -18,12 +18,25 @@ SPARE_LEGS = 32
 NOT_RECORDED = "the rtpengine engine does not record"
 
 
+InterfaceName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/!]+$")]
+
+
 def _usable(nodes: tuple[Listener, ...]) -> tuple[Listener, ...]:
     if len(set(nodes)) < len(nodes):
         raise refusal("an rtpengine named twice")
     if any(node.transport == "ws" for node in nodes) and find_spec("wsproto") is None:
         raise refusal("ws: needs the extra: pip install 'b2bua[rtpengine-ws]'", allowed="tcp: or udp:")
     return nodes
+
+
+class RtpengineInterfaces(Section):
+    """The daemons' interfaces for the two sides of a leg. See docs/media.md."""
+
+    inside: InterfaceName
+    """Where the legs of a call hear each other: the NAME of an `--interface=NAME/ADDRESS` that nobody but the daemons
+    reaches. Whoever sends audio there is heard in a call."""
+    outside: InterfaceName
+    """Where callers and destinations are."""
 
 
 class Rtpengine(Section):
@@ -36,6 +49,8 @@ class Rtpengine(Section):
     dtmf_listen: ApiListener | None = None
     """Where daemons reached over `udp:` or `ws:` send the keys that peers press: their `dtmf-log-dest`. Over `tcp:`
     keys come on the connection (`dtmf-log-ng-tcp`)."""
+    interfaces: RtpengineInterfaces | None = None
+    """The interfaces of the daemons, by name; without, the first of each for everything."""
     spare_legs: Annotated[StrictInt, Field(ge=2, le=1000)] = SPARE_LEGS
     """Legs opened ahead on each daemon, as many again for IPv6 where it has an address: how many a burst of calls may
     take before the daemon has answered."""

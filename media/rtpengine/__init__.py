@@ -2,6 +2,6 @@
 
 from media.rtpengine.engine import RtpengineEngine
 from media.rtpengine.node import Node
-from media.rtpengine.settings import NgAddress, RtpengineSettings
+from media.rtpengine.settings import Interfaces, NgAddress, RtpengineSettings
 
-__all__ = ["NgAddress", "Node", "RtpengineEngine", "RtpengineSettings"]
+__all__ = ["Interfaces", "NgAddress", "Node", "RtpengineEngine", "RtpengineSettings"]

@@ -333,7 +333,7 @@ class RtpengineLeg:
             if changed:
                 self.call.stir()
 
-        return "offer", offer_of(self.id, self._family, wanted), offered
+        return "offer", offer_of(self.id, self._family, wanted, self.node.interfaces), offered
 
     def _done(self) -> None:
         self._busy = False

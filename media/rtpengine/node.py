@@ -46,9 +46,12 @@ class Node:
         self._task: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
         self._spares = {
-            family: Spares(family, settings.spare_legs, self.request, str(where)) for family in ("IP4", "IP6")
+            family: Spares(family, settings.spare_legs, settings.interfaces, self.request, str(where))
+            for family in ("IP4", "IP6")
         }
         """By the version of IP that peers reach them by."""
+        self.interfaces = settings.interfaces
+        """Of its legs' two sides."""
         self._fresh = True
         self._started: float | None = None
         self._answered = -1e9

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from media.engine import Latching, StreamParameters
 from media.rtpengine.bencode import Writable
 from media.rtpengine.description import DISCARD, EVENT_TYPE, PLAIN, SECURE, Opened, inside, outside
+from media.rtpengine.settings import Interfaces
 from media.rtpengine.told import Told
 from media.srtp import SrtpKeys
 
@@ -40,9 +41,13 @@ _LATCHING: Mapping[Latching, tuple[str, ...]] = {
 """By flags of the answer for the peer: `asymmetric` learns no address, `strict-source` hears no other."""
 
 
-def offer(identity: str, family: str, profile: str, description: str) -> dict[str, Writable]:
+def offer(
+    identity: str, family: str, profile: str, description: str, interfaces: Interfaces | None
+) -> dict[str, Writable]:
     """An offer of the inside of a leg by its call-id; its peer is to have an address of `family`."""
+    sides = {} if interfaces is None else {"direction": [interfaces.inside, interfaces.outside]}
     return {
+        **sides,
         **_OFFER,
         "transport-protocol": profile,
         "address-family": family,
@@ -51,12 +56,13 @@ def offer(identity: str, family: str, profile: str, description: str) -> dict[st
     }
 
 
-def offer_of(identity: str, family: str, wanted: Told) -> dict[str, Writable]:
+def offer_of(identity: str, family: str, wanted: Told, interfaces: Interfaces | None) -> dict[str, Writable]:
     """The offer for a leg that is in use."""
     parameters = wanted.parameters
     event_type = parameters.telephone_event
     ours = inside(wanted.target, wanted.codec, EVENT_TYPE if event_type is None else event_type)
-    told = offer(identity, family, PLAIN if parameters.keys is None else SECURE, ours)
+    profile = PLAIN if parameters.keys is None else SECURE
+    told = offer(identity, family, profile, ours, interfaces)
     codecs = wanted.codecs()
     if codecs:
         told["codec"] = codecs

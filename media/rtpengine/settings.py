@@ -23,6 +23,16 @@ class NgAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Interfaces:
+    """Two interfaces of the daemons, by the names that their `--interface=NAME/ADDRESS` gives them."""
+
+    inside: str
+    """Where legs hear each other: whoever sends there is heard in the call, as no peer is known to be right."""
+    outside: str
+    """Where peers are."""
+
+
+@dataclass(frozen=True, slots=True)
 class RtpengineSettings:
     """The daemons and how they are used."""
 
@@ -34,5 +44,7 @@ class RtpengineSettings:
     spare_legs: int = 32
     """Legs opened ahead on each daemon, as a leg's address must be known at once: what a burst of calls may take before
     the daemon has answered."""
+    interfaces: Interfaces | None = None
+    """None: the first interface of a daemon for both sides of its legs."""
     lost_after: float = 3.0
     """Seconds without any answer after which a daemon and its calls count as lost."""

@@ -28,6 +28,7 @@ from media.rtpengine.description import (
     read,
 )
 from media.rtpengine.offer_answer import offer
+from media.rtpengine.settings import Interfaces
 from media.srtp import CryptoSuite
 
 _log = logging.getLogger(__name__)
@@ -59,11 +60,17 @@ class Spares:
     """Those of one daemon that have an address of one version of IP."""
 
     def __init__(
-        self, family: str, wanted: int, ask: Callable[[str, Mapping[str, Writable], OnReply], None], node: str
+        self,
+        family: str,
+        wanted: int,
+        interfaces: Interfaces | None,
+        ask: Callable[[str, Mapping[str, Writable], OnReply], None],
+        node: str,
     ) -> None:
         """`family` is "IP4" or "IP6", `wanted` how many there are to be, `node` names the daemon in the log."""
         self._family = family
         self._wanted = wanted
+        self._interfaces = interfaces
         self._ask = ask
         self._node = node
         self._legs: deque[Spare] = deque()
@@ -151,7 +158,7 @@ class Spares:
     def _offer_to_nobody(self, identity: str) -> Mapping[str, Writable]:
         """A leg may turn out to be plain. But only so are there keys of ours."""
         description = inside(("127.0.0.1", DISCARD), Codec.PCMU, EVENT_TYPE)
-        return offer(identity, self._family, SECURE, description)
+        return offer(identity, self._family, SECURE, description, self._interfaces)
 
 
 def read_reply(reply: Reply | None) -> Opened:

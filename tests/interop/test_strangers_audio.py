@@ -13,9 +13,11 @@ from pathlib import Path
 
 from media.engine import Address
 from tests.support.b2bua_process import B2bua
+from tests.support.engines import over_rtpengine
 from tests.support.peer_sip import SipText, response
 from tests.support.ports import LOOPBACK, free_port_range
 from tests.support.rtp_peer import STALL, Packet, RtpPeer
+from tests.support.rtpengine import RtpengineDaemon
 from tests.support.scripted import ScriptedCallee, ScriptedCaller
 
 INSIDE, ELSEWHERE = "127.0.0.5", "127.0.0.7"
@@ -34,6 +36,17 @@ class CallerBehindNat(ScriptedCaller):
 
     def sdp(self) -> str:
         return description(INSIDE, 4000)
+
+
+class Caller(ScriptedCaller):
+    """Names the address of its audio."""
+
+    def __init__(self, audio: RtpPeer) -> None:
+        super().__init__()
+        self._audio = audio
+
+    def sdp(self) -> str:
+        return description(*self._audio.address)
 
 
 @contextmanager
@@ -115,6 +128,49 @@ def test_a_caller_behind_a_nat_is_heard_and_the_stranger_hears_no_more(tmp_path:
         ) as b2bua,
     ):
         asyncio.run(talk(b2bua, caller, callee))
+        record = b2bua.record()
+        b2bua.check_end()
+    assert record["outcome"]["code"] == 4000
+
+
+def test_who_does_not_reach_the_insides_of_rtpengine_is_heard_by_nobody(tmp_path: Path) -> None:
+    """With one interface for both sides, the stranger is heard by caller and agent."""
+    separate = (f"outside/{LOOPBACK}", "inside/127.0.0.2")
+    sides = {"inside": "inside", "outside": "outside"}
+
+    async def talk(b2bua: B2bua, caller: ScriptedCaller, callee: ScriptedCallee, ports: range) -> None:
+        caller.call(b2bua.address, "desk")
+        answer = await asyncio.to_thread(caller.final)
+        ours, theirs = answer[0].media_address(), callee.requests("INVITE")[0].media_address()
+        await exchange(audio, ours, OF_CALLER, agent)
+        await exchange(agent, theirs, TO_CALLER, audio)
+        spraying = asyncio.create_task(spray(stranger, ports))
+        for _ in range(50):
+            audio.say(ours, bytes([OF_CALLER]) * 160)
+            agent.say(theirs, bytes([TO_CALLER]) * 160)
+            assert (await agent.hear()).payload[0] == OF_CALLER
+            assert (await audio.hear()).payload[0] == TO_CALLER
+            await asyncio.sleep(0.02)
+        assert heard_so_far(agent) <= {OF_CALLER}
+        assert heard_so_far(audio) <= {TO_CALLER}
+        assert heard_so_far(stranger) == set()
+        spraying.cancel()
+        caller.hang_up()
+
+    with (
+        RtpengineDaemon(tmp_path, interfaces=separate) as daemon,
+        RtpPeer() as agent,
+        RtpPeer() as audio,
+        RtpPeer(host=ELSEWHERE, ssrc=7) as stranger,
+        agents(agent) as callee,
+        Caller(audio) as caller,
+        B2bua(
+            tmp_path,
+            {"desk": {"route": f"sip:desk@{callee.address}"}},
+            media=over_rtpengine([daemon], interfaces=sides).media,
+        ) as b2bua,
+    ):
+        asyncio.run(talk(b2bua, caller, callee, range(daemon.ports.first, daemon.ports.last, 2)))
         record = b2bua.record()
         b2bua.check_end()
     assert record["outcome"]["code"] == 4000

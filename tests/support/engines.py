@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,12 +61,19 @@ class Carrier:
 NATIVE = Carrier("native", {}, running)
 
 
-def over_rtpengine(daemons: Sequence[RtpengineDaemon], *, transport: str = "tcp") -> Carrier:
-    """By these daemons."""
+def over_rtpengine(
+    daemons: Sequence[RtpengineDaemon],
+    *,
+    transport: str = "tcp",
+    interfaces: Mapping[str, str] | None = None,
+) -> Carrier:
+    """By these daemons; `interfaces` as configured."""
     told: dict[str, object] = {
         "nodes": [str(getattr(daemon, transport)) for daemon in daemons],
         "spare_legs": 6,
     }
+    if interfaces is not None:
+        told["interfaces"] = interfaces
     if transport != "tcp":
         told["dtmf_listen"] = f"{LOOPBACK}:{daemons[0].digits_port}"
     return Carrier(

@@ -13,7 +13,7 @@ from media.rtpengine.bencode import Writable
 from media.rtpengine.connection import OnReply, Reply
 from media.rtpengine.description import LocalKey, Opened, inside, read
 from media.rtpengine.node import Node
-from media.rtpengine.settings import NgAddress
+from media.rtpengine.settings import Interfaces, NgAddress
 from media.rtpengine.spares import Spare
 from media.srtp import CryptoSuite
 
@@ -27,6 +27,7 @@ class NodeDouble:
 
     def __init__(self) -> None:
         self.where = NgAddress("tcp", HOST, 2223)
+        self.interfaces: Interfaces | None = None
         self.commands: list[tuple[str, Mapping[str, Writable]]] = []
         self.questions = 0
         """How often it was asked for packets."""
