@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from b2bua import __version__
 from b2bua.cli import app
 from b2bua.config.problems import known_names
 from tests.support.config_files import ConfigFiles
@@ -60,3 +61,10 @@ def test_a_test_call_to_a_name_that_is_none_tells_the_nearest(tmp_path: Path) ->
 )
 def test_names_that_there_are(word: str, words: list[str], told: str) -> None:
     assert known_names(word, words) == told
+
+
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_the_version_is_told_as_a_command_and_as_an_option(asked: str) -> None:
+    ran = CliRunner().invoke(app, [asked])
+
+    assert (ran.exit_code, ran.output.strip()) == (0, __version__)
