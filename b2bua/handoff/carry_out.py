@@ -60,9 +60,11 @@ async def carry_out(call: Call, caller: Leg, handoff: Handoff) -> None:
         if handoff.outcome is not None:
             log.info(
                 "handoff_over",
+                destination=handoff.destination,
                 state=str(handoff.state),
                 cause=handoff.outcome.name,
                 code=handoff.outcome.code,
+                sip_status=handoff.outcome.sip_status,
             )
     if not handoff.is_connected:
         _take_back(call, caller)

@@ -35,6 +35,8 @@ def test_each_line_of_a_handoff_names_it_until_it_is_over(tmp_path: Path) -> Non
         assert told[second.id] == ["handoff", "dialing", "ringing", "handed_over"]
         (failed,) = [line for line in lines if line["event"] == "attempt_failed"]
         assert (failed["leg"], failed["cause"], failed["detail"]) == ("agent", "sip_auth_failed", "rejected")
+        (over,) = [line for line in lines if line["event"] == "handoff_over"]
+        assert (over["destination"], over["cause"], over["sip_status"]) == ("billing", "sip_auth_failed", 401)
         (ended,) = [line for line in lines if line["event"] == "ended"]
         assert "handoff_id" not in ended
 
