@@ -195,8 +195,9 @@ class Application:
             if self._store.has_backend:
                 self._journal.seal = self._outbox.seal = seal_of(self.configuration)
                 self._services.stack.endpoint.await_sessions()
-            bound = await self._services.stack.start(listens(self.configuration))
+            # Before the listeners: what is received while nobody is told of it would never be answered.
             api = await self._start_api()
+            bound = await self._services.stack.start(listens(self.configuration))
         except StartError:
             await self._close()
             raise
