@@ -25,7 +25,7 @@ from b2bua.operations import Operations
 from b2bua.reachability import Pinger
 from b2bua.record_writer import RecordWriter
 from b2bua.registration import Registrant
-from b2bua.store import DISABLED, Store, StoreNotInstalled, open_store
+from b2bua.store import Store, StoreNotInstalled, open_store
 from b2bua.telemetry.logs import get_logger
 from b2bua.telemetry.loop_meter import LoopMeter
 from b2bua.tls import ExpiryWatch, contexts_of
@@ -229,12 +229,8 @@ class Application:
             raise StartError(f"records.cdr {where}: cannot be written: {error.strerror}") from error
 
     def _configured_store(self) -> Store:
-        configured = self.configuration.store
-        if configured.kind == "sqlite" and self.configuration.api is None:
-            # Nobody could read it.
-            configured = DISABLED
         try:
-            return open_store(configured)
+            return open_store(self.configuration.store)
         except StoreNotInstalled as error:
             raise StartError(str(error)) from None
 

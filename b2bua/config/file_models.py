@@ -25,7 +25,7 @@ class Names(Section):
     """The file of the destinations, relative to this one."""
     store: StoreUrl = Field(default=DEFAULT_STORE, validate_default=True)
     """Where the context of handoffs and the stories of ended calls are kept: `sqlite:PATH`, `redis://host:6379/0`,
-    or `disabled` for memory only."""
+    or `disabled` for memory only, which is the default without an `api`."""
     context_ttl: KeepDuration = Field(default="7d", validate_default=True)
     """How long they are kept."""
     node: Name | None = None

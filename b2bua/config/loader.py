@@ -184,7 +184,7 @@ class _Load:
             webhooks=sections.webhooks,
             telemetry=sections.telemetry,
             api=sections.api,
-            store=self._store(main, sections.names.store),
+            store=self._store(main, sections.names.store, sections.api),
             context_ttl=sections.names.context_ttl,
             node=sections.names.node,
             origin=Origin(
@@ -204,7 +204,9 @@ class _Load:
         node = main.root.at(path)
         return (self._path.parent if node is None else node.position.folder) / file
 
-    def _store(self, main: Judge, store: Store) -> Store:
+    def _store(self, main: Judge, store: Store, api: Api | None) -> Store:
+        if api is None and main.root.at(("store",)) is None:
+            return Store("disabled")  # Nobody has asked for one, and nobody could read it.
         if store.path is None:
             return store
         return replace(store, path=self._file(main, ("store",), store.path))

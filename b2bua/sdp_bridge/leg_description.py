@@ -191,21 +191,16 @@ class LegDescription:
         return LocalOffer(self._negotiation.offer_locally(), body, offered.ours, first=True)
 
     def _resume(self, said: Session, slot: int, text: str, version: int) -> bytes:
-        if self._stream is not None:
-            raise LocalError("the leg has agreed on something already")
-        local, body = self._local, text.encode("latin-1")
-        host = said.connection and said.connection.address
-        if host != local.host or said.media[slot].port not in (0, local.port):
-            raise LocalError("the leg is not at the address that its far end was told")
-        local.resume(said, body, version)
+        self._expect_nothing_agreed()
+        body = text.encode("latin-1")
+        self._local.resume(said, slot, body, version)
         return body
 
     # Offers of ours
 
     def make_offer(self) -> LocalOffer:
         """Our first offer: every codec, in order. For our INVITE, or for the 2xx to one without an offer."""
-        if self._stream is not None:
-            raise LocalError("the leg has agreed on something already")
+        self._expect_nothing_agreed()
         return self._open(self._writer.first_offer(self._hold.intent, comfort_noise=self.comfort_noise))
 
     def make_reoffer(self) -> LocalOffer:
@@ -217,9 +212,8 @@ class LegDescription:
             raise LocalError("the peer switched the stream off")
         if not self._changes_codec:
             return self._open(ours.turned_to(intent))
-        return self._open(
-            self._writer.with_other_codec(ours, stream, intent, comfort_noise=self.comfort_noise)
-        )
+        other = self._writer.with_other_codec(ours, stream, intent, comfort_noise=self.comfort_noise)
+        return self._open(other)
 
     def make_refresh(self) -> LocalOffer:
         """What is in force, a stream that is off included: the octets said last, unless a hold has to be told as well.
@@ -233,11 +227,10 @@ class LegDescription:
         It says what we want and not what their hold made of it, so that the peer may resume by it (RFC 3261
         section 14.2, RFC 6337 section 5.2.5).
         """
-        ours, stream = self._agreed()
-        intent = self._hold.intent
-        return self._open(
-            self._writer.with_every_codec(ours, stream, intent, comfort_noise=self.comfort_noise)
+        every = self._writer.with_every_codec(
+            *self._agreed(), self._hold.intent, comfort_noise=self.comfort_noise
         )
+        return self._open(every)
 
     def withdraw(self, offer: LocalOffer, *, heard: bool) -> None:
         """An offer came to nothing; what was in force still is. `heard`: the peer knows what we wanted, and
@@ -283,8 +276,7 @@ class LegDescription:
 
     def receive_offer(self, offer: RemoteOffer) -> None:
         """Takes the peer's first offer and chooses its first codec that is also ours."""
-        if self._stream is not None:
-            raise LocalError("the leg has agreed on something already")
+        self._expect_nothing_agreed()
         remote = offer.session
         stream = self._choice.reader.find(remote, admit_offer(self._terms, None, None))
         self._first_offer = self._negotiation.offer_remotely(), remote
@@ -399,6 +391,10 @@ class LegDescription:
             rtcp_mux=ours.rtcp_mux,
             crypto=self._key,
         )
+
+    def _expect_nothing_agreed(self) -> None:
+        if self._stream is not None:
+            raise LocalError("the leg has agreed on something already")
 
     def _agreed(self) -> tuple[OurSections, AudioStream]:
         if self._ours is None or self._stream is None:

@@ -5,6 +5,7 @@ RFC 3264 section 8, RFC 8866 section 5.2. What stands in them is decided in `b2b
 
 from __future__ import annotations
 
+from sip_stack.errors import LocalError
 from sip_stack.sdp.addresses import Address
 from sip_stack.sdp.media_lines import Connection
 from sip_stack.sdp.model import Media, Origin, Session
@@ -26,9 +27,13 @@ class LocalDescription:
         self._media: tuple[Media, ...] = ()
         self._body = b""
 
-    def resume(self, said: Session, body: bytes, version: int) -> None:
-        """Go on where another process left off: `said` is the description in force, `body` its octets, `version` that
-        of the last one, which may have been refused."""
+    def resume(self, said: Session, slot: int, body: bytes, version: int) -> None:
+        """Go on where another process left off: `said` is the description in force, `slot` the place of its audio,
+        `body` its octets, `version` that of the last one, which may have been refused. Raises `LocalError` when it was
+        said of another address."""
+        host = said.connection and said.connection.address
+        if host != self.host or said.media[slot].port not in (0, self.port):
+            raise LocalError("the leg is not at the address that its far end was told")
         self._session_id, self._version = said.origin.session_id, version
         if said.origin.version == str(version):
             self._media, self._body = said.media, body

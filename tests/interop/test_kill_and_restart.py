@@ -99,6 +99,22 @@ def test_calls_that_were_up_are_ended_toward_both_sides_and_recorded_once(tmp_pa
             assert [each["outcome"]["code"] for each in third.records(2)] == [11072, 4000], "once"
 
 
+def test_a_store_that_was_asked_for_keeps_calls_without_an_api_too(tmp_path: Path) -> None:
+    with ScriptedCallee(answers) as desk, ScriptedCaller() as caller:
+        settings = {"store": "sqlite:state/b2bua.db"}
+        places = {"desk": {"route": f"sip:desk@{desk.address}"}}
+        with B2bua(tmp_path, places, main=settings, listen=somewhere()) as first:
+            caller.call(first.address, "desk")
+            caller.final()
+            wait_until(lambda: journal(tmp_path) or None, 10.0, "it stands in the journal")
+            first.send_signal(signal.SIGKILL)
+            first.wait(5.0)
+        with B2bua(tmp_path, places, main=settings, listen=first.listening) as second:
+            (record,) = second.records(1)
+            assert record["outcome"]["name"] == "process_lost"
+            desk.wait_for_request("BYE", 10.0)
+
+
 def rings(invite: SipText) -> list[bytes]:
     return [response(invite, 180, "Ringing", [("Contact", f"<{invite.uri}>")])]
 
