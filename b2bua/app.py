@@ -197,6 +197,9 @@ class Application:
                 self._services.stack.endpoint.await_sessions()
             # Before the listeners: what is received while nobody is told of it would never be answered.
             api = await self._start_api()
+            self._webhooks.start()
+            self._services.stack.on_event = self.registry.deliver
+            self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
             bound = await self._services.stack.start(listens(self.configuration))
         except StartError:
             await self._close()
@@ -204,9 +207,6 @@ class Application:
         except (OSError, MediaError, SipError) as error:
             await self._close()
             raise StartError(str(error)) from error
-        self._services.stack.on_event = self.registry.deliver
-        self._webhooks.start()
-        self._services.stack.endpoint.gate = self.registry.trunks.doorkeeper
         self._pinger.follow(self.configuration)
         self._registrant.follow(self.configuration)
         runtime.settle()
