@@ -4,11 +4,10 @@ docs/handoff.md, "The store".
 """
 
 from b2bua.store.contract import Backend, Document, Found, Kind, Place, Removal, StoreUnavailable, Write
-from b2bua.store.opening import DISABLED, StoreNotInstalled, open_store
+from b2bua.store.opening import StoreNotInstalled, open_store
 from b2bua.store.store import Store, StoreStatus
 
 __all__ = [
-    "DISABLED",
     "Backend",
     "Document",
     "Found",

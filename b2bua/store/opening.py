@@ -6,8 +6,6 @@ from b2bua.config import Store as Configured
 from b2bua.store.sqlite import SqliteBackend
 from b2bua.store.store import Store
 
-DISABLED = Configured("disabled")
-
 
 class StoreNotInstalled(Exception):
     """The configured kind of store needs a library that is not there."""
