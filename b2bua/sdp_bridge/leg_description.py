@@ -292,7 +292,7 @@ class LegDescription:
         if self._first_offer is None or self._stream is None:
             raise LocalError("there is no offer to answer")
         if not self.body:
-            self._take(self._answer(self._first_offer[1], self._stream), self._stream)
+            self._take_answer(self._answer(self._first_offer[1], self._stream), self._stream)
             self._hold.told = self._hold.intent
         return self.body
 
@@ -325,7 +325,7 @@ class LegDescription:
             self._negotiation.withdraw(token)
             raise
         self._hold.was_offered(stream.direction, answer.direction)
-        self._take(answer, stream)
+        self._take_answer(answer, stream)
         self._changes_codec = False
         self._negotiation.settle(token)
         return Reoffer(change_of(before, stream), self.body)
@@ -357,16 +357,8 @@ class LegDescription:
         self._previewed = offer.token
         self._key = stream.agreement.ours
         ours = said.with_key(self._key)
-        self._stream, self._ours, self.body = stream, ours, offer.body
         self._hold.was_answered(ours.direction, stream.direction)
-        self.parameters = stream_parameters(
-            stream,
-            ours.direction,
-            ours.telephone_event(stream.codec),
-            comfort_noise=ours.comfort_noise,
-            rtcp_mux=ours.rtcp_mux,
-            crypto=self._key,
-        )
+        self._take(ours, stream, offer.body, ours.telephone_event(stream.codec))
 
     def _answer(self, remote: Session, stream: AudioStream) -> OurSections:
         """Our media sections: one for each of theirs, in their order (RFC 3264 section 6)."""
@@ -380,13 +372,19 @@ class LegDescription:
         theirs = stream.agreement.theirs
         return None if theirs is None else self._terms.answered(theirs, self._key)
 
-    def _take(self, ours: OurSections, stream: AudioStream) -> None:
+    def _take_answer(self, ours: OurSections, stream: AudioStream) -> None:
         """Put an answer of ours in force, with the offer it is for."""
-        self._ours, self._stream = ours, stream
-        self.body = self._local.say(ours.sections)
+        self._take(ours, stream, self._local.say(ours.sections))
+
+    def _take(
+        self, ours: OurSections, stream: AudioStream, body: bytes, our_event: int | None = None
+    ) -> None:
+        """Put both descriptions in force; `our_event` as `stream_parameters` takes it."""
+        self._ours, self._stream, self.body = ours, stream, body
         self.parameters = stream_parameters(
             stream,
             ours.direction,
+            our_event,
             comfort_noise=ours.comfort_noise,
             rtcp_mux=ours.rtcp_mux,
             crypto=self._key,
